@@ -1,0 +1,42 @@
+# make figures/fig3_logscale.pdf     sets up once, then trains and draws
+# make figures/fig3_logscale.pdf CONFIG="scale=day"
+PYTHON ?= python3
+CONFIG ?=
+BIN := .venv/bin
+# The environment's own programs come first, as if it were activated.
+RUN := PATH="$(CURDIR)/$(BIN):$$PATH"
+
+.PHONY: setup test smoke lint clean
+.DEFAULT_GOAL := help
+
+help:
+	@sed -n 's/^# //p' Makefile
+
+$(BIN)/.ready: pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "python3 >= 3.11 is needed; make PYTHON=python3.11 ..."; exit 2; }
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt torch
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	@touch $@
+
+setup: $(BIN)/.ready
+
+figures/%: setup FORCE
+	$(RUN) snakemake --cores all $(if $(CONFIG),--config $(CONFIG)) -- $@
+
+test: setup
+	$(RUN) python -m pytest
+
+smoke: setup
+	$(RUN) snakemake --cores all --config scale=smoke -- all
+
+lint: setup
+	$(RUN) ruff check .
+	$(RUN) ruff format --check .
+	$(RUN) snakefmt --check workflow
+	$(RUN) snakemake --lint
+
+clean:
+	rm -rf results figures logs .snakemake
+
+FORCE:

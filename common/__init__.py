@@ -1,0 +1,1 @@
+"""What the papers share: flows (mathematics), rl (learning), lab (runs, results, statistics)."""

@@ -1,0 +1,98 @@
+"""Distributions over vectors: `rsample_and_log_prob`, `log_prob`, `sample`, `mode`.
+
+The last axis is the event, every other axis a batch axis; log-densities have the shape of a sample without its last axis.
+Samples are drawn from standard noise that the caller may give, so that a fleet's random numbers can come from streams of
+its members' own.
+"""
+
+import math
+
+import torch
+
+
+class DiagonalGaussian:
+    """N(mean, diag(exp(log_std))^2). mean, log_std: [..., event]. Its noise is N(0, I)."""
+
+    def __init__(self, mean, log_std):
+        self.mean = mean
+        self.log_std = log_std
+
+    def noise(self):
+        return torch.randn_like(self.mean)
+
+    def rsample_and_log_prob(self, noise=None):
+        noise = self.noise() if noise is None else noise
+        # ln N(x) at x = mean + std noise needs no x: (x - mean) / std is the noise.
+        return self.mean + self.log_std.exp() * noise, self._log_prob_of(noise)
+
+    def log_prob(self, x):
+        return self._log_prob_of((x - self.mean) * (-self.log_std).exp())
+
+    def _log_prob_of(self, standardised):
+        return (-0.5 * standardised.square() - self.log_std - 0.5 * math.log(2 * math.pi)).sum(-1)
+
+    def sample(self, noise=None):
+        with torch.no_grad():
+            return self.rsample_and_log_prob(noise)[0]
+
+    def mode(self):
+        return self.mean
+
+
+class Uniform:
+    """Uniform on the box [low, high]. low, high: [..., event]. Its noise is U(0, 1). Outside the box ln p = -inf."""
+
+    def __init__(self, low, high):
+        self.low = low
+        self.high = high
+
+    def noise(self):
+        return torch.rand_like(self.low)
+
+    def rsample_and_log_prob(self, noise=None):
+        x = self.low + (self.high - self.low) * (self.noise() if noise is None else noise)
+        return x, self.log_prob(x)
+
+    def log_prob(self, x):
+        inside = (x >= self.low) & (x <= self.high)
+        density = -(self.high - self.low).log().expand_as(x)
+        return density.masked_fill(~inside, -math.inf).sum(-1)
+
+    def sample(self, noise=None):
+        with torch.no_grad():
+            return self.rsample_and_log_prob(noise)[0]
+
+    def mode(self):
+        """The centre: a uniform density has no single mode."""
+        return (self.low + self.high) / 2
+
+
+class FlowDistribution:
+    """The distribution of y = f(u; c), u ~ base: ln p(y) = ln p(u) - ln |det dy/du| (change of variables).
+
+    base: a distribution of this module; transform: a transform of `common.flows.transforms`; context: what the transform
+    is conditioned on, or None.
+    """
+
+    def __init__(self, base, transform, context=None):
+        self.base = base
+        self.transform = transform
+        self.context = context
+
+    def rsample_and_log_prob(self, noise=None):
+        u, log_prob = self.base.rsample_and_log_prob(noise)
+        y, log_det = self.transform(u, self.context)
+        return y, log_prob - log_det
+
+    def log_prob(self, y):
+        u, log_det = self.transform.inverse(y, self.context)
+        return self.base.log_prob(u) + log_det
+
+    def sample(self, noise=None):
+        with torch.no_grad():
+            return self.rsample_and_log_prob(noise)[0]
+
+    def mode(self):
+        """The image of the base's mode, which the papers call the deterministic action. It is the mode of y itself only
+        where the transform is affine."""
+        return self.transform(self.base.mode(), self.context)[0]

@@ -1,0 +1,1 @@
+"""Runs, results, statistics and drawing. Imports no learning library."""

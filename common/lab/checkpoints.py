@@ -1,0 +1,32 @@
+"""Checkpoints: named arrays and a JSON state in one file that knows its own checksum. No pickle.
+
+The file is a magic line, the SHA-256 of the rest, and a safetensors payload whose metadata hold the JSON state.
+"""
+
+import hashlib
+import json
+
+from safetensors.numpy import load, save
+
+from common.lab.errors import UserError
+from common.lab.files import atomic_write
+
+MAGIC = b"checkpoint 1\n"
+DIGEST_LENGTH = 64
+
+
+def write(path, arrays, state):
+    """Write atomically. `arrays`: {name: numpy array}; `state`: anything JSON can hold."""
+    payload = save(arrays, metadata={"state": json.dumps(state)})
+    atomic_write(path, MAGIC + hashlib.sha256(payload).hexdigest().encode() + b"\n" + payload)
+
+
+def read(path):
+    """The arrays and the state. Raises `UserError` if the file is truncated or altered."""
+    content = path.read_bytes()
+    start = len(MAGIC) + DIGEST_LENGTH + 1
+    digest, payload = content[len(MAGIC) : start - 1], content[start:]
+    if not content.startswith(MAGIC) or hashlib.sha256(payload).hexdigest().encode() != digest:
+        raise UserError(f"{path}: truncated or altered (its checksum does not match)")
+    header = json.loads(payload[8 : 8 + int.from_bytes(payload[:8], "little")])
+    return load(payload), json.loads(header["__metadata__"]["state"])

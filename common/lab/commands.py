@@ -1,0 +1,137 @@
+"""What `python -m papers` makes: runs, figures, tables, verdicts and published results."""
+
+import importlib
+import inspect
+import os
+import re
+from pathlib import Path
+
+from common.lab import catalog, records, sources
+from common.lab.errors import UserError
+from common.lab.files import shown
+
+LARGEST_PUBLISHED = 2 * 10**6  # bytes of one file
+
+
+def run(key, scale, threads=None, device="cpu", seeds=None):
+    """Trains the members of a cell that are missing and writes its results; returns its folder."""
+    from common.lab import harness
+
+    cell = catalog.cell(key, scale)
+    known = [member["seed"] for member in cell.members]
+    for seed in seeds or ():
+        if seed not in known:
+            raise UserError(f"{key}: seed {seed} is not among its seeds at scale {scale}: {sorted(set(known))}")
+    cores = min(threads or len(cell.members), len(os.sched_getaffinity(0)))
+    for used in cell.uses:
+        sources.ready(used, fresh=True)
+    return harness.run(cell, threads=cell.threads(cores), device=device, seeds=seeds)
+
+
+def draw(name, scale, output=None, fresh=False):
+    """Draws a figure from the results of the experiments it names; returns the files written (PDF and PNG)."""
+    import matplotlib
+
+    matplotlib.use("agg")
+    from common.lab import plots
+
+    function, results = _call(name, "figures", scale, fresh)
+    path = Path(output or catalog.ROOT / "figures" / f"{name}.pdf")
+    sources.say_if_larger(path, scale)
+    with plots.style():
+        figure = function(**results)
+        if not hasattr(figure, "savefig"):
+            raise UserError(f"{name}: must return a matplotlib figure, not {type(figure).__name__}")
+        plots.stamp(figure, list(results.values()), scale, _caption(function))
+        return plots.save(figure, path, scale)
+
+
+def tabulate(name, scale, output=None, fresh=False):
+    """Writes a table as Markdown, LaTeX and CSV; returns the files."""
+    from common.lab import plots, tabular
+
+    function, results = _call(name, "tables", scale, fresh)
+    path = Path(output or catalog.ROOT / "figures" / f"{name}.md")
+    sources.say_if_larger(path, scale)
+    frame = function(**results)
+    if not hasattr(frame, "to_dict"):
+        raise UserError(f"{name}: must return a pandas DataFrame, not {type(frame).__name__}")
+    note = plots.summary(list(results.values()), scale) if results else ""
+    return tabular.write(path, frame, _caption(function), note, scale)
+
+
+def judge(paper, scale, output=None, fresh=False):
+    """Tests every claim of a paper, corrects for their number and writes the verdicts as Markdown and CSV."""
+    from common.lab import plots, stats, tabular
+
+    claims = catalog.artefacts(paper, "claims")
+    if not claims:
+        raise UserError(f"papers/{paper}/claims.py has no claims")
+    module = importlib.import_module(f"papers.{paper}.claims")
+    path = Path(output or catalog.ROOT / "figures" / f"claims_{paper}.md")
+    sources.say_if_larger(path, scale)
+    loaded, verdicts = {}, {}
+    for name, arguments in claims.items():
+        for experiment, selection in arguments.items():
+            if (experiment, selection) not in loaded:
+                loaded[experiment, selection] = records.load(paper, experiment, scale, selection, fresh)
+        results = {experiment: loaded[experiment, selection] for experiment, selection in arguments.items()}
+        verdicts[name] = getattr(module, name)(**results)
+        if not isinstance(verdicts[name], stats.Verdict):
+            raise UserError(f"papers/{paper}/claims.py: {name} must return a Verdict, not {verdicts[name]!r}")
+    verdicts = stats.holm_verdicts(verdicts)
+    frame = tabular.verdicts(verdicts, {name: _caption(getattr(module, name)) for name in claims})
+    note = plots.summary(list(loaded.values()), scale)
+    return tabular.write(path, frame, f"Verdicts on the claims of {paper}, corrected by Holm", note, scale, latex=False)
+
+
+def publish(target, scale, partial=False):
+    """Copies finished cells with today's digest to published/; returns [(cell, what was done)].
+
+    `target` is <paper>[/<experiment>[/<cell>]]. `partial` also takes cells in which some members are finished.
+    """
+    done = []
+    for cell in _targeted(target, scale):
+        found = sources.own(cell) or (sources.unfinished(cell) if partial else None)
+        held = sources.publication(cell)
+        if found is None or found.stale or not found.finished:
+            done.append((cell, "not run" if found is None or not found.finished else "stale, left out"))
+        elif found.partial and not partial:
+            done.append((cell, f"{len(found.finished)} of {len(cell.members)} members: --partial publishes them"))
+        elif held and not held.stale and len(held.finished) >= len(found.finished):
+            done.append((cell, "was published already"))
+        else:
+            large = [path for path in records.files(found) if path.stat().st_size > LARGEST_PUBLISHED]
+            if large:
+                raise UserError(f"{shown(large[0])}: over {LARGEST_PUBLISHED / 1e6:.0f} MB, too large to publish")
+            records.copy(found, cell.published)
+            done.append((cell, f"published, {len(found.finished)} of {len(cell.members)} members"))
+    return done
+
+
+def _targeted(target, scale):
+    """The cells that <paper>[/<experiment>[/<cell>]] names."""
+    parts = target.strip("/").split("/")
+    if len(parts) == 3:
+        return [catalog.cell(target, scale)]
+    if len(parts) > 3:
+        raise UserError(f"{target!r}: the form is <paper>[/<experiment>[/<cell>]]")
+    known = parts[1:] or catalog.experiment_names(parts[0])
+    return [cell for experiment in known for cell in catalog.cells(parts[0], experiment, scale).values()]
+
+
+def _call(name, kind, scale, fresh):
+    """The function of an artefact and its arguments: {experiment: Results}."""
+    paper, found = catalog.find(name)
+    if found != kind:
+        verb = {"figures": "draw", "tables": "tabulate", "claims": "judge"}[found]
+        raise UserError(f"{name} is one of the {found} of {paper}; use: python -m papers {verb}")
+    wanted = catalog.artefacts(paper, kind)[name]
+    results = {one: records.load(paper, one, scale, selection, fresh) for one, selection in wanted.items()}
+    return getattr(importlib.import_module(f"papers.{paper}.{kind}"), name), results
+
+
+def _caption(function):
+    """The first paragraph of a docstring, on one line."""
+    paragraphs = re.split(r"\n\s*\n", inspect.getdoc(function) or "")
+    return " ".join(paragraphs[0].split())

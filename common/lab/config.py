@@ -1,0 +1,77 @@
+"""Settings: what a `Config` dataclass declares, and how values from a file become one.
+
+An algorithm's `Config` is a frozen dataclass whose fields are made by `setting`. Each field carries its meaning, unit,
+range and source, so that one declaration serves validation, the digest and the hyperparameter table.
+"""
+
+import dataclasses
+import difflib
+import math
+import typing
+
+from common.lab.errors import UserError
+
+
+def setting(default, meaning, source, *, low=None, high=None, choices=None, unit="", per_member=False):
+    """A field of a `Config`.
+
+    `meaning` is one line; `source` says where the value stands ("Table 1", "authors' code", "our choice: why"). `low` and
+    `high` are inclusive bounds, `choices` the allowed values. Members of one fleet may differ in a `per_member` field.
+    """
+    facts = {
+        "meaning": meaning,
+        "source": source,
+        "low": low,
+        "high": high,
+        "choices": choices,
+        "unit": unit,
+        "per_member": per_member,
+    }
+    return dataclasses.field(default=default, metadata=facts)
+
+
+def fields(cls):
+    """Fields of a `Config` class, by name."""
+    return {field.name: field for field in dataclasses.fields(cls)}
+
+
+def resolve(cls, values, where):
+    """`cls(**values)` with every value checked. `where` names the file in error messages.
+
+    Raises `UserError` for an unknown key, a wrong type, or a value that is out of range or not among the choices.
+    """
+    declared = fields(cls)
+    hints = typing.get_type_hints(cls)
+    for key in values:
+        if key not in declared:
+            raise UserError(f"{where}: unknown setting {key!r}; {nearest(key, declared)}")
+    checked = {key: _checked(key, value, hints[key], declared[key].metadata, where) for key, value in values.items()}
+    config = cls(**checked)
+    if hasattr(config, "problem") and (problem := config.problem()):
+        raise UserError(f"{where}: {problem}")
+    return config
+
+
+def nearest(name, known):
+    """A phrase that names the allowed values closest to a misspelt one."""
+    known = [str(k) for k in known]
+    close = difflib.get_close_matches(str(name), known, n=3, cutoff=0.5)
+    return "did you mean " + " or ".join(close) + "?" if close else "allowed: " + ", ".join(sorted(known))
+
+
+def _checked(key, value, hint, facts, where):
+    """The value in its declared type, or a UserError."""
+    place = f"{where}: {key}"
+    if hint is float and isinstance(value, int) and not isinstance(value, bool):
+        value = float(value)
+    if not isinstance(value, hint) or (isinstance(value, bool) and hint is not bool):
+        raise UserError(f"{place} = {value!r} is a {type(value).__name__}; it must be a {hint.__name__}")
+    if hint is float and not math.isfinite(value):
+        raise UserError(f"{place} = {value!r} must be finite")
+    low, high, choices = facts["low"], facts["high"], facts["choices"]
+    if choices is not None and value not in choices:
+        raise UserError(f"{place} = {value!r} is not known; {nearest(value, choices)}")
+    if (low is not None and value < low) or (high is not None and value > high):
+        bounds = f"at least {low}" if high is None else f"at most {high}" if low is None else f"in [{low}, {high}]"
+        raise UserError(f"{place} = {value!r} is out of range; it must be {bounds}")
+    return value

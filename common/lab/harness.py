@@ -1,0 +1,193 @@
+"""Runs a cell: splits its members over worker processes, waits, and joins their parts into the cell's results.
+
+<cell>/metrics.csv, <table>.csv, run.json      the results
+<cell>/.work/part-<members>.json               members that are finished
+<cell>/.work/<members>/                        a worker's checkpoints and logs
+"""
+
+import dataclasses
+import json
+import math
+import os
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from common.lab import costs, provenance, records
+from common.lab.errors import UserError
+from common.lab.files import atomic_write
+from common.lab.locks import hold
+
+ENVIRONMENT = {
+    "OMP_NUM_THREADS": "1",
+    "MKL_NUM_THREADS": "1",
+    # Blocks of a few MB come and go at every update; without these each one is fetched from the system anew.
+    "MALLOC_MMAP_THRESHOLD_": "33554432",
+    "MALLOC_TRIM_THRESHOLD_": "1073741824",
+    "MALLOC_TOP_PAD_": "67108864",
+}
+
+
+def run(cell, threads=1, device="cpu", seeds=None, checkpoint_seconds=60.0):
+    """Train the members of `cell` that are not finished yet (only those with one of `seeds`, if given), and write the
+    results of all that are. Returns the cell's folder.
+
+    On a CPU every thread works on its own share of the members; on a GPU all of them are one fleet. Raises `UserError` if
+    another process is at it, or if a worker fails.
+    """
+    folder = Path(cell.folder)
+    work = folder / ".work"
+    wanted = [m for m in cell.members if seeds is None or m["seed"] in seeds]
+    if not wanted:
+        raise UserError(f"{cell.folder}: none of the seeds {seeds} is among {[m['seed'] for m in cell.members]}")
+    made_by = {**provenance.describe(), "calibration": costs.calibration()}
+    with hold(work / "lock"):
+        done = {label for part in parts(cell) for label in part["labels"]}
+        todo = [m for m in wanted if label(m) not in done]
+        groups = split(work, cell.digest, todo, threads if device == "cpu" else 1)
+        for group in groups:
+            with hold(work / f"{name(group)}.lock"):  # an orphan of an earlier run may still be writing
+                set_aside(work / name(group), cell.digest)
+        train(cell, groups, threads, device, checkpoint_seconds)
+        return join(cell, made_by)
+
+
+def label(member):
+    """A member's name: its seed, and the scalars in which it differs."""
+    return "_".join([str(member["seed"])] + [f"{key}={value}" for key, value in member.items() if key != "seed"])
+
+
+def name(group):
+    """A group's folder: its first member's label and the number of members."""
+    return f"{label(group[0])}x{len(group)}"
+
+
+def split(work, digest, members, threads):
+    """Groups of members, one worker each. A split that an interrupted run began is kept, because its checkpoints are."""
+    path = work / "split.json"
+    by_label = {label(m): m for m in members}
+    groups = []
+    if path.exists() and (earlier := json.loads(path.read_text()))["digest"] == digest:
+        groups = [[by_label.pop(name) for name in group] for group in earlier["groups"] if set(group) <= set(by_label)]
+    rest = list(by_label.values())
+    if rest:
+        width = math.ceil(len(rest) / threads)
+        groups += [rest[i : i + width] for i in range(0, len(rest), width)]
+    atomic_write(path, json.dumps({"digest": digest, "groups": [[label(m) for m in group] for group in groups]}))
+    return groups
+
+
+def set_aside(folder, digest):
+    """Checkpoints of other settings or code are kept under another name, and it is said."""
+    stamp = folder / "digest"
+    if folder.exists() and (not stamp.exists() or stamp.read_text() != digest):
+        aside = folder.with_name(folder.name + ".aside")
+        shutil.rmtree(aside, ignore_errors=True)
+        folder.rename(aside)
+        print(f"{folder}: checkpoints of other settings or code were set aside as {aside.name}", file=sys.stderr)
+    folder.mkdir(parents=True, exist_ok=True)
+    atomic_write(stamp, digest)
+
+
+def train(cell, groups, threads, device, checkpoint_seconds):
+    """One worker process a group, at most `threads` at a time."""
+    waiting, running = list(groups), {}
+    try:
+        while waiting or running:
+            while waiting and len(running) < threads:
+                group = waiting.pop(0)
+                running[name(group)] = start(cell, group, device, checkpoint_seconds)
+            time.sleep(0.1)
+            for key in [k for k, process in running.items() if process.poll() is not None]:
+                process = running.pop(key)
+                if process.returncode != 0:
+                    raise failure(cell, key)
+    finally:
+        for process in running.values():
+            process.terminate()  # a worker saves a checkpoint before it ends
+        for process in running.values():
+            process.wait()
+
+
+def start(cell, group, device, checkpoint_seconds):
+    """Write the worker's spec and start it."""
+    work = Path(cell.folder) / ".work"
+    config = type(cell.config)
+    spec = {
+        "module": cell.module,
+        "config": f"{config.__module__}:{config.__qualname__}",
+        "settings": dataclasses.asdict(cell.config),
+        "members": group,
+        "labels": [label(m) for m in group],
+        "digest": cell.digest,
+        "device": device,
+        "folder": str(work / name(group)),
+        "part": str(work / f"part-{name(group)}.json"),
+        "checkpoint_seconds": checkpoint_seconds,
+    }
+    path = work / f"spec-{name(group)}.json"
+    atomic_write(path, json.dumps(spec))
+    with open(work / f"worker-{name(group)}.log", "a") as log:
+        command = [sys.executable, "-m", "common.rl.worker", str(path)]
+        return subprocess.Popen(command, env={**os.environ, **ENVIRONMENT}, stdout=log, stderr=log)
+
+
+def failure(cell, key):
+    """A UserError with the last line a worker wrote."""
+    log = Path(cell.folder) / ".work" / f"worker-{key}.log"
+    lines = [line for line in log.read_text().splitlines() if line.strip()]
+    return UserError(f"{cell.folder}, worker {key}: {lines[-1] if lines else 'died without a word'} (see {log})")
+
+
+def parts(cell):
+    """The finished parts that today's settings and code wrote."""
+    found = [json.loads(path.read_text()) for path in sorted((Path(cell.folder) / ".work").glob("part-*.json"))]
+    return [part for part in found if part["digest"] == cell.digest]
+
+
+def join(cell, made_by):
+    """Write metrics.csv, the tables and run.json from the finished parts, in the order of the cell's members."""
+    finished = parts(cell)
+    order = [label(m) for m in cell.members]
+    place = {name: (part, i) for part in finished for i, name in enumerate(part["labels"])}
+    metrics, tables, diverged = [], {table: [] for table in cell.tables}, {}
+    for index, member in enumerate(cell.members):
+        if order[index] not in place:
+            continue
+        part, i = place[order[index]]
+        keys = {"member": index, **member}
+        for m, step, metric, value in part["records"]:
+            if m == i:
+                metrics.append({**keys, "step": step, "metric": metric, "value": value})
+                if metric == "diverged":
+                    diverged[order[index]] = step
+        for table, rows in part["tables"].items():
+            tables.setdefault(table, []).extend({**keys, **row} for m, row in rows if m == i)
+    metrics.sort(key=lambda row: (row["member"], row["metric"], row["step"]))
+    # Unfinished results stand where no figure reads them unasked.
+    folder = Path(cell.folder) if set(order) <= set(place) else Path(cell.folder) / ".work" / "partial"
+    for table, rows in tables.items():
+        records.write_rows(folder / f"{table}.csv", rows)
+    records.write_rows(folder / "metrics.csv", metrics)
+    atomic_write(folder / "run.json", json.dumps(summary(cell, finished, diverged) | made_by, indent=1) + "\n")
+    return folder
+
+
+def summary(cell, finished, diverged):
+    """What run.json says: what was run, by which code, on what, for how long."""
+    done = [label for part in finished for label in part["labels"]]
+    return {
+        "paper": cell.paper,
+        "experiment": cell.experiment,
+        "cell": cell.name,
+        "scale": cell.scale,
+        "digest": cell.digest,
+        "status": "finished" if len(done) == len(cell.members) else "partial",
+        "members": [m for m in cell.members if label(m) in done],
+        "wanted": len(cell.members),
+        "diverged": diverged,
+        "settings": dataclasses.asdict(cell.config),
+        "parts": [{k: part[k] for k in ("labels", "seconds", "peak_mb", "device", "matmul")} for part in finished],
+    }

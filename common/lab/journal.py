@@ -1,0 +1,181 @@
+"""The journal of one worker: what its members recorded, their logs of transitions, and two checkpoints.
+
+<folder>/checkpoint-0, checkpoint-1      written in turn, so that one is always whole
+<folder>/log-<member>.f32                rows of float32, append-only; a checkpoint knows its length and checksum
+<folder>/progress.json                   for people, a few times a minute
+"""
+
+import json
+import os
+import resource
+import sys
+import time
+import zlib
+from pathlib import Path
+
+import numpy as np
+
+from common.lab import checkpoints
+from common.lab.errors import UserError
+from common.lab.files import atomic_write
+
+PROGRESS_SECONDS = 2.0
+
+
+class Journal:
+    """Records and checkpoints of `members` (their labels). `digest` tells which settings and code wrote them; `wanted()`
+    asks whether to stop at the next step."""
+
+    def __init__(self, folder, members, digest, every_seconds=60.0, stopping=lambda: False):
+        self.folder = Path(folder)
+        self.members = members
+        self.digest = digest
+        self.every_seconds = every_seconds
+        self.stopping = stopping
+        self.records = []  # [member index, step, metric, value]
+        self.tables = {}  # table -> [[member index, row], ...]
+        self.pending = [[] for _ in members]  # rows not yet on disk
+        self.lengths = [0] * len(members)  # bytes on disk that count
+        self.checksums = [0] * len(members)
+        self.saves = 0
+        self.seconds = 0.0  # of earlier processes
+        self.start_step = 0
+        self.started = self.saved = self.shown = time.monotonic()
+        self.folder.mkdir(parents=True, exist_ok=True)
+
+    # What a loop calls
+
+    def record(self, step, metric, values, alive=None):
+        """One value a member; members that are not alive record nothing."""
+        for m, value in enumerate(values):
+            if alive is None or alive[m]:
+                self.records.append([m, int(step), metric, str(np.float32(value))])
+
+    def diverged(self, member, step):
+        """The member's action was not finite at that step: it is counted, and runs no further."""
+        self.records.append([int(member), int(step), "diverged", "1.0"])
+        print(f"seed {self.members[member]} diverged at step {step}", file=sys.stderr)
+
+    def table(self, name, member, rows):
+        """Rows of a further tidy table, each a dict."""
+        self.tables.setdefault(name, []).extend([int(member), row] for row in rows)
+
+    def append(self, member, rows):
+        """Rows [n, width] of the member's log; they reach the disk with the next checkpoint."""
+        self.pending[member].append(np.ascontiguousarray(rows, dtype=np.float32))
+
+    def log(self, member, width):
+        """The member's log as the last checkpoint knows it, [rows, width]."""
+        return np.frombuffer(self._log_path(member).read_bytes()[: self.lengths[member]], np.float32).reshape(-1, width)
+
+    def end(self, learner, replay=None):
+        """Offered the trained learner and its replay when a loop ends, for the files that an experiment `produces`."""
+
+    def due(self, step, total):
+        """Whether to save now: every so often, and before stopping. Shows progress on the way."""
+        now = time.monotonic()
+        if now - self.shown > PROGRESS_SECONDS:
+            self._show(step, total, now)
+        return step < total and (now - self.saved > self.every_seconds or self.stopping())
+
+    def save(self, step, arrays, state):
+        """Logs first, then the checkpoint that counts on them. Ends the process if it was asked to stop."""
+        for m in range(len(self.members)):
+            self._flush(m)
+        self._write_checkpoint(step, arrays, state)
+        self.saved = time.monotonic()
+        if self.stopping():
+            raise SystemExit(f"stopped at step {step}; run again to go on")
+
+    def resume(self):
+        """(step, arrays, state) of the newest checkpoint that is whole, or None. Says why one is passed over."""
+        candidates = []
+        for path in sorted(self.folder.glob("checkpoint-?")):
+            try:
+                arrays, state = checkpoints.read(path)
+                self._check(path, state)
+                candidates.append((state["step"], arrays, state))
+            except UserError as error:
+                print(f"{error}; trying the other checkpoint", file=sys.stderr)
+        if not candidates:
+            return None
+        step, arrays, state = max(candidates, key=lambda c: c[0])
+        self.records, self.tables = state["records"], state["tables"]
+        self.lengths, self.checksums = state["lengths"], state["checksums"]
+        self.seconds, self.saves, self.start_step = state["seconds"], state["saves"], step
+        print(f"going on from step {step}", file=sys.stderr)
+        return step, arrays, state["state"]
+
+    # For the worker
+
+    def elapsed(self):
+        """Seconds of computing, over all processes that worked on this run."""
+        return self.seconds + time.monotonic() - self.started
+
+    def close(self):
+        """Remove checkpoints and logs: the run is finished and its results are elsewhere."""
+        for path in self.folder.iterdir():
+            path.unlink()
+        self.folder.rmdir()
+
+    # Files
+
+    def _log_path(self, member):
+        return self.folder / f"log-{self.members[member]}.f32"
+
+    def _flush(self, member):
+        rows = b"".join(block.tobytes() for block in self.pending[member])
+        path = self._log_path(member)
+        try:
+            with open(path, "r+b" if path.exists() else "w+b") as file:
+                file.truncate(self.lengths[member])  # drops what a killed process wrote after its checkpoint
+                file.seek(self.lengths[member])
+                file.write(rows)
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError as error:
+            raise UserError(f"{path}: cannot be written: {error.strerror}; earlier results are untouched") from error
+        self.pending[member] = []
+        self.lengths[member] += len(rows)
+        self.checksums[member] = zlib.crc32(rows, self.checksums[member])
+
+    def _write_checkpoint(self, step, arrays, state):
+        everything = {
+            "digest": self.digest,
+            "step": int(step),
+            "state": state,
+            "records": self.records,
+            "tables": self.tables,
+            "lengths": self.lengths,
+            "checksums": self.checksums,
+            "seconds": self.elapsed(),
+            "saves": self.saves + 1,
+        }
+        checkpoints.write(self.folder / f"checkpoint-{self.saves % 2}", arrays, everything)
+        self.saves += 1
+
+    def _check(self, path, state):
+        """Raise UserError unless the checkpoint is this run's and its logs are whole."""
+        if state["digest"] != self.digest:
+            raise UserError(f"{path}: written by other settings or code ({state['digest']}, now {self.digest})")
+        for m, (length, checksum) in enumerate(zip(state["lengths"], state["checksums"], strict=True)):
+            log = self._log_path(m)
+            content = log.read_bytes()[:length] if log.exists() else b""
+            if len(content) < length or zlib.crc32(content) != checksum:
+                raise UserError(f"{log}: truncated or altered (the checkpoint at step {state['step']} needs it)")
+
+    def _show(self, step, total, now):
+        rate = (step - self.start_step) * len(self.members) / (now - self.started)
+        returns = [float(value) for _, _, metric, value in self.records[-60:] if metric == "return"]
+        progress = {
+            "members": self.members,
+            "step": int(step),
+            "total": int(total),
+            "rate": rate,
+            "return": float(np.mean(returns[-len(self.members) :])) if returns else None,
+            "updated": time.time(),
+            "pid": os.getpid(),
+            "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
+        }
+        atomic_write(self.folder.parent / f"progress-{self.folder.name}.json", json.dumps(progress))
+        self.shown = now

@@ -1,0 +1,217 @@
+"""Tables of results: written by a run, read by figures, tables and claims.
+
+A cell's `metrics.csv` is tidy: `member, seed, <scalars that members differ in>, step, metric, value`. Values are the
+shortest text that gives the float32 back, so that equal numbers are equal bytes. No wall-clock value stands in it.
+"""
+
+import csv
+import dataclasses
+import functools
+import io
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from common.lab import catalog, sources
+from common.lab.config import nearest
+from common.lab.errors import UserError
+from common.lab.files import atomic_write, shown
+
+COLUMNS = ("member", "seed", "step", "metric", "value")
+KEYS = ("member", "seed")
+
+
+def write_rows(path, rows):
+    """Writes rows, mappings with the same keys, as a CSV, whole or not at all. Floats become shortest float32 text.
+
+    Raises `UserError` if there are no rows, if their keys differ, or if the file cannot be written.
+    """
+    rows = list(rows)
+    if not rows:
+        raise UserError(f"{shown(path)}: there are no rows to write")
+    columns = list(rows[0])
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow(columns)
+    for row in rows:
+        if list(row) != columns:
+            raise UserError(f"{shown(path)}: a row has the columns {list(row)}, the first one {columns}")
+        writer.writerow(map(_text, row.values()))
+    atomic_write(path, buffer.getvalue())
+
+
+def read_rows(path, columns=KEYS):
+    """A tidy table as a DataFrame, checked: all `columns` are there, and at least one row."""
+    try:
+        frame = pd.read_csv(path, float_precision="round_trip")
+    except FileNotFoundError:
+        raise UserError(f"{shown(path)}: does not exist") from None
+    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
+        raise UserError(f"{shown(path)}: is not a table: {' '.join(str(error).split())}") from None
+    missing = [column for column in columns if column not in frame]
+    if missing:
+        raise UserError(f"{shown(path)}: lacks the columns {', '.join(missing)}; it has {', '.join(frame)}")
+    if frame.empty:
+        raise UserError(f"{shown(path)}: has no rows")
+    return frame
+
+
+def read_metrics(path):
+    """A cell's metrics as a DataFrame, checked: columns are complete, steps are integers that are not negative."""
+    frame = read_rows(path, COLUMNS)
+    for column in ("step", "value"):
+        if not pd.api.types.is_numeric_dtype(frame[column]):
+            raise UserError(f"{shown(path)}: {column} holds what is not a number")
+    steps = frame["step"].to_numpy(float)
+    if not (np.isfinite(steps) & (steps >= 0) & (steps == np.floor(steps))).all():
+        raise UserError(f"{shown(path)}: step holds NaN, negative or broken numbers")
+    return frame.assign(step=steps.astype(np.int64), value=frame["value"].astype(np.float64))
+
+
+def reported(paper):
+    """The numbers that a paper prints, or that were read off its plots: papers/<paper>/reported.csv as a DataFrame."""
+    return read_rows(catalog.ROOT / "papers" / paper / "reported.csv", columns=())
+
+
+def load(paper, experiment, scale, selection=None, fresh=False):
+    """The `Results` of an experiment's selected cells. Raises `UserError` if one of them has not been run."""
+    known = catalog.cells(paper, experiment, scale)
+    chosen = catalog.select(known, selection, f"{paper}/{experiment}", scale)
+    return Results(scale, [sources.ready(cell, fresh) for cell in chosen.values()])
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Results:
+    """What a figure reads of one experiment.
+
+    `cells` are the sources of the selected cells, in grid order: each tells its `cell`, its `kind` ('published' or
+    'results'), whether it is `stale` or `partial`, the `finished` members and, as `record`, its run.json.
+    """
+
+    scale: str
+    cells: list
+
+    @functools.cached_property
+    def frame(self):
+        """Metrics of all cells: `cell`, the grid's columns, `member, seed, <scalars>, step, metric, value`."""
+        tables = [read_metrics(source.folder / "metrics.csv") for source in self.cells]
+        return self._join(tables, COLUMNS)
+
+    @property
+    def diverged(self):
+        """How many members diverged."""
+        return len(self.frame.loc[self.frame["metric"] == "diverged", ["cell", "member"]].drop_duplicates())
+
+    @property
+    def seeds(self):
+        """Finished members of the cell that has fewest."""
+        return min((len(source.finished) for source in self.cells), default=0)
+
+    @property
+    def wanted(self):
+        """Members that every cell should have."""
+        return max((len(source.cell.members) for source in self.cells), default=0)
+
+    @property
+    def steps(self):
+        """The last step of the cell that was trained for fewest."""
+        kept = self.frame[self.frame["metric"] != "diverged"]
+        return int(kept.groupby("cell")["step"].max().min()) if len(kept) else 0
+
+    @property
+    def metrics(self):
+        """Names of the metrics that were recorded."""
+        return sorted(self.frame["metric"].unique())
+
+    def table(self, name):
+        """A further tidy table of all cells, joined as `frame` is. Raises `UserError` if the runs do not write it."""
+        for source in self.cells:
+            if name not in source.cell.tables:
+                known = nearest(name, source.cell.tables) if source.cell.tables else "it writes none"
+                raise UserError(f"{source.cell.file}: tables: {name!r} is not among them; {known}")
+        tables = [read_rows(source.folder / f"{name}.csv") for source in self.cells]
+        return self._join(tables, KEYS)
+
+    def curve(self, metric, **where):
+        """One metric as a DataFrame with the columns of `frame`, in order of cell, member and step.
+
+        `where` keeps rows by settings: a value, or a list of allowed ones, of the grid, of scalars, of `seed` or of any
+        other setting of the algorithm.
+        """
+        frame = self._where(self.frame, where)
+        if len(self.frame) and metric not in self.metrics:
+            raise UserError(f"no run recorded the metric {metric!r}; {nearest(metric, self.metrics)}")
+        return frame[frame["metric"] == metric].reset_index(drop=True)
+
+    def final(self, metric, last=10, **where):
+        """Mean of each member's last evaluations, as an array in order of cell and member; NaN if it diverged."""
+        frame = self.curve(metric, **where)
+        broken = self.frame.loc[self.frame["metric"] == "diverged", ["cell", "member"]]
+        broken = set(broken.itertuples(index=False, name=None))
+        means = [
+            np.nan if key in broken else float(rows["value"].tail(last).mean())
+            for key, rows in frame.groupby(["cell", "member"], sort=False)
+        ]
+        return np.array(means, dtype=np.float64)
+
+    def setting(self, name):
+        """The values that a setting has over the cells, each once."""
+        return list(dict.fromkeys(_setting(source.cell, name) for source in self.cells))
+
+    def _join(self, tables, columns):
+        joined = []
+        for source, table in zip(self.cells, tables, strict=True):
+            table = _members(table, source.finished)
+            added = {"cell": source.cell.name, **source.cell.point}
+            clash = [key for key in added if key in table]
+            if clash:
+                raise UserError(f"{shown(source.folder)}: a table repeats the grid's column {clash[0]!r}")
+            joined.append(pd.concat([pd.DataFrame(added, index=table.index), table], axis=1))
+        return pd.concat(joined, ignore_index=True) if joined else pd.DataFrame(columns=["cell", *columns])
+
+    def _where(self, frame, where):
+        for key, value in where.items():
+            allowed = list(value) if isinstance(value, list | tuple | set) else [value]
+            if key in frame:
+                frame = frame[frame[key].isin(allowed)]
+            elif self.cells:
+                names = [source.cell.name for source in self.cells if _setting(source.cell, key) in allowed]
+                frame = frame[frame["cell"].isin(names)]
+        return frame
+
+
+def _members(table, wanted):
+    """The rows of the wanted members, with their scalar settings as they were set: the table holds their float32."""
+    keys = list(wanted[0]) if wanted else ["seed"]
+    exact = pd.DataFrame(list(wanted), columns=keys)
+    written = exact.map(lambda value: float(_text(value)) if isinstance(value, float) else value)
+    table = table.merge(written.assign(place=range(len(exact))), how="inner", on=keys)
+    for key in keys:
+        table[key] = exact[key].to_numpy()[table["place"]]
+    return table.drop(columns="place")
+
+
+def _setting(cell, name):
+    known = {field.name for field in dataclasses.fields(cell.config)}
+    if name not in known:
+        raise UserError(f"{cell.file}: {cell.algorithm} has no setting {name!r}; {nearest(name, known)}")
+    return getattr(cell.config, name)
+
+
+def _text(value):
+    """A value as it stands in a CSV: floats as the shortest text of their float32, all else as it is."""
+    if isinstance(value, bool | np.bool_):
+        return str(value).lower()
+    return str(np.float32(value)) if isinstance(value, float | np.floating) else str(value)
+
+
+def files(source):
+    """The files of a cell's results; run.json, which tells that the others are complete, comes last."""
+    return [*sorted(source.folder.glob("*.csv")), source.folder / "run.json"]
+
+
+def copy(source, folder):
+    """Copies a cell's results, file by file, each whole or not at all."""
+    for file in files(source):
+        atomic_write(Path(folder) / file.name, file.read_bytes())

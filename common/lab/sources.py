@@ -1,0 +1,118 @@
+"""Which copy of a cell's results a figure reads: the published one, this checkout's own, or none yet.
+
+A cell's run.json lists the members that it holds, each with its seed and scalar settings, and the digest of what they
+were made by.
+"""
+
+import dataclasses
+import functools
+import re
+import sys
+from pathlib import Path
+
+from common.lab import catalog
+from common.lab.errors import UserError
+from common.lab.files import read_json
+
+LENIENT = ("day", "paper")  # scales at which a stale or partial published cell is drawn, and says so
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Source:
+    """Where a cell's results stand. `kind` is 'published', 'results' or 'missing'; `stale` says that they are of other
+    settings or code than today's; `finished` are the wanted members that the folder holds."""
+
+    cell: catalog.Cell
+    kind: str
+    folder: Path
+    record: dict
+    stale: bool
+    finished: tuple
+
+    @property
+    def partial(self):
+        return len(self.finished) < len(self.cell.members)
+
+    @property
+    def metrics(self):
+        """The cell's table of metrics, relative to the root if it stands below it."""
+        return str((self.folder / "metrics.csv").relative_to(self.cell.root))
+
+
+def source(cell, fresh=False):
+    """The copy of a cell that stands for it.
+
+    A published copy with today's digest and all wanted members; else this checkout's own; else, at the scales that cost
+    days and unless `fresh`, a published copy that is stale or lacks members; else none: the cell has to be run.
+    """
+    published = publication(cell)
+    if published and not published.stale and not published.partial:
+        return published
+    mine = own(cell)
+    if mine and not mine.stale and not mine.partial:
+        return mine
+    if published and published.finished and cell.scale in LENIENT and not fresh:
+        return published
+    return dataclasses.replace(mine or published or _none(cell), kind="missing", folder=cell.folder)
+
+
+def inputs(name, scale, fresh=False, output=None):
+    """Paths, relative to the root, of the metrics that an artefact reads at a scale; `output` is the file to make."""
+    if output is not None:
+        say_if_larger(output, scale)
+    return [source(cell, fresh).metrics for cell in catalog.artefact_cells(name, scale)]
+
+
+def run_inputs(key, scale):
+    """Paths, relative to the root, of the metrics that a cell's run reads: those of the cells it uses."""
+    return [source(cell, fresh=True).metrics for cell in catalog.cell(key, scale).uses]
+
+
+def ready(cell, fresh=False):
+    """The cell's source, which must exist. Raises `UserError` with the command that makes it."""
+    found = source(cell, fresh)
+    if found.kind != "missing":
+        return found
+    state = "is stale" if found.stale else "lacks members" if found.record else "has not been run"
+    command = f"python -m papers run {cell.key} --scale {cell.scale}"
+    raise UserError(f"{cell.key} {state} at scale {cell.scale}; run: {command}")
+
+
+def publication(cell):
+    """The tracked copy of a cell's results, or None."""
+    return _look(cell, "published", cell.published)
+
+
+def own(cell):
+    """This checkout's finished run of a cell, or None."""
+    return _look(cell, "results", cell.folder)
+
+
+def unfinished(cell):
+    """The finished members of a run that still lacks others, which no figure reads; None if there are none."""
+    return _look(cell, "results", cell.folder / ".work" / "partial")
+
+
+@functools.cache
+def say_if_larger(path, scale):
+    """Tells a person that a picture or table of a larger scale is about to be replaced."""
+    path = Path(path)
+    drawn = re.search(rb"scale=(\w+)", path.read_bytes()) if path.exists() else None
+    order = catalog.SCALES
+    if drawn and (name := drawn[1].decode()) in order and order.index(name) > order.index(scale):
+        again = f"--config scale={name}"
+        print(f"{path} shows scale {name}; it will be replaced by scale {scale} ({again} keeps it)", file=sys.stderr)
+
+
+def _look(cell, kind, folder):
+    """The source in a folder, or None if there is no finished record."""
+    if not (folder / "metrics.csv").exists():
+        return None
+    record = read_json(folder / "run.json")
+    held = record.get("members", [])
+    finished = tuple(member for member in cell.members if member in held)
+    return Source(cell, kind, folder, record, record.get("digest") != cell.digest, finished)
+
+
+def _none(cell):
+    return Source(cell, "missing", cell.folder, {}, False, ())

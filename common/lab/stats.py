@@ -1,0 +1,400 @@
+"""Statistics for few seeds: from one number per seed to a verdict on a claim.
+
+A claim says in which region its effect lies: above 0, below 1/2, within ±10 %. The functions below turn seeds into an
+effect, an interval and a p-value (of the decision, on the scale of 1 - level), and judge the region by one rule:
+
+- a region with one end is **reproduced** if the interval at `level` lies inside it, **contradicted** if outside;
+- one with two ends (equality) is **reproduced** if the interval at 2·level - 1 (90 %) lies inside, the two one-sided
+  tests, **contradicted** if that at `level` (95 %) lies outside; the interval shown is the one that decides;
+- else it is **inconclusive**, and says how many seeds would decide it with a power of 80 % if the effect and spread
+  seen were the true ones: a guide, uncertain itself. Fewer than three seeds in an arm: **untested (n < 3)**.
+
+**Diverged seeds** (not finite) are never dropped in silence. They are left out of effect and interval, counted in the
+note, and the verdict stands only if it also holds with all of them set to the lowest, and to the highest, value seen:
+leaving them out alone would reward the method that fails. Aggregates of scores rank them below everything.
+
+References: Welch 1947; Schuirmann 1987; Terpstra 1952, Jonckheere 1954; Clopper & Pearson 1934; Holm 1979; Rao & Wu
+1988 (bootstrap of strata); Agarwal et al. 2021, "Deep RL at the edge of the statistical precipice" (aggregates).
+"""
+
+from collections import defaultdict
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from itertools import chain, combinations, product
+from math import ceil, comb, factorial, inf, isfinite, isnan, nan, prod
+
+import numpy as np
+from scipy.stats import binom, binomtest, nct, norm, t
+
+STATUSES = ("reproduced", "contradicted", "inconclusive", "untested")
+
+
+def _require(condition, message):
+    if not condition:
+        raise ValueError(message)
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What the seeds say of one claim; NaN where a field does not apply. ValueError: unknown status."""
+
+    status: str  # one of STATUSES
+    effect: float = nan  # in the units of `what`
+    low: float = nan  # interval of the effect
+    high: float = nan
+    level: float = 0.95  # of that interval
+    p: float = nan  # of the decision
+    n: int = 0  # finite seeds in the smallest arm
+    what: str = ""  # the statistic in a phrase: "difference in final return, ARSAC - SAC"
+    seeds_to_settle: int | None = None  # per arm, of an inconclusive one; None: unknown, or more than 1000
+    reason: str = ""  # why there is no decision: "budget", "n < 3", "diverged", "Holm"
+    note: str = ""
+
+    def __post_init__(self):
+        _require(self.status in STATUSES, f"status {self.status!r} is none of {', '.join(STATUSES)}")
+
+    def with_note(self, note: str) -> "Verdict":
+        return replace(self, note="; ".join(filter(None, (self.note, note))))
+
+    def __str__(self) -> str:
+        """One line: status, effect, interval, p, n, what would settle it, note."""
+        interval = "" if isnan(self.low) else f" [{self.low:.4g}, {self.high:.4g}] ({100 * self.level:g} %)"
+        p = "" if isnan(self.p) else f", p = {self.p:.2g}"
+        settle = f", about {self.seeds_to_settle} per arm would settle it" if self.seeds_to_settle else ""
+        line = f"{self.what or 'effect'} = {self.effect:.4g}{interval}{p}, n = {self.n}{settle}"
+        return f"{self.status}{f' ({self.reason})' * bool(self.reason)}: {line}{f'; {self.note}' * bool(self.note)}"
+
+
+def untested(reason: str, effect: float = nan, **fields) -> Verdict:
+    """No verdict, for `reason`; the effect is shown all the same."""
+    return Verdict("untested", float(effect), reason=reason, **fields)
+
+
+def within_budget(verdict: Verdict, steps, needed_steps, seeds, needed_seeds, command="") -> Verdict:
+    """`verdict` if its runs suffice, else untested (budget): effect and interval stay, `command` would settle it."""
+    if steps >= needed_steps and seeds >= needed_seeds:
+        return verdict
+    note = f"{steps:,} of {needed_steps:,} steps, {seeds} of {needed_seeds} seeds" + f"; run: {command}" * bool(command)
+    return replace(verdict, status="untested", reason="budget", seeds_to_settle=None).with_note(note)
+
+
+@dataclass(frozen=True)
+class _Evidence:
+    effect: float
+    above: Callable  # bound -> one-sided p-value of "effect <= bound"
+    below: Callable  # bound -> one-sided p-value of "effect >= bound"
+    interval: Callable  # level -> (low, high)
+    error: Callable  # seeds per arm [k] -> standard error [k] and degrees of freedom to expect of so many
+
+
+def _judge(evidence: _Evidence, n, low, high, level, what, inside=True) -> Verdict:
+    """The rule above for the claim low < effect < high or, not `inside`, for its opposite."""
+    _require(0.5 < level < 1, f"level {level} is not between 0.5 and 1")
+    alpha, two_ends = 1 - level, isfinite(low) and isfinite(high)
+    is_in = max(evidence.above(low) if isfinite(low) else 0, evidence.below(high) if isfinite(high) else 0)
+    is_out = min(evidence.below(low) if isfinite(low) else 1, evidence.above(high) if isfinite(high) else 1)
+    p_in, p_out = float(min(1, is_in if two_ends else 2 * is_in)), float(min(1, 2 * is_out))
+    p, shown = min(p_in, p_out), 2 * level - 1 if two_ends and p_in <= alpha else level
+    fields = (float(evidence.effect), *map(float, evidence.interval(shown)), shown, p, n, what)
+    if not p <= alpha:
+        return Verdict("inconclusive", *fields, _seeds_to_settle(evidence, n, low, high, alpha))
+    return Verdict("reproduced" if (p_in <= alpha) == inside else "contradicted", *fields)
+
+
+def _seeds_to_settle(evidence: _Evidence, n, low, high, alpha) -> int | None:
+    """Fewest seeds per arm beyond `n` that decide with a power of 80 %, by the noncentral t-distribution."""
+    sizes, effect = np.arange(n + 1, 1001), evidence.effect
+    with np.errstate(divide="ignore", invalid="ignore"):  # no spread, or none that is finite: nothing can be said
+        se, df = evidence.error(sizes)
+        near, far = np.sort(np.abs([effect - low, effect - high]))[:, None] / se
+    both = low < effect < high and isfinite(high - low)  # equality: both one-sided tests must reject
+    critical = t.isf(alpha if both else alpha / 2, df)
+    power = nct.sf(critical, df, near) - (nct.cdf(critical, df, far) if both else 0)
+    return int(sizes[np.argmax(power >= 0.8)]) if (power >= 0.8).any() else None
+
+
+def _tested(arms, evidence, low, high, level, what, inside=True, paired=False, fills=()) -> Verdict:
+    """Judges `evidence(arms)`, diverged seeds treated as said above; `fills`: their lowest and highest value."""
+
+    def judge(arms):
+        n = min(map(len, arms))
+        if n < 3:
+            return untested("n < 3", evidence(arms).effect if n else nan, n=n, what=what)
+        return _judge(evidence(arms), n, low, high, level, what, inside)
+
+    finite = [np.isfinite(x) for x in arms]
+    kept = [np.logical_and(*finite)] * 2 if paired else finite
+    verdict = judge([x[ok] for x, ok in zip(arms, kept, strict=True)])
+    if len(set(map(len, arms))) > 1:
+        verdict = verdict.with_note(f"seeds per arm: {', '.join(str(len(x)) for x in arms)}")
+    lost, seeds, seen = sum(int((~ok).sum()) for ok in finite), sum(map(len, arms)), np.concatenate(arms)
+    if lost and verdict.p <= 1 - level:
+        for fill in fills or (seen[np.isfinite(seen)].min(), seen[np.isfinite(seen)].max()):
+            other = judge([np.where(ok, x, fill) for x, ok in zip(arms, finite, strict=True)])
+            verdict = replace(verdict, p=max(verdict.p, other.p))
+            if other.status != verdict.status:
+                verdict = replace(verdict, status="inconclusive", reason="diverged")
+    return verdict.with_note(f"{lost} of {seeds} seeds diverged") if lost else verdict
+
+
+def _arms(*arms) -> list[np.ndarray]:
+    arms = [np.asarray(x, dtype=float) for x in arms]
+    _require(arms and all(x.ndim == 1 and x.size for x in arms), f"arms hold [seeds]: got {[x.shape for x in arms]}")
+    return arms
+
+
+def _region(low, high) -> tuple[float, float]:
+    low, high = -inf if low is None else float(low), inf if high is None else float(high)
+    _require(low < high and (low, high) != (-inf, inf), f"a claim needs a bound, and low < high: got {low}, {high}")
+    return low, high
+
+
+def _student(arms, effect) -> _Evidence:
+    """Sum of independent means, Satterthwaite's degrees of freedom: Student's t for one arm, Welch's for two."""
+    sizes = np.array([len(x) for x in arms])
+    variances = np.array([x.var(ddof=1) if len(x) > 1 else nan for x in arms])
+    if np.sqrt(variances.max()) <= 1e-12 * max(np.abs(x).max() for x in arms):
+        # Seeds that agree leave nothing to divide by, yet do not prove that there is no spread: the p-value is that of
+        # the exact randomisation test, one split (two arms) or one choice of signs (one arm) among all.
+        p = 1 / (comb(sizes.sum(), sizes[0]) if len(arms) == 2 else 2.0 ** sizes[0])
+        above, below = (lambda bound: p if effect > bound else 1), (lambda bound: p if effect < bound else 1)
+        return _Evidence(effect, above, below, lambda level: (effect, effect), lambda n: (nan, 1e6))
+
+    def error(n):
+        parts = variances / n
+        return np.sqrt(parts.sum(-1)), parts.sum(-1) ** 2 / (parts**2 / (n - 1)).sum(-1)
+
+    se, df = error(sizes)
+    return _Evidence(
+        effect,
+        lambda bound: t.sf((effect - bound) / se, df),
+        lambda bound: t.cdf((effect - bound) / se, df),
+        lambda level: effect + se * t.ppf([(1 - level) / 2, (1 + level) / 2], df),
+        lambda n: error(n[:, None]),
+    )
+
+
+def _compare(a, b, paired, low, high, level, what, inside=True) -> Verdict:
+    def evidence(arms):
+        return _student([arms[0] - arms[1]] if paired else arms, arms[0].mean() - arms[1].mean())
+
+    _require(not paired or len(a) == len(b), f"paired arms hold the same seeds: got {len(a)} and {len(b)}")
+    return _tested(_arms(a, b), evidence, low, high, level, what, inside, paired)
+
+
+def difference(a, b, paired=False, direction="greater", margin=0.0, level=0.95, what="") -> Verdict:
+    """Claim: mean(a) - mean(b) is greater than margin, less than -margin, or either.
+
+    Welch's t-test, for arms of unequal spread; Student's on the differences if `paired` (a[i], b[i] share streams).
+    Seeds must be independent, means near normal. With margin 0, "either" cannot be contradicted. a [n], b [m], one
+    number per seed. ValueError: empty arm, unknown direction, margin < 0, paired arms of two lengths.
+    """
+    regions = {"greater": (margin, inf), "less": (-inf, -margin), "either": (-margin, margin)}
+    message = f"needs margin >= 0 and a direction of {', '.join(regions)}: got {margin} and {direction!r}"
+    _require(direction in regions and margin >= 0, message)
+    return _compare(a, b, paired, *regions[direction], level, what, inside=direction != "either")
+
+
+def equivalence(a, b, margin, paired=False, level=0.95, what="") -> Verdict:
+    """Claim: |mean(a) - mean(b)| < margin ("no clear benefit"). Two one-sided t-tests (Schuirmann 1987).
+
+    The margin is in the units of a, fixed before the runs. Conditions as in `difference`. ValueError: margin <= 0.
+    """
+    _require(margin > 0, f"margin {margin} is not positive")
+    return _compare(a, b, paired, -margin, margin, level, what)
+
+
+def non_inferiority(a, b, margin, paired=False, level=0.95, what="") -> Verdict:
+    """Claim: mean(a) - mean(b) > -margin ("a reaches b"). Conditions as in `difference`. ValueError: margin < 0."""
+    _require(margin >= 0, f"margin {margin} is negative")
+    return _compare(a, b, paired, -margin, inf, level, what)
+
+
+def mean_within(a, low=None, high=None, level=0.95, what="") -> Verdict:
+    """Claim: low < mean(a) < high, one bound or both. Student's t. ValueError: empty arm, no bound, low >= high."""
+    return _tested(_arms(a), lambda arms: _student(arms, arms[0].mean()), *_region(low, high), level, what)
+
+
+def proportion(k: int, n: int, low=None, high=None, level=0.95, what="") -> Verdict:
+    """Claim: low < chance of success < high, after k successes in n trials. Exact (Clopper & Pearson 1934).
+
+    Trials are independent: seeds, not episodes of one; a diverged one is no success. ValueError: k not in 0 … n, n = 0,
+    no bound, low >= high, a bound outside [0, 1].
+    """
+    low, high = _region(low, high)
+    possible = 0 <= k <= n > 0 and (low >= 0 or low == -inf) and (high <= 1 or high == inf)
+    _require(possible, f"{k} successes in {n} trials, bounds {low} and {high}: not possible")
+    if n < 3:
+        return untested("n < 3", k / n, n=n, what=what)
+
+    smooth = (k + 2) / (n + 4)  # Agresti & Coull 1998: 0 of n has an error too
+    evidence = _Evidence(
+        k / n,
+        lambda bound: binom.sf(k - 1, n, bound),
+        lambda bound: binom.cdf(k, n, bound),
+        lambda level: binomtest(k, n).proportion_ci(level),
+        lambda trials: (np.sqrt(smooth * (1 - smooth) / trials), 1e6),
+    )
+    return _judge(evidence, n, low, high, level, what)
+
+
+def permutation_p(a, b, alternative="two-sided") -> float:
+    """Exact permutation p-value of mean(a) - mean(b): the share of all splits at least as extreme as the one seen.
+
+    Needs arms exchangeable under the null, of any shape. a [n], b [m]; alternative: "greater" (a above b), "less" or
+    "two-sided". ValueError: empty arm, unknown alternative, diverged seed, more splits than two arms of ten have.
+    """
+    tails = {"greater": np.positive, "less": np.negative, "two-sided": np.abs}
+    _require(alternative in tails, f"alternative {alternative!r} is none of {', '.join(tails)}")
+    pooled, splits = np.concatenate(_arms(a, b)), comb(len(a) + len(b), len(a))
+    _require(splits <= comb(20, 10), f"{splits} splits are too many to enumerate")
+    _require(np.isfinite(pooled).all(), "a diverged seed has no mean to permute")
+    pooled = pooled - pooled.mean()  # the sum over one arm is then the difference, up to a factor
+    picks = np.fromiter(chain.from_iterable(combinations(range(len(pooled)), len(a))), np.intp).reshape(splits, -1)
+    extreme = tails[alternative](pooled[picks].sum(1))  # the first split is the one seen
+    return float((extreme >= extreme[0] - 1e-12 * np.abs(pooled).sum()).mean())  # equal up to rounding counts
+
+
+def jonckheere_null(sizes, ties) -> np.ndarray:
+    """P(2·JT = s), s = 0 … 2·pairs, over all allocations of the observations to levels, which are equally likely.
+
+    JT counts the pairs in which the later level exceeds the earlier, ties a half. sizes [levels]; ties: observations
+    per distinct value, ascending (all 1: no ties). A state is how many of the values so far each level has got.
+    """
+    _require(prod(n + 1 for n in sizes) <= 20_000, f"levels of {list(sizes)} seeds are too many to enumerate")
+    width = 2 * sum(x * y for x, y in combinations(sizes, 2)) + 1
+    states = {(0,) * len(sizes): np.eye(1, width)[0]}
+    for tie in ties:
+        grown = defaultdict(lambda: np.zeros(width))
+        for counts, weights in states.items():
+            room = (range(min(tie, n - c) + 1) for n, c in zip(sizes, counts, strict=True))
+            for new in (x for x in product(*room) if sum(x) == tie):
+                gain = sum((2 * sum(counts[:j]) + sum(new[:j])) * x for j, x in enumerate(new))
+                grown[tuple(np.add(counts, new))][gain:] += weights[: width - gain] / prod(map(factorial, new))
+        states = grown
+    (weights,) = states.values()
+    return weights / weights.sum()
+
+
+def ordered(groups, direction="increasing", level=0.95, what="P(later level is higher)") -> Verdict:
+    """Claim: values rise (or fall, "decreasing") with the level. Exact Jonckheere-Terpstra permutation test with ties.
+
+    groups: [levels][seeds] in the claimed order, or {environment: [levels][seeds]}: JT is summed, labels are permuted
+    within an environment. Effect: share of pairs in which the later level exceeds the earlier (1/2: no order). p: twice
+    the smaller one-sided. Interval: Wilson's with the effective n of the exact null variance, widened to 1/2 where
+    the test allows 1/2: for three levels of 3-10 normal seeds it covers 94 % or more, a bootstrap of 4 less. Diverged
+    seeds are put below, then above, all others. ValueError: under two levels, empty one, unknown direction, too many.
+    """
+    regions = {"increasing": (0.5, inf), "decreasing": (-inf, 0.5)}
+    _require(direction in regions, f"direction {direction!r} is none of {', '.join(regions)}")
+    strata = [_arms(*levels) for levels in (groups.values() if isinstance(groups, Mapping) else [groups])]
+    counts = [len(levels) for levels in strata]
+    _require(counts and 1 < min(counts) == max(counts), f"order needs two levels, as many everywhere: got {counts}")
+
+    def evidence(arms):
+        seen, null = 0, np.ones(1)
+        for levels in (arms[i : i + counts[0]] for i in range(0, len(arms), counts[0])):
+            for earlier, later in combinations(levels, 2):
+                seen += int(((earlier[:, None] < later) * 2 + (earlier[:, None] == later)).sum())
+            ties = np.unique(np.concatenate(levels), return_counts=True)[1].tolist()
+            null = np.convolve(null, jonckheere_null([len(x) for x in levels], ties))
+        effect, rising, falling = seen / (len(null) - 1), null[seen:].sum(), null[: seen + 1].sum()
+        variance = null @ (np.linspace(0, 1, len(null)) - 0.5) ** 2
+
+        def interval(level):
+            w = norm.isf((1 - level) / 2) ** 2 * 4 * variance  # z² / n, n the effective number of independent pairs
+            half = np.sqrt(w * effect * (1 - effect) + w * w / 4)
+            low, high = (effect + w / 2 - half) / (1 + w), (effect + w / 2 + half) / (1 + w)
+            return (min(low, 0.5), max(high, 0.5)) if 2 * min(rising, falling) > 1 - level else (low, high)
+
+        unit = variance * min(map(len, arms))  # the null variance falls about as 1/n
+        return _Evidence(effect, lambda _: rising, lambda _: falling, interval, lambda n: (np.sqrt(unit / n), 1e6))
+
+    return _tested(sum(strata, []), evidence, *regions[direction], level, what, fills=(-inf, inf))
+
+
+def _scores(method) -> list[np.ndarray]:
+    return [np.where(np.isnan(x), -inf, x) for x in (np.asarray(x, dtype=float) for x in method)]
+
+
+def iqm(method) -> np.ndarray:
+    """Interquartile mean [...] of all runs; method: scores on one scale, [..., seeds] per environment; NaN as -inf."""
+    runs = np.sort(np.concatenate(_scores(method), axis=-1), axis=-1)
+    return runs[..., runs.shape[-1] // 4 : runs.shape[-1] - runs.shape[-1] // 4].mean(-1)
+
+
+def probability_of_improvement(a, b) -> np.ndarray:
+    """P(a run of method a scores above one of b) [...], ties a half, averaged over environments; on any scale."""
+    pairs = [(x[..., :, None], y[..., None, :]) for x, y in zip(_scores(a), _scores(b), strict=True)]
+    return np.mean([((x > y) + 0.5 * (x == y)).mean((-2, -1)) for x, y in pairs], axis=0)
+
+
+def performance_profile(method, thresholds) -> np.ndarray:
+    """Share of runs that score above each threshold [..., thresholds], averaged over environments."""
+    return np.mean([(x[..., None] > np.asarray(thresholds)).mean(-2) for x in _scores(method)], axis=0)
+
+
+def stratified_bootstrap(statistic, *methods, replicates=10_000, seed=0) -> np.ndarray:
+    """`statistic(*methods)` [replicates, ...] on resamples of the seeds within each environment.
+
+    A statistic takes leading axes, as the three above do. Of n seeds, n - 1 are drawn with replacement (Rao & Wu 1988):
+    n draws make the variance too small by 1/n. 95 % percentile intervals, simulated over 3-5 environments, then cover
+    93-96 % at n = 10; at n = 4, 90-93 % for an IQM, 93-96 % for a difference of two. ValueError: n < 2, no environment.
+    """
+    methods = [_arms(*method) for method in methods]
+    _require(all(len(x) > 1 for method in methods for x in method), "a bootstrap needs two seeds in every environment")
+    rng = np.random.Generator(np.random.Philox(seed))
+    with np.errstate(invalid="ignore"):  # -inf less -inf
+        return statistic(*[[rng.choice(x, (replicates, len(x) - 1)) for x in method] for method in methods])
+
+
+def aggregate(statistic, *methods, low=None, high=None, level=0.95, replicates=10_000, seed=0, what="") -> Verdict:
+    """Claim: low < statistic(*methods) < high over three environments or more. Percentile stratified bootstrap.
+
+    `aggregate(probability_of_improvement, a, b, low=0.5)`; `aggregate(lambda a, b: iqm(a) - iqm(b), a, b, low=0)`.
+    Fewer than three environments: untested. ValueError: no bound, low >= high, no environment, empty arm.
+    """
+    (low, high), methods = _region(low, high), [_arms(*method) for method in methods]
+    runs, n = np.concatenate(sum(methods, [])), min(map(len, sum(methods, [])))
+    with np.errstate(invalid="ignore"):
+        effect = float(statistic(*methods))
+    if n < 3 or min(map(len, methods)) < 3:
+        return untested("n < 3" if n < 3 else "fewer than 3 environments", effect, n=n, what=what)
+    sample = stratified_bootstrap(statistic, *methods, replicates=replicates, seed=seed)
+    evidence = _Evidence(  # a replicate that is not a number counts against both sides
+        effect,
+        lambda bound: (1 + (~(sample > bound)).sum()) / (1 + len(sample)),
+        lambda bound: (1 + (~(sample < bound)).sum()) / (1 + len(sample)),
+        lambda level: np.quantile(sample, ((1 - level) / 2, (1 + level) / 2), method="inverted_cdf"),
+        lambda seeds: (np.std(sample) * np.sqrt(n / seeds), 1e6),
+    )
+    verdict, lost = _judge(evidence, n, low, high, level, what), int((~np.isfinite(runs)).sum())
+    return verdict.with_note(f"{lost} of {len(runs)} seeds diverged, ranked lowest") if lost else verdict
+
+
+def holm(p_values) -> np.ndarray:
+    """Holm's adjusted p-values [k], in the order given; NaN stays and does not count. ValueError: p not in [0, 1]."""
+    p = np.asarray(p_values, dtype=float)
+    _require(p.ndim == 1 and not ((p < 0) | (p > 1)).any(), f"p-values are a list of numbers in [0, 1]: got {p}")
+    adjusted, order = np.full(len(p), nan), np.argsort(p, kind="stable")[: (~np.isnan(p)).sum()]
+    adjusted[order] = np.minimum(1, np.maximum.accumulate(p[order] * np.arange(len(order), 0, -1)))
+    return adjusted
+
+
+def holm_verdicts(verdicts: Mapping[str, Verdict], alpha=0.05) -> dict[str, Verdict]:
+    """A paper's verdicts; those decided whose Holm-adjusted p exceeds `alpha` become inconclusive (Holm).
+
+    Untested ones and those without p stay and do not count. `p` stays the claim's own, the note tells the adjusted one.
+    A demoted one is settled, by the normal distribution, by the seeds that reach its threshold with a power of 80 %.
+    """
+    tested = {x: v for x, v in verdicts.items() if v.status != "untested" and not isnan(v.p)}
+    corrected = dict(verdicts)
+    p_values = [1.0 if v.status == "inconclusive" else v.p for v in tested.values()]  # counted, and last in rank
+    for (x, v), adjusted in zip(tested.items(), holm(p_values), strict=True):
+        if v.status != "inconclusive":
+            v = v.with_note(f"p = {adjusted:.2g} after Holm over {len(tested)} claims")
+            if adjusted > alpha:
+                z, needed = norm.isf(v.p / 2), norm.isf(alpha * v.p / adjusted / 2) + norm.isf(0.2)
+                v = replace(v, status="inconclusive", reason="Holm", seeds_to_settle=ceil(v.n * (needed / z) ** 2))
+            corrected[x] = v
+    return corrected

@@ -1,0 +1,157 @@
+"""Shows what is running: one line a cell, from the progress files that its workers write.
+
+In a terminal the lines stay at the bottom while the workflow's own messages scroll above them; elsewhere they are
+printed now and then.
+"""
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+from common.lab import catalog
+from common.lab.costs import duration
+
+REFRESH_SECONDS = 1.0
+PLAIN_SECONDS = 30.0
+SILENT_SECONDS = 120.0  # a worker that has not written for so long is not shown
+BAR = 20
+
+_shown = []
+
+
+def start():
+    """Starts showing progress beside the workflow that calls this, until it ends."""
+    command = ["python", "-m", "papers", "status", "--watch", "--parent", str(os.getpid())]
+    with contextlib.suppress(OSError):
+        _shown.append(subprocess.Popen(command, stdout=sys.stderr, stdin=subprocess.DEVNULL))
+
+
+def stop():
+    """Ends what `start` began, so that the terminal is whole again."""
+    while _shown:
+        process = _shown.pop()
+        process.terminate()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(timeout=5)
+
+
+def show(watch=False, parent=None):
+    """Prints what is running, once or, with `watch`, until interrupted or until the process `parent` has ended."""
+    if not watch:
+        print("\n".join(lines(running())) or "nothing is running")
+        return
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    if parent is not None:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # an interrupted workflow ends its jobs first
+    footer = Footer(sys.stdout) if sys.stdout.isatty() else None
+    printed = time.monotonic() - PLAIN_SECONDS + 5
+    try:
+        while parent is None or os.getppid() == parent:
+            if footer:
+                footer.draw(lines(running(), colour=True))
+            elif time.monotonic() - printed >= PLAIN_SECONDS:
+                print("".join(f"{line}\n" for line in lines(running())), end="", flush=True)
+                printed = time.monotonic()
+            time.sleep(REFRESH_SECONDS)
+    except KeyboardInterrupt:
+        pass
+    finally:
+        if footer:
+            footer.close()
+
+
+def running(now=None):
+    """Cells that are being run: {'<scale> <cell>': progress of each worker}."""
+    cells = {}
+    for path in sorted((catalog.ROOT / "results").glob("*/*/*/*/.work/progress-*.json")):
+        try:
+            progress = json.loads(path.read_text())
+            recent = (now or time.time()) - progress["updated"] < SILENT_SECONDS
+            if recent and progress["step"] < progress["total"] and _alive(progress["pid"]):
+                scale, *cell = path.parts[-6:-2]
+                cells.setdefault(f"{scale} {'/'.join(cell)}", []).append(progress)
+        except (OSError, ValueError, KeyError):  # being replaced, or not ours
+            continue
+    return cells
+
+
+def lines(cells, colour=False):
+    """One line a cell: how far, members, steps per second of all of them together, last return, time left."""
+    width = max(map(len, cells), default=0)
+    return [f"{name:<{width}}  {_line(workers, colour)}" for name, workers in cells.items()]
+
+
+def _line(workers, colour):
+    members = sum(len(worker["members"]) for worker in workers)
+    total = sum(worker["total"] * len(worker["members"]) for worker in workers)
+    done = sum(worker["step"] * len(worker["members"]) for worker in workers)
+    returns = [worker["return"] for worker in workers if worker.get("return") is not None]
+    left = [(w["total"] - w["step"]) * len(w["members"]) / w["rate"] for w in workers if w["rate"] > 0]
+    filled = round(BAR * done / total)
+    bar = "━" * filled + ("\x1b[2m" if colour else "") + "─" * (BAR - filled) + ("\x1b[0m" if colour else "")
+    parts = [
+        f"{bar} {100 * done / total:3.0f} %",
+        f"{members} members",
+        f"{sum(worker['rate'] for worker in workers):.0f} steps/s",
+    ]
+    if returns:
+        parts.append(f"return {sum(returns) / len(returns):.0f}")
+    parts.append(f"{duration(max(left))} left" if left else "starting")
+    return "  ".join(parts)
+
+
+def _alive(pid):
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+class Footer:
+    """Lines kept at the bottom of a terminal: its scrolling region ends above them, so others' output is left whole.
+
+    Every change is one write, so that no other process's output falls between its parts.
+    """
+
+    def __init__(self, stream):
+        self.stream, self.height, self.size = stream, 0, None
+
+    def draw(self, content):
+        """Shows these lines in place of the earlier ones, as many as fit into half of the terminal."""
+        size = os.get_terminal_size(self.stream.fileno())
+        content = content[: size.lines // 2]
+        text = self._reserve(len(content), size)
+        first = size.lines - len(content) + 1
+        text += "\x1b7"
+        for number, line in enumerate(content):
+            # Without wrapping, a line longer than the terminal is cut instead of scrolling the others away.
+            text += f"\x1b[{first + number};1H\x1b[2K\x1b[?7l{line}\x1b[?7h"
+        self._write(text + "\x1b8")
+
+    def close(self):
+        """Gives the whole terminal back."""
+        if self.height:
+            self._write(self._reserve(0, os.get_terminal_size(self.stream.fileno())))
+
+    def _reserve(self, height, size):
+        """What sets the scrolling region to end above `height` lines."""
+        if (height, size) == (self.height, self.size):
+            return ""
+        grown = max(0, height - self.height)
+        text = "\n" * grown + (f"\x1b[{grown}A" if grown else "") + "\x1b7"
+        for row in range(size.lines - self.height + 1, size.lines - height + 1):
+            text += f"\x1b[{row};1H\x1b[2K"
+        text += f"\x1b[1;{size.lines - height}r" if height else "\x1b[r"
+        self.height, self.size = height, size
+        return text + "\x1b8"
+
+    def _write(self, text):
+        self.stream.flush()
+        os.write(self.stream.fileno(), text.encode())

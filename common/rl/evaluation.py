@@ -1,0 +1,73 @@
+"""Evaluation: deterministic episodes in environments of their own, seeded by (member seed, episode)."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from common.rl.buffers import shifted
+from common.rl.envs import Environment
+from common.rl.streams import reset_seed
+
+
+@dataclass(frozen=True)
+class Episodes:
+    """One member's evaluation. returns: undiscounted, [episodes]; lengths: [episodes]; traces: what the learner's `inspect`
+    saw, one {name: [steps, actions]} an episode. A non-finite action ends its episode with return NaN."""
+
+    returns: np.ndarray
+    lengths: np.ndarray
+    traces: list
+
+    def pooled(self):
+        """The traces of all episodes, one after the other: {name: [steps, actions]}."""
+        return {name: np.concatenate([trace[name] for trace in self.traces]) for name in self.traces[0]}
+
+
+class Evaluator:
+    """Plays the same `config.evaluation_episodes` seeded episodes with every member's policy, all at once."""
+
+    def __init__(self, config, seeds, device):
+        self.episodes = config.evaluation_episodes
+        self.history = config.history
+        self.device = device
+        self.seeds = seeds
+        self.envs = [[Environment(config.env, config.observe, config.delay) for _ in range(self.episodes)] for _ in seeds]
+
+    def play(self, learner, ablate=None):
+        """One `Episodes` a member."""
+        obs = np.stack([[env.reset(self._seed(m, e)) for e, env in enumerate(row)] for m, row in enumerate(self.envs)])
+        actions = self.envs[0][0].actions
+        history = torch.zeros(*obs.shape[:2], self.history * actions, device=self.device)
+        returns, lengths = np.zeros(obs.shape[:2]), np.zeros(obs.shape[:2], dtype=int)
+        running = np.ones(obs.shape[:2], dtype=bool)
+        seen = []
+        while running.any():
+            state = torch.from_numpy(obs).to(self.device)
+            action = learner.act(state, history, ablate=ablate)
+            seen.append({name: x.cpu().numpy() for name, x in learner.inspect(state, history).items()})
+            history = shifted(history, action)
+            chosen = action.cpu().numpy()
+            for m, e in np.argwhere(running):
+                obs[m, e], reward, running[m, e] = self._step(self.envs[m][e], chosen[m, e], obs[m, e])
+                returns[m, e] += reward
+                lengths[m, e] += 1
+        return [self._collect(seen, m, returns[m], lengths[m]) for m in range(len(self.envs))]
+
+    def _seed(self, member, episode):
+        return reset_seed(self.seeds[member], "evaluate", episode)
+
+    @staticmethod
+    def _step(env, action, obs):
+        if not np.isfinite(action).all():
+            return obs, np.nan, False
+        obs, reward, terminated, truncated = env.step(action)
+        return obs, reward, not (terminated or truncated)
+
+    @staticmethod
+    def _collect(seen, member, returns, lengths):
+        traces = [
+            {name: np.stack([step[name][member, e] for step in seen[:length]]) for name in seen[0]}
+            for e, length in enumerate(lengths)
+        ]
+        return Episodes(returns, lengths, traces)

@@ -1,0 +1,138 @@
+"""Soft actor-critic for fleets (Haarnoja et al. 2018, arXiv 1812.05905 without its temperature tuning).
+
+Twin critics Q_j with targets Q'_j, fixed temperature alpha, policy pi. One update on a batch of transitions:
+
+    y    = r + gamma (1 - terminated) [min_j Q'_j(s', a') - alpha ln pi(a'|s')],   a' ~ pi(.|s')
+    J_Q  = mean_batch sum_j (Q_j(s, a) - y)^2
+    J_pi = mean_batch [alpha ln pi(a|s) - min_j Q_j(s, a)],                        a ~ pi(.|s), reparameterised
+    Q'_j <- (1 - tau) Q'_j + tau Q_j
+
+Details that matter: a time limit is no termination, so its value is bootstrapped; the critics step before the policy; the
+deterministic action is the image of the base's mean; `history` past actions, where set, are part of what is observed.
+"""
+
+from copy import deepcopy
+
+import numpy as np
+import torch
+
+from common.flows.networks import widths, xavier_uniform
+from common.flows.transforms import Tanh
+from common.rl.critics import QFunctions
+from common.rl.loops import off_policy
+from common.rl.policies import FlowPolicy, GaussianNetwork
+from common.rl.states import pack, unpack
+from common.rl.streams import generator
+
+
+class Learner:
+    """A fleet of soft actor-critics, one member a seed. Arrays lead with the member axis; actions lie in [-1, 1]."""
+
+    loop = staticmethod(off_policy)
+
+    def __init__(self, config, seeds, observations, actions, device="cpu"):
+        self.config, self.observations, self.actions = config, observations, actions
+        rngs = [generator(seed, "init") for seed in seeds]
+        memory = config.history * actions
+        seen = observations + (memory if config.critic_history else 0)
+        self.policy = self.build_policy(rngs, memory).to(device)
+        self.critics = QFunctions(rngs, seen, actions, widths(config.critic), init=xavier_uniform()).to(device)
+        self.targets = deepcopy(self.critics).requires_grad_(False)
+        self.policy_optimiser = torch.optim.Adam(self.policy.parameters(), lr=config.learning_rate, fused=True)
+        self.critic_optimiser = torch.optim.Adam(self.critics.parameters(), lr=config.learning_rate, fused=True)
+
+    def build_policy(self, rngs, memory):
+        """The squashed Gaussian: a = tanh(u), u ~ N(mu(s), sigma(s)). `memory` is the width of the history."""
+        return FlowPolicy(self.build_base(rngs, self.observations + memory), Tanh())
+
+    def build_base(self, rngs, inputs):
+        c = self.config
+        # Mean and ln sigma are two layers of `actions` units side by side, each initialised as its own.
+        heads, clamp = xavier_uniform(heads=2), (c.log_std_low, c.log_std_high)
+        return GaussianNetwork(rngs, inputs, widths(c.base), self.actions, clamp, xavier_uniform(), heads)
+
+    def distribution(self, obs, history):
+        """pi(.|s, history). obs: [members, batch, observations]; history: [members, batch, history * actions]."""
+        return self.policy(torch.cat([obs, history], -1) if self.config.history else obs)
+
+    def values(self, critics, obs, history, action):
+        """Q_j(s, a) of every critic, [members, 2, batch]."""
+        return critics(torch.cat([obs, history], -1) if self.config.critic_history else obs, action)
+
+    @torch.no_grad()
+    def act(self, obs, history, draws=None, ablate=None):
+        """Actions [members, batch, actions]: a sample if `draws` are given, else deterministic. `ablate` names one of
+        `ablations`."""
+        distribution = self.distribution(obs, history)
+        return distribution.mode() if draws is None else distribution.sample(draws["noise"])
+
+    # What can be taken out of the policy at test time; plain SAC has nothing to take out.
+    ablations = ()
+
+    def acting_draws(self, rng, size):
+        """Random numbers of `size` sampled actions of one member."""
+        return {"noise": rng.standard_normal((size, self.actions), dtype=np.float32)}
+
+    def update_draws(self, rng, size):
+        """Random numbers of `size` updates of one member."""
+        shape = (size, self.config.batch_size, self.actions)
+        return {name: rng.standard_normal(shape, dtype=np.float32) for name in ("noise", "next_noise")}
+
+    def update(self, batch, draws):
+        """One step of critics, policy and targets. draws: what `update_draws` gave, stacked, [members, batch, actions]."""
+        self._step(self.critic_optimiser, self.critics, self.critic_loss(batch, draws["next_noise"]))
+        self._step(self.policy_optimiser, self.policy, self.policy_loss(batch, draws["noise"]))
+        torch._foreach_lerp_(list(self.targets.parameters()), list(self.critics.parameters()), self.config.target_rate)
+
+    def critic_loss(self, batch, next_noise):
+        """J_Q of every member, [members]."""
+        c = self.config
+        with torch.no_grad():
+            next_action, log_prob = self.distribution(batch.next_obs, batch.next_history).rsample_and_log_prob(next_noise)
+            value = self.values(self.targets, batch.next_obs, batch.next_history, next_action).amin(1)
+            target = batch.reward + c.discount * (1 - batch.terminated) * (value - c.temperature * log_prob)
+        error = self.values(self.critics, batch.obs, batch.history, batch.action) - target.unsqueeze(1)
+        return error.square().mean(-1).sum(-1)
+
+    def policy_loss(self, batch, noise):
+        """J_pi of every member, [members]."""
+        action, log_prob = self.distribution(batch.obs, batch.history).rsample_and_log_prob(noise)
+        value = self.values(self.critics, batch.obs, batch.history, action).amin(1)
+        return (self.config.temperature * log_prob - value).mean(-1)
+
+    @staticmethod
+    def _step(optimiser, module, loss):
+        """One step on the sum of the members' losses, whose gradients do not mix; a NaN stays with its member."""
+        parameters = list(module.parameters())
+        # Asking for these gradients alone leaves the critics' weight gradients out of the policy's backward pass.
+        for parameter, gradient in zip(parameters, torch.autograd.grad(loss.sum(), parameters), strict=True):
+            parameter.grad = gradient
+        optimiser.step()
+
+    @torch.no_grad()
+    def inspect(self, obs, history):
+        """What an evaluation records at every step, {name: [members, batch, actions]}: here the base distribution."""
+        base = self.distribution(obs, history).base
+        return {"base_mean": base.mean, "base_log_std": base.log_std}
+
+    def summarise(self, trace):
+        """Scalars of an evaluation from what `inspect` saw: {metric: one float a member}. trace[name][member] is an array
+        [steps, actions] over all the evaluation's episodes."""
+        return {"log_std": [float(x.mean()) for x in trace["base_log_std"]]}
+
+    def tables(self, episodes):
+        """Further tidy tables at the end of a run, {table: [rows as dicts, one list a member]}. episodes[member] is a list
+        of {name: [steps, actions]}."""
+        return {}
+
+    def state_dict(self):
+        return pack(self._modules(), self._optimisers())
+
+    def load_state_dict(self, arrays):
+        unpack(arrays, self._modules(), self._optimisers())
+
+    def _modules(self):
+        return {"policy": self.policy, "critics": self.critics, "targets": self.targets}
+
+    def _optimisers(self):
+        return {"policy_optimiser": self.policy_optimiser, "critic_optimiser": self.critic_optimiser}

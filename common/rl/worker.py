@@ -1,0 +1,92 @@
+"""One worker process: trains some members of a cell as one fleet and leaves a part file.
+
+    python -m common.rl.worker <spec.json>
+
+The spec, written by `common.lab.harness`, names the learner, its settings, the members and the files.
+"""
+
+import dataclasses
+import importlib
+import json
+import os
+import platform
+import resource
+import signal
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from common.lab.errors import UserError
+from common.lab.files import atomic_write
+from common.lab.journal import Journal
+from common.lab.locks import hold
+
+
+def main(path):
+    """Exit status 0: the part is written; 2: a mistake a person can correct, named in the last line of stderr."""
+    spec = json.loads(Path(path).read_text())
+    try:
+        with hold(Path(spec["folder"]).with_suffix(".lock")):
+            work(spec)
+    except UserError as error:
+        print(error, file=sys.stderr)
+        return 2
+    return 0
+
+
+def work(spec):
+    """Train the spec's members and write its part file."""
+    import torch
+
+    from common.rl.hardware import prepare
+
+    matmul = prepare()
+    learner = importlib.import_module(spec["module"]).Learner
+    seeds = [member["seed"] for member in spec["members"]]
+    journal = Journal(spec["folder"], spec["labels"], spec["digest"], spec["checkpoint_seconds"], Stopping())
+    learner.loop(learner, configuration(spec), seeds, journal, spec["device"])
+    on_gpu = spec["device"] != "cpu"
+    part = {
+        "digest": spec["digest"],
+        "labels": spec["labels"],
+        "members": spec["members"],
+        "records": journal.records,
+        "tables": journal.tables,
+        "seconds": round(journal.elapsed(), 1),
+        "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
+        "device": torch.cuda.get_device_name() if on_gpu else platform.machine(),
+        "matmul": matmul,
+    }
+    atomic_write(spec["part"], json.dumps(part))
+    journal.close()
+
+
+def configuration(spec):
+    """The `Config` of the fleet; a setting in which members differ is an array [members]."""
+    module, name = spec["config"].split(":")
+    scalars = {}
+    for key in spec["members"][0]:
+        if key != "seed":
+            scalars[key] = np.array([member[key] for member in spec["members"]], dtype=np.float32)
+    return dataclasses.replace(getattr(importlib.import_module(module), name)(**spec["settings"]), **scalars)
+
+
+class Stopping:
+    """True once the process was asked to end, or its parent is gone."""
+
+    def __init__(self):
+        self.asked = False
+        self.parent = os.getppid()
+        for sign in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(sign, self._ask)
+
+    def _ask(self, *_):
+        self.asked = True
+
+    def __call__(self):
+        return self.asked or os.getppid() != self.parent
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1]))

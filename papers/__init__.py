@@ -1,0 +1,1 @@
+"""One subpackage a paper; `python -m papers` is the one command line."""

@@ -1,0 +1,1 @@
+"""ARSAC: Sequential Autoregressive Flow-Based Policies (Guerra & Marino, 2020)."""

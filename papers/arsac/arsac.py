@@ -1,0 +1,85 @@
+"""ARSAC: soft actor-critic with an autoregressive-flow policy (Guerra & Marino 2020, Section 3).
+
+The policy has two parts. A high-level base distribution depends on the state, a low-level affine flow on the actions
+before:
+
+    u_t ~ pi_phi(u_t | s_t) = N(mu_phi(s_t), diag sigma_phi(s_t)^2)
+    x_t = beta_theta(a_<t) * u_t + delta_theta(a_<t)                                        (eq. 4)
+    a_t = tanh(x_t)
+    ln pi(a_t | s_t, a_<t) = ln pi_phi(u_t | s_t) - sum_i ln beta_i - sum_i ln (1 - tanh(x_i)^2)   (eq. 5, and the tanh)
+
+Everything else is SAC; with beta = 1 and delta = 0 it is SAC exactly.
+
+Details that matter (stated nowhere in the paper, read off its authors' code): a_<t are the last 3 executed actions, after
+tanh, the oldest first, zeros at an episode's start; beta = exp of a network output clamped to [-20, 5], delta is clamped to
+[-5, 5]; base and flow share one Adam; the critics do not see the history; the next state's history is the stored one
+shifted by the stored action; the deterministic action is tanh(beta mu + delta). At an empty history all biases are zero,
+so beta = 1 and delta = 0 before training.
+"""
+
+import numpy as np
+import torch
+
+from common.flows.networks import MLP, widths, xavier_uniform
+from common.flows.transforms import Affine, Compose, Tanh
+from common.rl import sac
+from common.rl.policies import FlowPolicy
+from papers.arsac.measures import dimension_rows, shares, trace_rows
+
+
+class Learner(sac.Learner):
+    """A fleet of SAC learners whose policies are base(s_t) followed by the flow across time."""
+
+    ablations = ("without_flow",)
+
+    def build_policy(self, rngs, memory):
+        c = self.config
+        base = self.build_base(rngs, self.observations)
+        # Log-scale and shift are two layers side by side on one trunk.
+        sizes = [memory, *widths(c.flow), 2 * self.actions]
+        network = MLP(rngs, sizes, init=xavier_uniform(), last_init=xavier_uniform(heads=2))
+        flow = Affine(network, (c.log_scale_low, c.log_scale_high), c.shift_limit)
+        return FlowPolicy(base, Compose(flow, Tanh()))
+
+    @property
+    def flow(self):
+        """The affine transform across time, beta and delta."""
+        return self.policy.transform.transforms[0]
+
+    def distribution(self, obs, history):
+        """pi(a_t | s_t, a_<t): the history is the flow's context, the observation goes to the base."""
+        return self.policy(obs, history)
+
+    @torch.no_grad()
+    def act(self, obs, history, draws=None, ablate=None):
+        if ablate == "without_flow":  # beta = 1, delta = 0: the base alone
+            return torch.tanh(self.policy.base(obs).mode())
+        return super().act(obs, history, draws)
+
+    @torch.no_grad()
+    def inspect(self, obs, history):
+        log_scale, shift = self.flow.parameters_at(history)
+        return super().inspect(obs, history) | {"log_scale": log_scale, "shift": shift}
+
+    def summarise(self, trace):
+        """ln beta is what the paper plots as reliance on the flow. It is confounded with the base's ln sigma, since only
+        beta sigma reaches the action; their sum and the shift's share of the variance are not."""
+        c = self.config
+        members = [{name: values[m] for name, values in trace.items()} for m in range(len(trace["shift"]))]
+        return super().summarise(trace) | {
+            "log_scale": [float(t["log_scale"].mean()) for t in members],
+            "abs_log_scale": [float(np.abs(t["log_scale"]).mean()) for t in members],
+            "log_scale_std": [float((t["log_scale"] + t["base_log_std"]).mean()) for t in members],
+            "abs_shift": [float(np.abs(t["shift"]).mean()) for t in members],
+            "shift_share": [float(shares(t)["shift_share"].mean()) for t in members],
+            "scale_clamped": [
+                float(((t["log_scale"] <= c.log_scale_low) | (t["log_scale"] >= c.log_scale_high)).mean()) for t in members
+            ],
+            "shift_clamped": [float((np.abs(t["shift"]) >= c.shift_limit).mean()) for t in members],
+        }
+
+    def tables(self, episodes):
+        return {
+            "trace": [trace_rows(member[0]) for member in episodes],
+            "dimensions": [dimension_rows(member) for member in episodes],
+        }

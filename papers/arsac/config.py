@@ -1,0 +1,17 @@
+"""Settings of ARSAC. Imports no learning library."""
+
+from dataclasses import dataclass
+
+from common.lab.config import setting
+from common.rl import config as shared
+
+
+@dataclass(frozen=True)
+class ARSAC(shared.SAC):
+    """SAC whose policy is an affine autoregressive flow across time steps (Section 3)."""
+
+    history: int = setting(3, "past actions that condition the flow", "Section 4", low=1, high=100, unit="steps")
+    flow: str = setting("2x256", "layers x units of the flow's network", "Table 1", choices=shared.NETWORK_SIZES)
+    log_scale_low: float = setting(-20.0, "lower clamp of ln beta", "authors' code")
+    log_scale_high: float = setting(5.0, "upper clamp of ln beta", "authors' code")
+    shift_limit: float = setting(5.0, "clamp of the shift, |delta| at most", "authors' code", low=0.0)

@@ -1,0 +1,565 @@
+"""Laws of common.lab.stats: coverage, exactness, decisions by construction. Fixed seeds; all simulations are small."""
+
+from dataclasses import FrozenInstanceError
+from itertools import combinations, permutations
+
+import numpy as np
+import pytest
+import scipy.stats
+
+from common.lab import stats
+from common.lab.stats import Verdict, difference, equivalence, mean_within, non_inferiority, ordered, proportion
+
+nan = np.nan
+
+
+def generator(seed=0):
+    return np.random.Generator(np.random.Philox(seed))
+
+
+def spread(mean, deviation, n=4):
+    """n numbers with exactly this mean and standard deviation."""
+    x = scipy.stats.norm.ppf((np.arange(n) + 0.5) / n)
+    return mean + deviation * x / x.std(ddof=1)
+
+
+def covers(low, high, truth):
+    return np.mean((np.asarray(low) <= truth) & (truth <= np.asarray(high)))
+
+
+# ---- intervals cover what they promise ----
+
+
+@pytest.mark.parametrize("sizes", [(4, 4), (3, 5), (8, 4)])
+@pytest.mark.parametrize("deviations", [(1.0, 1.0), (1.0, 3.0)])
+def test_welch_interval_covers(sizes, deviations):
+    rng, found = generator(1), []
+    for _ in range(2000):
+        a, b = (rng.normal(50 * (i == 0), s, n) for i, (s, n) in enumerate(zip(deviations, sizes, strict=True)))
+        found.append(difference(a, b))
+    assert 0.93 <= covers([v.low for v in found], [v.high for v in found], 50) <= 0.97
+
+
+def test_paired_interval_covers_and_gains_from_shared_streams():
+    rng, found, widths = generator(2), [], []
+    for _ in range(2000):
+        shared = rng.normal(0, 5, 4)
+        a, b = 50 + shared + rng.normal(size=4), shared + 2 * rng.normal(size=4)
+        found.append(difference(a, b, paired=True))
+        widths.append(difference(a, b).high - difference(a, b).low)
+    assert 0.93 <= covers([v.low for v in found], [v.high for v in found], 50) <= 0.97
+    assert np.mean([v.high - v.low for v in found]) < np.mean(widths)
+
+
+def test_one_sample_interval_covers():
+    rng = generator(3)
+    found = [mean_within(rng.normal(50, 1, 4), low=0) for _ in range(2000)]
+    assert 0.93 <= covers([v.low for v in found], [v.high for v in found], 50) <= 0.97
+
+
+@pytest.mark.parametrize("skewed", [False, True])
+def test_bootstrap_intervals_of_aggregates_cover(skewed):
+    rng, environments, n = generator(4), 5, 12
+    location, scale = np.array([[0.0], [0.3], [0.6], [0.2], [0.5]]), np.array([[0.2], [0.4], [0.3], [0.6], [0.3]])
+
+    def draw(n):
+        noise = rng.gamma(2, size=(environments, n)) - 2 if skewed else rng.normal(size=(environments, n))
+        return location + scale * noise
+
+    def gain(a, b):
+        return stats.iqm(a) - stats.iqm(b)
+
+    many = draw(200_000)
+    improvement = np.mean([(x + 0.2 > np.roll(x, 1)).mean() for x in many])
+    truths = [stats.iqm(many), 0.2, improvement]
+    inside = np.zeros(3)
+    for i in range(800):
+        a, b = draw(n) + 0.2, draw(n)
+        cases = [(stats.iqm, b), (gain, a, b), (stats.probability_of_improvement, a, b)]
+        for j, ((statistic, *methods), truth) in enumerate(zip(cases, truths, strict=True)):
+            sample = stats.stratified_bootstrap(statistic, *methods, replicates=500, seed=i)
+            inside[j] += covers(*np.quantile(sample, (0.025, 0.975)), truth)
+    assert ((inside / 800 >= 0.93) & (inside / 800 <= 0.97)).all(), inside / 800
+
+
+def test_bootstrap_of_a_mean_has_the_unbiased_standard_error():
+    """The reason for n - 1 draws: at four seeds, n draws would fall short by a factor sqrt(3/4)."""
+    scores = [spread(0, s) for s in (1.0, 2.0, 3.0)]
+    sample = stats.stratified_bootstrap(lambda m: np.mean([x.mean(-1) for x in m], axis=0), scores, replicates=40_000)
+    assert np.std(sample) == pytest.approx(np.sqrt((1 + 4 + 9) / 4) / 3, rel=0.02)
+
+
+@pytest.mark.parametrize("step", [0.0, 0.6, 1.5])
+def test_interval_of_the_order_effect_covers(step):
+    rng = generator(5)
+    truth = np.mean([scipy.stats.norm.cdf((j - i) * step / np.sqrt(2)) for i, j in combinations(range(3), 2)])
+    found = [ordered([rng.normal(i * step, 1, 4) for i in range(3)]) for _ in range(300)]
+    assert covers([v.low for v in found], [v.high for v in found], truth) >= 0.93
+
+
+@pytest.mark.parametrize("chance", [0.05, 0.3, 0.5])
+def test_proportion_interval_covers_at_least_its_level(chance):
+    n = 12
+    weight = scipy.stats.binom.pmf(np.arange(n + 1), n, chance)
+    inside = [v.low <= chance <= v.high for v in (proportion(k, n, low=0.99) for k in range(n + 1))]
+    assert weight @ inside >= 0.95
+
+
+# ---- the t-tests ----
+
+
+def test_difference_is_welch_and_student():
+    rng = generator(6)
+    a, b = rng.normal(3, 1, 5), rng.normal(0, 2, 5)
+    for verdict, reference in (
+        (difference(a, b), scipy.stats.ttest_ind(a, b, equal_var=False)),
+        (difference(a, b, paired=True), scipy.stats.ttest_rel(a, b)),
+        (mean_within(a, low=0), scipy.stats.ttest_1samp(a, 0)),
+    ):
+        assert verdict.p == pytest.approx(reference.pvalue)
+        assert (verdict.low, verdict.high) == pytest.approx(tuple(reference.confidence_interval(0.95)))
+
+
+def test_difference_agrees_with_its_interval_in_every_direction():
+    rng = generator(7)
+    seen = set()
+    for _ in range(150):
+        a, b, margin = rng.normal(rng.normal(0, 2), 1, 4), rng.normal(0, 1, 4), 0.5
+        v = difference(a, b, margin=margin)
+        assert v.status == ("reproduced" if v.low > margin else "contradicted" if v.high < margin else "inconclusive")
+        assert (v.p <= 0.05) == (v.status != "inconclusive")
+        assert difference(b, a, direction="less", margin=margin).status == v.status
+        either = difference(a, b, direction="either", margin=margin)
+        opposite = {"reproduced": "contradicted", "contradicted": "reproduced", "inconclusive": "inconclusive"}
+        assert either.status == opposite[equivalence(a, b, margin).status]
+        seen |= {v.status}
+    assert seen == {"reproduced", "contradicted", "inconclusive"}
+
+
+def test_verdict_climbs_as_the_arm_rises():
+    b, rank = spread(0, 1), {"contradicted": 0, "inconclusive": 1, "reproduced": 2}
+    for claim in (difference, lambda a, b: non_inferiority(a, b, margin=1), lambda a, b: ordered([b, a])):
+        ranks = [rank[claim(spread(shift, 1.5), b).status] for shift in np.linspace(-12, 12, 25)]
+        assert ranks == sorted(ranks) and set(ranks) == {0, 1, 2}
+
+
+def test_false_decisions_are_rare_at_the_border():
+    rng = generator(8)
+    found = [difference(rng.normal(0, 3, 4), rng.normal(0, 1, 4)).status for _ in range(800)]
+    assert np.mean(np.array(found) != "inconclusive") <= 0.07
+
+
+@pytest.mark.parametrize(
+    ("shift", "margin", "status", "level"),
+    [
+        (0.0, 3.0, "reproduced", 0.9),
+        (0.5, 3.0, "reproduced", 0.9),
+        (8.0, 3.0, "contradicted", 0.95),
+        (-8.0, 3.0, "contradicted", 0.95),
+        (0.0, 0.5, "inconclusive", 0.95),
+        (3.0, 3.0, "inconclusive", 0.95),
+    ],
+)
+def test_equivalence(shift, margin, status, level):
+    v = equivalence(spread(shift, 1), spread(0, 1), margin)
+    assert (v.status, v.level) == (status, pytest.approx(level))
+    inside, outside = -margin < v.low and v.high < margin, v.low > margin or v.high < -margin
+    assert (inside, outside) == (status == "reproduced", status == "contradicted")
+
+
+def test_equivalence_needs_more_than_an_interval_that_includes_zero():
+    a, b = spread(0.1, 5), spread(0, 5)
+    assert difference(a, b).low < 0 < difference(a, b).high and equivalence(a, b, 1).status == "inconclusive"
+
+
+def test_wider_margin_never_unsettles_equality():
+    found = [equivalence(spread(1, 1), spread(0, 1), m) for m in np.linspace(0.1, 6, 30)]
+    status = [v.status == "reproduced" for v in found]
+    assert status == sorted(status) and any(status) and not all(status)
+
+
+def test_non_inferiority():
+    b = spread(10, 1)
+    assert non_inferiority(spread(9.5, 1), b, 3).status == "reproduced"
+    assert non_inferiority(spread(30, 1), b, 3).status == "reproduced"
+    assert non_inferiority(spread(2, 1), b, 3).status == "contradicted"
+    assert non_inferiority(spread(7.5, 1), b, 3).status == "inconclusive"
+
+
+def test_mean_within():
+    assert mean_within(spread(-1, 0.2), high=0).status == "reproduced"
+    assert mean_within(spread(1, 0.2), high=0).status == "contradicted"
+    assert mean_within(spread(-0.1, 0.2), high=0).status == "inconclusive"
+    assert mean_within(spread(1.5, 0.1), low=1.2).status == "reproduced"
+    assert mean_within(spread(0.5, 0.1), low=0, high=1).status == "reproduced"
+    assert mean_within(spread(2, 0.1), low=0, high=1).status == "contradicted"
+
+
+def test_proportion():
+    assert proportion(10, 10, low=0.5).status == "reproduced"
+    assert proportion(0, 10, low=0.5).status == "contradicted"
+    assert proportion(6, 10, low=0.5).status == "inconclusive"
+    assert proportion(10, 10, low=0.5).p == pytest.approx(2 * 0.5**10)
+    assert proportion(1, 2, low=0.1).reason == "n < 3"
+
+
+def test_seeds_that_all_agree_do_not_count_as_certainty():
+    """The p-value is then that of the exact randomisation test: two of C(2n, n) splits."""
+    three, four = difference([1.0] * 3, [0.0] * 3), difference([1.0] * 4, [0.0] * 4)
+    assert (three.status, three.p) == ("inconclusive", pytest.approx(2 / 20))
+    assert (four.status, four.p, four.low, four.high) == ("reproduced", pytest.approx(2 / 70), 1, 1)
+    assert difference([1.0] * 4, [1.0] * 4).p == 1
+    assert mean_within([0.1 + 0.2] * 6, low=0).p == pytest.approx(2 / 64)
+    assert difference([1.0, 2.0, 3.0, 4.0], [0.0, 1.0, 2.0, 3.0], paired=True).p == pytest.approx(2 / 16)
+    assert difference([5.0] * 4, spread(0, 1)).status == "reproduced"  # one arm without spread: Welch still holds
+
+
+@pytest.mark.parametrize("margin", [None, 2.5])
+def test_seeds_to_settle_have_a_power_of_80_percent(margin):
+    a, b = spread(1.0, 1.5), spread(0, 1)
+    v = difference(a, b) if margin is None else equivalence(a, b, margin)
+    n, rng = v.seeds_to_settle, generator(9)
+    assert v.status == "inconclusive" and n > v.n
+    x, y = rng.normal(1, 1.5, (20_000, n)), rng.normal(0, 1, (20_000, n))
+    interval = scipy.stats.ttest_ind(x, y, axis=1, equal_var=False).confidence_interval(0.95 if margin is None else 0.9)
+    power = np.mean(interval.low > 0 if margin is None else (interval.low > -margin) & (interval.high < margin))
+    assert 0.78 <= power <= 0.88
+    assert difference(spread(0, 1), spread(0, 1)).seeds_to_settle is None  # no effect: never
+
+
+def test_nearer_effects_need_more_seeds():
+    needed = [difference(spread(x, 1), spread(0, 1)).seeds_to_settle for x in (1.2, 0.8, 0.4, 0.2)]
+    assert needed == sorted(needed) and len(set(needed)) == 4
+    assert proportion(7, 10, low=0.5).seeds_to_settle > proportion(8, 10, low=0.5).seeds_to_settle > 10
+
+
+# ---- permutations and order ----
+
+
+def test_permutation_p_by_hand():
+    """Sums of three of 1 … 6: {4, 5, 6} alone reaches 15, and with {3, 5, 6} two reach 14; two-sided, twice that."""
+    assert stats.permutation_p([4, 5, 6], [1, 2, 3], "greater") == pytest.approx(1 / 20)
+    assert stats.permutation_p([3, 5, 6], [1, 2, 4], "greater") == pytest.approx(2 / 20)
+    assert stats.permutation_p([3, 5, 6], [1, 2, 4]) == pytest.approx(4 / 20)
+    assert stats.permutation_p([4, 5, 6], [1, 2, 3], "less") == 1
+    assert stats.permutation_p([0.1, 0.2, 0.3], [0.3, 0.2, 0.1]) == 1
+
+
+def test_permutation_p_is_exactly_uniform_under_the_null():
+    pooled = generator(10).normal(size=7)
+    p = []
+    for picked in combinations(range(7), 3):
+        rest = [i for i in range(7) if i not in picked]
+        p.append(stats.permutation_p(pooled[list(picked)], pooled[rest], "less"))
+    assert np.allclose(np.sort(p), np.arange(1, 36) / 35)
+
+
+def test_permutation_p_agrees_with_scipy():
+    rng = generator(11)
+    a, b = rng.normal(1, 1, 5), rng.normal(0, 1, 4)
+    for alternative in ("greater", "less"):
+        reference = scipy.stats.permutation_test(
+            (a, b), lambda x, y, axis: x.mean(axis) - y.mean(axis), vectorized=True, alternative=alternative
+        )
+        assert stats.permutation_p(a, b, alternative) == pytest.approx(reference.pvalue)
+    assert stats.permutation_p(rng.normal(9, 1, 10), rng.normal(0, 1, 10), "greater") == pytest.approx(1 / 184_756)
+
+
+def count(levels):
+    """2·JT, pair by pair."""
+    pairs = [(x, y) for one, two in combinations(levels, 2) for x in one for y in two]
+    return sum(2 * (x < y) + (x == y) for x, y in pairs)
+
+
+def split(values, sizes):
+    return np.split(np.array(values), np.cumsum(sizes)[:-1])
+
+
+@pytest.mark.parametrize(
+    ("sizes", "values"),
+    [
+        ((2, 2, 2), [1, 2, 3, 4, 5, 6]),
+        ((1, 3, 2), [1, 2, 3, 4, 5, 6]),
+        ((2, 2, 3), [1, 1, 2, 2, 2, 3, 4]),
+        ((3, 3), [1, 1, 1, 1, 2, 2]),
+        ((2, 1, 2, 1), [1, 2, 2, 3, 3, 3]),
+        ((2, 2), [7, 7, 7, 7]),
+    ],
+)
+def test_jonckheere_null_against_every_permutation(sizes, values):
+    brute = np.bincount([count(split(order, sizes)) for order in permutations(values)])
+    null = stats.jonckheere_null(sizes, np.unique(values, return_counts=True)[1].tolist())
+    assert np.allclose(null, np.pad(brute / brute.sum(), (0, len(null) - len(brute))))
+    assert null.sum() == pytest.approx(1)
+
+
+def test_jonckheere_by_hand():
+    """Three levels of one: inversions of three, 1 2 2 1 of six. Levels of 4, 4, 4 in full order: one of 34 650."""
+    assert stats.jonckheere_null((1, 1, 1), (1, 1, 1))[::2] == pytest.approx(np.array([1, 2, 2, 1]) / 6)
+    full = ordered([[1, 2, 3, 4], [5, 6, 7, 8], [9, 10, 11, 12]])
+    assert (full.effect, full.p) == (1, pytest.approx(2 / 34_650))
+    # {1, 2, 4}, {3, 5, 6}, {7, 8, 9}: of 27 pairs only (4, 3) is out of order; JT >= 26 in 3 of 1680 allocations
+    v = ordered([[1, 2, 4], [3, 5, 6], [7, 8, 9]])
+    assert (v.effect, v.p) == (pytest.approx(26 / 27), pytest.approx(2 * 3 / 1680))
+
+
+def test_two_levels_are_mann_whitney():
+    rng = generator(12)
+    a, b = rng.normal(0, 1, 5), rng.normal(1, 1, 6)
+    reference = scipy.stats.mannwhitneyu(b, a, method="exact")
+    v = ordered([a, b])
+    assert (v.effect, v.p) == (pytest.approx(reference.statistic / 30), pytest.approx(reference.pvalue))
+    assert stats.probability_of_improvement([b], [a]) == pytest.approx(v.effect)
+
+
+@pytest.mark.parametrize("sizes", [(4, 4, 4), (3, 3, 3), (5, 5), (2, 2, 2, 2, 2)])
+def test_order_errs_in_at_most_5_percent(sizes):
+    null = stats.jonckheere_null(sizes, [1] * sum(sizes))
+    p = 2 * np.minimum(null[::-1].cumsum()[::-1], null.cumsum())
+    assert 0 < null[p <= 0.05].sum() <= 0.05
+
+
+def test_order_true_false_undecided():
+    up = [spread(i, 0.3) for i in range(3)]
+    for groups in (up, {"one": up, "two": [x * 100 for x in up]}):
+        assert ordered(groups).status == "reproduced"
+        assert ordered(groups, "decreasing").status == "contradicted"
+        assert ordered(groups).p == ordered(groups, "decreasing").p
+    undecided = ordered([[1.0, 5, 9], [2, 6, 7], [3, 4, 8]])
+    assert undecided.status == "inconclusive" and undecided.low <= 0.5 <= undecided.high
+
+
+def test_order_sees_ranks_only_and_mirrors():
+    rng = generator(13)
+    groups = [rng.normal(0.7 * i, 1, 4) for i in range(3)]
+    v, w, mirrored = ordered(groups), ordered([np.exp(x) for x in groups]), ordered(groups[::-1])
+    assert v == w
+    assert (mirrored.effect, mirrored.p) == (pytest.approx(1 - v.effect), pytest.approx(v.p))
+
+
+def test_strata_are_summed_exactly():
+    """Two strata of two levels of three: JT >= 18 in 1, JT >= 17 in 3, of the 20 · 20 pairs of allocations."""
+    full, nearly = [[1.0, 2, 3], [4, 5, 6]], [[1.0, 2, 4], [3, 5, 6]]
+    assert ordered({"a": full, "b": full}).p == pytest.approx(2 * 1 / 400)
+    mixed = ordered({"a": full, "b": nearly})
+    assert (mixed.effect, mixed.p) == (pytest.approx(17 / 18), pytest.approx(2 * 3 / 400))
+    assert ordered(full).status == "inconclusive" and mixed.status == "reproduced"
+
+
+# ---- aggregates ----
+
+
+def test_iqm_is_the_trimmed_mean_and_ignores_outliers():
+    scores = generator(14).normal(size=(4, 5))
+    assert stats.iqm(scores) == pytest.approx(scipy.stats.trim_mean(scores, 0.25, axis=None))
+    wild = scores.copy()
+    wild[np.unravel_index(scores.argmax(), scores.shape)] = 1e9
+    assert stats.iqm(wild) == pytest.approx(stats.iqm(scores))
+    assert stats.iqm(np.stack([scores, scores + 1], axis=1)).shape == (2,)  # leading axes map
+
+
+def test_probability_of_improvement_laws():
+    rng = generator(15)
+    a, b = rng.integers(0, 4, (3, 5)), rng.integers(0, 4, (3, 6))
+    forth, back = stats.probability_of_improvement(a, b), stats.probability_of_improvement(b, a)
+    assert forth + back == pytest.approx(1)
+    assert stats.probability_of_improvement(a, a) == pytest.approx(0.5)
+    assert stats.probability_of_improvement(b + 10, a) == 1
+    assert stats.probability_of_improvement(a**3, b**3) == pytest.approx(forth)
+
+
+def test_performance_profile_falls_from_one_to_zero():
+    scores = generator(16).uniform(size=(3, 4))
+    profile = stats.performance_profile(scores, np.linspace(-0.01, 1, 50))
+    assert profile[0] == 1 and profile[-1] == 0 and (np.diff(profile) <= 0).all()
+    sample = stats.stratified_bootstrap(lambda m: stats.performance_profile(m, [0, 0.5]), scores, replicates=7)
+    assert sample.shape == (7, 2)
+
+
+def test_aggregate_true_false_undecided():
+    a, b = [spread(1, 0.3, 5)] * 3, [spread(0, 0.3, 5)] * 3
+    for claim in (
+        lambda a, b: stats.aggregate(lambda a, b: stats.iqm(a) - stats.iqm(b), a, b, low=0),
+        lambda a, b: stats.aggregate(stats.probability_of_improvement, a, b, low=0.5),
+    ):
+        assert claim(a, b).status == "reproduced" and claim(b, a).status == "contradicted"
+        undecided = claim(b, b)
+        assert undecided.status == "inconclusive" and undecided.low < undecided.effect < undecided.high
+    equal = stats.aggregate(lambda a, b: stats.iqm(a) - stats.iqm(b), b, b, low=-0.5, high=0.5)
+    assert (equal.status, equal.level) == ("reproduced", pytest.approx(0.9))
+    assert stats.aggregate(stats.iqm, a[:2], low=0).reason == "fewer than 3 environments"
+
+
+def test_bootstrap_owns_its_generator():
+    scores = generator(17).normal(size=(3, 5))
+    state = np.random.get_state()[1].copy()
+    one, two = (stats.stratified_bootstrap(stats.iqm, scores, replicates=50, seed=3) for _ in range(2))
+    assert (one == two).all()
+    assert (one != stats.stratified_bootstrap(stats.iqm, scores, replicates=50, seed=4)).any()
+    assert (state == np.random.get_state()[1]).all()
+
+
+# ---- seeds that diverged, seeds that are too few ----
+
+
+def test_diverged_seeds_are_counted_and_left_out():
+    a, b = [*spread(10, 0.1, 9), nan], spread(0, 0.1, 9)
+    v, clean = difference(a, b), difference(a[:-1], b)
+    assert (v.status, v.effect, v.low, v.n) == ("reproduced", clean.effect, clean.low, 9)
+    assert "1 of 19 seeds diverged" in v.note and v.p > clean.p
+    assert difference([*spread(10, 0.1, 9), np.inf], b).note == v.note
+
+
+def test_a_verdict_must_survive_its_diverged_seeds():
+    """Three of six runs crash: those left are far better, but the method is not shown to be."""
+    crashed = difference([*spread(10, 0.1, 3), nan, nan, nan], spread(0, 0.1, 6))
+    assert (crashed.status, crashed.reason) == ("inconclusive", "diverged")
+    assert ordered([spread(0, 0.1), spread(1, 0.1), [*spread(2, 0.1, 3), nan, nan, nan]]).reason == "diverged"
+    assert mean_within([*spread(5, 3, 9), nan], low=0).status == "reproduced"
+    left = [10.0, 11, 12, 13, nan], [nan, 1.1, 2, 2.9, 4]
+    paired = difference(*left, paired=True)
+    assert paired.n == 3 and paired.effect == pytest.approx(np.mean([9.9, 10, 10.1])) and "2 of 10" in paired.note
+
+
+def test_diverged_runs_rank_last_in_aggregates():
+    a = [np.array([1.0, 2, nan, 4])] * 3
+    assert stats.iqm(a) < stats.iqm([np.array([1.0, 2, 3, 4])] * 3)
+    assert stats.iqm([np.array([1.0, nan, nan, 4])] * 3) == -np.inf
+    assert stats.probability_of_improvement([[nan, nan]], [[0.0, 1.0]]) == 0
+    assert stats.probability_of_improvement([[nan]], [[nan]]) == 0.5
+    assert stats.performance_profile([[nan, 1.0]], [-1e9]) == 0.5
+    v = stats.aggregate(stats.probability_of_improvement, a, [np.zeros(4)] * 3, low=0.5)
+    assert v.effect == 0.75 and "3 of 24 seeds diverged" in v.note
+    lost = stats.aggregate(lambda a, b: stats.iqm(a) - stats.iqm(b), [[nan] * 4] * 3, [[nan] * 4] * 3, low=0)
+    assert lost.status == "inconclusive"
+
+
+@pytest.mark.parametrize(
+    ("verdict", "effect"),
+    [
+        (difference([5.0, 6.0], [1.0, 2.0, 3.0]), 3.5),
+        (difference([5.0], [1.0, 2.0, 3.0]), 3.0),
+        (difference([5.0, 6.0, nan], [1.0, 2.0, 3.0]), 3.5),
+        (difference([5.0, 6.0], [1.0, 2.0], paired=True), 4.0),
+        (equivalence([5.0, 5.0], [5.0, 5.0], 1), 0.0),
+        (non_inferiority([5.0, 5.0], [5.0, 5.0], 1), 0.0),
+        (mean_within([3.0, 4.0], low=0), 3.5),
+        (ordered([[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]]), 1.0),
+        (stats.aggregate(stats.iqm, [[1.0, 1.0]] * 4, low=0), 1.0),
+    ],
+)
+def test_two_seeds_are_never_a_verdict(verdict, effect):
+    assert (verdict.status, verdict.reason, verdict.effect) == ("untested", "n < 3", pytest.approx(effect))
+    assert np.isnan(verdict.p) and np.isnan(verdict.low) and verdict.n < 3
+
+
+def test_an_arm_that_diverged_whole_is_untested():
+    v = difference([nan] * 4, spread(0, 1))
+    assert (v.status, v.n) == ("untested", 0) and np.isnan(v.effect) and "4 of 8 seeds diverged" in v.note
+
+
+# ---- verdicts ----
+
+
+def test_budget_hides_the_verdict_and_keeps_the_effect():
+    full = difference(spread(5, 1), spread(0, 1), what="difference in final return, ARSAC - SAC")
+    assert stats.within_budget(full, 10**6, 10**6, 4, 4, "make it") is full
+    for steps, seeds in ((10_000, 4), (10**6, 3)):
+        short = stats.within_budget(full, steps, 10**6, seeds, 4, "make it")
+        assert (short.status, short.reason, short.effect, short.low) == ("untested", "budget", full.effect, full.low)
+        assert "make it" in str(short) and str(short).startswith("untested (budget): difference in final return")
+
+
+def test_a_verdict_is_one_readable_line():
+    line = str(Verdict("inconclusive", 1.5, -0.5, 3.5, p=0.1, n=4, what="gain", seeds_to_settle=9, note="so"))
+    assert line == "inconclusive: gain = 1.5 [-0.5, 3.5] (95 %), p = 0.1, n = 4, about 9 per arm would settle it; so"
+    assert str(stats.untested("budget", 2.0, what="gain", n=1)) == "untested (budget): gain = 2, n = 1"
+    with pytest.raises(FrozenInstanceError):
+        Verdict("untested").status = "reproduced"
+
+
+# ---- Holm ----
+
+
+def test_holm_by_hand():
+    """0.005 · 4, 0.01 · 3, 0.03 · 2, and 0.04 · 1 raised to the 0.06 before it."""
+    assert stats.holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
+    assert stats.holm([0.5, 0.9]) == pytest.approx([1, 1])
+    assert stats.holm([0.02, nan, 0.03]) == pytest.approx([0.04, nan, 0.04], nan_ok=True)
+    assert len(stats.holm([])) == 0
+
+
+def test_holm_laws():
+    p = generator(18).uniform(size=20) ** 3
+    adjusted = stats.holm(p)
+    assert (adjusted >= p).all() and (adjusted <= np.minimum(1, 20 * p) + 1e-12).all()
+    assert (np.diff(adjusted[np.argsort(p)]) >= 0).all()
+    order = generator(19).permutation(20)
+    assert np.allclose(stats.holm(p[order]), adjusted[order])
+
+
+def test_holm_keeps_the_family_wise_error():
+    p = generator(20).uniform(size=(4000, 10))
+    assert np.mean([stats.holm(x).min() <= 0.05 for x in p]) <= 0.06
+
+
+def test_holm_demotes_what_does_not_survive():
+    verdicts = {
+        "strong": Verdict("reproduced", 1.0, p=0.001, n=4),
+        "weak": Verdict("contradicted", -1.0, p=0.03, n=4),
+        "open": Verdict("inconclusive", 0.1, p=0.4, n=4),
+        "budget": Verdict("untested", 1.0, p=0.0001, n=4, reason="budget"),
+        "theorem": Verdict("reproduced", 1.0),
+    }
+    corrected = stats.holm_verdicts(verdicts)
+    assert list(corrected) == list(verdicts)
+    strong, weak = corrected["strong"], corrected["weak"]
+    assert strong.status == "reproduced" and "p = 0.003 after Holm over 3 claims" in strong.note
+    assert (weak.status, weak.reason, weak.p, weak.effect) == ("inconclusive", "Holm", 0.03, -1.0)
+    assert weak.seeds_to_settle > 4
+    for name in ("open", "budget", "theorem"):
+        assert corrected[name] == verdicts[name]
+    alone = {"weak": verdicts["weak"]}
+    assert stats.holm_verdicts(alone)["weak"].status == "contradicted"
+
+
+# ---- bad input: one clear line ----
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda: difference([], [1.0, 2, 3]),
+        lambda: difference([[1.0, 2], [3, 4]], [1.0, 2, 3]),
+        lambda: difference([1.0, 2, 3], [1.0, 2, 3], direction="up"),
+        lambda: difference([1.0, 2, 3], [1.0, 2, 3], margin=-1),
+        lambda: difference([1.0, 2, 3], [1.0, 2, 3], margin=nan),
+        lambda: difference([1.0, 2, 3], [1.0, 2, 3, 4], paired=True),
+        lambda: difference([1.0, 2, 3], [1.0, 2, 3], level=95),
+        lambda: equivalence([1.0, 2, 3], [1.0, 2, 3], 0),
+        lambda: non_inferiority([1.0, 2, 3], [1.0, 2, 3], -1),
+        lambda: mean_within([1.0, 2, 3]),
+        lambda: mean_within([1.0, 2, 3], low=1, high=0),
+        lambda: proportion(4, 3, low=0.5),
+        lambda: proportion(0, 0, low=0.5),
+        lambda: proportion(1, 3, low=-0.5),
+        lambda: ordered([[1.0, 2, 3]]),
+        lambda: ordered({}),
+        lambda: ordered([[1.0, 2, 3], []]),
+        lambda: ordered([[1.0, 2, 3]] * 2, direction="up"),
+        lambda: ordered({"a": [[1.0]] * 2, "b": [[1.0]] * 3}),
+        lambda: ordered([np.arange(5.0)] * 8),
+        lambda: stats.permutation_p([], [1.0]),
+        lambda: stats.permutation_p([nan], [1.0]),
+        lambda: stats.permutation_p([1.0], [1.0], "both"),
+        lambda: stats.permutation_p(range(11), range(11)),
+        lambda: stats.stratified_bootstrap(stats.iqm, [[1.0], [2.0]]),
+        lambda: stats.aggregate(stats.iqm, [[1.0] * 3] * 3),
+        lambda: stats.holm([1.5]),
+        lambda: Verdict("proven"),
+    ],
+)
+def test_bad_input_is_one_clear_line(call):
+    with pytest.raises(ValueError) as error:
+        call()
+    assert str(error.value) and "\n" not in str(error.value)

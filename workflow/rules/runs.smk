@@ -1,0 +1,15 @@
+rule run:
+    """Trains the members of one cell that are not finished yet."""
+    input:
+        lambda w: sources.run_inputs(f"{w.paper}/{w.experiment}/{w.cell}", w.scale),
+    output:
+        "results/{scale}/{paper}/{experiment}/{cell}/metrics.csv",
+        "results/{scale}/{paper}/{experiment}/{cell}/run.json",
+    log:
+        "logs/{scale}/{paper}/{experiment}/{cell}.log",
+    params:
+        digest=lambda w: catalog.cell(f"{w.paper}/{w.experiment}/{w.cell}", w.scale).param,
+    threads: lambda w: len(catalog.cell(f"{w.paper}/{w.experiment}/{w.cell}", w.scale).members)
+    shell:
+        "python -m papers run {wildcards.paper}/{wildcards.experiment}/{wildcards.cell}"
+        " --scale {wildcards.scale} --threads {threads} --device {config[device]} 2>&1 >> {log} | tee -a {log} >&2"
