@@ -54,7 +54,7 @@ class Reference:
         normal = torch.distributions.Normal(mean, log_std.clamp(-20, 5).exp())
         u = mean + normal.stddev * noise
         action = torch.tanh(u)
-        log_prob = normal.log_prob(u) - torch.log1p(-action.double() ** 2).float()
+        log_prob = normal.log_prob(u) - torch.log1p(-(action.double() ** 2)).float()
         return action, log_prob.sum(-1)
 
     def update(self, b, draws):
@@ -91,10 +91,15 @@ def test_updates_are_those_of_the_equations():
         draws = {name: torch.randn(1, BATCH, ACTIONS, generator=generator) for name in ("noise", "next_noise")}
         learner.update(batch, draws)
         reference.update(batch, draws)
-    for layer, expected in ((learner.policy.base.network[0], reference.policy[0]), (learner.policy.base.network[4], reference.policy[4])):
+    for layer, expected in (
+        (learner.policy.base.network[0], reference.policy[0]),
+        (learner.policy.base.network[4], reference.policy[4]),
+    ):
         torch.testing.assert_close(layer.weight[0], expected.weight.T, rtol=1e-3, atol=1e-5)
     for row in range(2):
-        torch.testing.assert_close(learner.targets.network[0].weight[row], reference.targets[row][0].weight.T, rtol=1e-3, atol=1e-6)
+        torch.testing.assert_close(
+            learner.targets.network[0].weight[row], reference.targets[row][0].weight.T, rtol=1e-3, atol=1e-6
+        )
 
 
 @pytest.mark.parametrize("module, config", [(sac, SAC), (arsac, ARSAC)])

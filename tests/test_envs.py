@@ -1,0 +1,64 @@
+"""Environments: seeded, observed as asked, and refused where an algorithm cannot act."""
+
+import gymnasium
+import numpy as np
+import pytest
+
+from common.lab.errors import UserError
+from common.rl import envs
+from common.rl.config import ENVIRONMENTS
+from common.rl.envs import Environment
+
+
+def play(environment, seed, steps=20):
+    rng = np.random.default_rng(seed)
+    seen = [environment.reset(seed)]
+    for _ in range(steps):
+        obs, reward, terminated, truncated = environment.step(rng.uniform(-1, 1, environment.actions).astype(np.float32))
+        seen.append(obs)
+        if terminated or truncated:
+            break
+    return np.array(seen)
+
+
+@pytest.mark.parametrize("name", ENVIRONMENTS)
+def test_an_episode_is_a_function_of_its_seed_and_actions(name):
+    first, second = Environment(name), Environment(name)
+    episode = play(first, 3)
+    assert episode.dtype == np.float32 and episode.shape[1] == first.observations
+    play(second, 5)  # an environment that has played before repeats the episode all the same
+    np.testing.assert_array_equal(episode, play(second, 3))
+    assert not np.array_equal(episode[0], play(first, 4)[0])
+
+
+def test_masked_velocities_leave_the_positions():
+    full, masked = play(Environment("HalfCheetah-v4"), 0), play(Environment("HalfCheetah-v4", observe="positions"), 0)
+    assert masked.shape[1] == 8
+    np.testing.assert_array_equal(full[:, :8], masked)
+
+
+def test_delayed_observations_come_late():
+    full, late = play(Environment("Hopper-v4"), 0), play(Environment("Hopper-v4", delay=2), 0)
+    np.testing.assert_array_equal(late[2:], full[:-2])
+    assert not late[:2].any()
+
+
+def test_actions_are_rescaled_to_the_environments_bounds():
+    environment = Environment("Pendulum-v1")  # torques in [-2, 2]
+    environment.reset(0)
+    environment.step(np.array([1.0], dtype=np.float32))
+    assert environment.gym.unwrapped.last_u == pytest.approx(2.0)
+
+
+def test_what_cannot_be_served_is_refused_in_one_line(monkeypatch):
+    with pytest.raises(UserError, match="unknown environment 'HalfCheeta-v4'"):
+        Environment("HalfCheeta-v4")
+    with pytest.raises(UserError, match="not a bounded vector"):
+        Environment("CartPole-v1")
+    with pytest.raises(UserError, match="needs a MuJoCo environment"):
+        Environment("Pendulum-v1", observe="positions")
+    boundless = gymnasium.make("Pendulum-v1", disable_env_checker=True)
+    boundless.action_space = gymnasium.spaces.Box(-np.inf, np.inf, (1,), np.float32)
+    monkeypatch.setattr(envs, "make", lambda name: boundless)
+    with pytest.raises(UserError, match="not a bounded vector"):
+        Environment("anything")
