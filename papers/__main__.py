@@ -10,6 +10,7 @@ from common.lab import catalog
 from common.lab.errors import UserError
 from common.lab.experiments import SCALES
 from common.lab.files import shown
+from common.lab.targets import check_device
 
 
 def main(arguments=None):
@@ -18,6 +19,8 @@ def main(arguments=None):
         options = _parser().parse_args(arguments)
         if "scale" in options and options.scale not in SCALES:
             raise UserError(f"unknown scale {options.scale!r}; allowed: {', '.join(SCALES)}")
+        if "device" in options:
+            check_device(options.device)
         return options.command(options) or 0
     except UserError as error:
         print(f"papers: {error}", file=sys.stderr)
@@ -48,7 +51,7 @@ def _tabulate(options):
 def _judge(options):
     from common.lab import commands
 
-    _say(commands.judge(options.name, options.scale, options.output, options.fresh))
+    _say(commands.judge(options.name, options.scale, options.output, options.fresh, options.available))
 
 
 def _publish(options):
@@ -56,6 +59,12 @@ def _publish(options):
 
     for cell, what in commands.publish(options.name, options.scale, options.partial):
         print(f"{cell.key} at {cell.scale}: {what}")
+
+
+def _gallery(options):
+    from common.lab import gallery
+
+    _say(gallery.write())
 
 
 def _list(options):
@@ -117,6 +126,8 @@ def _parser():
     ]
     for one in drawn:
         one.add_argument("--output", type=Path, help="the file to write (default: figures/<name>)")
+    drawn[-1].add_argument("--available", action="store_true", help="judge what was run; the rest is untested")
+    command("gallery", _gallery, "redraw docs/gallery and the generated part of README.md", scaled=False)
     for one in (*drawn, explain, cost):
         one.add_argument("--fresh", action="store_true", help="accept no stale or partial published results")
     for one in (run, cost):

@@ -91,6 +91,7 @@ def test_updates_are_those_of_the_equations():
         draws = {name: torch.randn(1, BATCH, ACTIONS, generator=generator) for name in ("noise", "next_noise")}
         learner.update(batch, draws)
         reference.update(batch, draws)
+    assert all(p.grad_fn is None for p in learner.targets.parameters())  # else every update adds to a graph for ever
     for layer, expected in (
         (learner.policy.base.network[0], reference.policy[0]),
         (learner.policy.base.network[4], reference.policy[4]),

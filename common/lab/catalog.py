@@ -180,7 +180,7 @@ def experiment_names(paper):
 def cells(paper, experiment, scale):
     """Cell name -> `Cell` of an experiment at a scale, in grid order."""
     _known(scale, SCALES, "scale")
-    _known(experiment, experiment_names(paper), f"experiment of {paper}")
+    _known(experiment, experiment_names(paper), "experiment", paper)
     return dict(_cells(ROOT, paper, experiment, scale))
 
 
@@ -191,7 +191,7 @@ def cell(key, scale):
         raise UserError(f"{key!r} does not name a cell; the form is <paper>/<experiment>/<cell>")
     paper, experiment, name = parts
     known = cells(paper, experiment, scale)
-    _known(name, known, f"cell of {paper}/{experiment} at scale {scale}")
+    _known(name, known, "cell", f"{paper}/{experiment} at scale {scale}")
     return known[name]
 
 
@@ -275,7 +275,7 @@ def _functions(root, paper, kind):
             arguments[argument.arg] = None if default is None else default.value
         known = sorted(one.stem for one in (root / "papers" / paper / "experiments").glob("*.yaml"))
         for experiment in arguments:
-            _known(experiment, known, f"{line}: experiment")
+            _known(experiment, known, "experiment", line)
         found[node.name] = (arguments, node.lineno)
     return found
 
@@ -294,7 +294,7 @@ def _cells(root, paper, name, scale, using=()):
     scalars = _scalars(spec, cls)
     used = {}
     for role, other in spec.uses.items():
-        _known(other, experiment_names(paper), f"{spec.file}: uses: {role}: experiment")
+        _known(other, experiment_names(paper), "experiment", f"{spec.file}: uses: {role}")
         used[role] = _cells(root, paper, other, scale, (*using, name))
     result = {}
     for cell_name, point in experiments.points(spec).items():
@@ -337,6 +337,6 @@ def _agreeing(others, point, where, role):
     return agreeing
 
 
-def _known(name, known, what):
+def _known(name, known, what, where=""):
     if name not in known:
-        raise UserError(f"unknown {what} {name!r}; {nearest(name, known)}")
+        raise UserError(f"{where}{': ' if where else ''}unknown {what} {name!r}; {nearest(name, known)}")

@@ -6,7 +6,7 @@ import os
 import re
 from pathlib import Path
 
-from common.lab import catalog, records, sources
+from common.lab import catalog, sources
 from common.lab.errors import UserError
 from common.lab.files import shown
 
@@ -30,59 +30,89 @@ def run(key, scale, threads=None, device="cpu", seeds=None):
 
 def draw(name, scale, output=None, fresh=False):
     """Draws a figure from the results of the experiments it names; returns the files written (PDF and PNG)."""
+    function, results = _call(name, "figures", scale, fresh)
     import matplotlib
 
     matplotlib.use("agg")
     from common.lab import plots
 
-    function, results = _call(name, "figures", scale, fresh)
     path = Path(output or catalog.ROOT / "figures" / f"{name}.pdf")
     sources.say_if_larger(path, scale)
     with plots.style():
         figure = function(**results)
         if not hasattr(figure, "savefig"):
             raise UserError(f"{name}: must return a matplotlib figure, not {type(figure).__name__}")
-        plots.stamp(figure, list(results.values()), scale, _caption(function))
+        plots.stamp(figure, list(results.values()), scale, caption(function))
         return plots.save(figure, path, scale)
 
 
 def tabulate(name, scale, output=None, fresh=False):
     """Writes a table as Markdown, LaTeX and CSV; returns the files."""
+    function, results = _call(name, "tables", scale, fresh)
     from common.lab import plots, tabular
 
-    function, results = _call(name, "tables", scale, fresh)
     path = Path(output or catalog.ROOT / "figures" / f"{name}.md")
     sources.say_if_larger(path, scale)
     frame = function(**results)
     if not hasattr(frame, "to_dict"):
         raise UserError(f"{name}: must return a pandas DataFrame, not {type(frame).__name__}")
     note = plots.summary(list(results.values()), scale) if results else ""
-    return tabular.write(path, frame, _caption(function), note, scale)
+    return tabular.write(path, frame, caption(function), note, scale)
 
 
-def judge(paper, scale, output=None, fresh=False):
-    """Tests every claim of a paper, corrects for their number and writes the verdicts as Markdown and CSV."""
-    from common.lab import plots, stats, tabular
+def judge(paper, scale, output=None, fresh=False, available=False):
+    """Tests every claim of a paper, corrects for their number and writes the verdicts as Markdown and CSV.
+
+    Every cell that a claim reads must have been run; with `available`, claims that lack one are untested (not run).
+    """
+    from common.lab import plots, tabular
+
+    paper = paper.removeprefix("claims_")
+    path = Path(output or catalog.ROOT / "figures" / f"claims_{paper}.md")
+    sources.say_if_larger(path, scale)
+    scales = dict.fromkeys(catalog.artefacts(paper, "claims"), (scale,))
+    if available:
+        scales = {name: (scale,) if runnable(paper, name, scale, fresh) else () for name in scales}
+    found, words, read = verdicts(paper, scales, fresh)
+    frame = tabular.verdicts(found, words)
+    note = plots.summary(read, scale)
+    return tabular.write(path, frame, f"Verdicts on the claims of {paper}, corrected by Holm", note, scale, latex=False)
+
+
+def verdicts(paper, scales, fresh=False):
+    """Verdicts of the claims named in `scales`, {claim: (scale,), or () where it cannot be tested}, corrected by Holm.
+
+    Returns {claim: Verdict}, {claim: its words} and the `Results` read.
+    """
+    from common.lab import records, stats
 
     claims = catalog.artefacts(paper, "claims")
     if not claims:
         raise UserError(f"papers/{paper}/claims.py has no claims")
     module = importlib.import_module(f"papers.{paper}.claims")
-    path = Path(output or catalog.ROOT / "figures" / f"claims_{paper}.md")
-    sources.say_if_larger(path, scale)
-    loaded, verdicts = {}, {}
-    for name, arguments in claims.items():
-        for experiment, selection in arguments.items():
-            if (experiment, selection) not in loaded:
-                loaded[experiment, selection] = records.load(paper, experiment, scale, selection, fresh)
-        results = {experiment: loaded[experiment, selection] for experiment, selection in arguments.items()}
-        verdicts[name] = getattr(module, name)(**results)
-        if not isinstance(verdicts[name], stats.Verdict):
-            raise UserError(f"papers/{paper}/claims.py: {name} must return a Verdict, not {verdicts[name]!r}")
-    verdicts = stats.holm_verdicts(verdicts)
-    frame = tabular.verdicts(verdicts, {name: _caption(getattr(module, name)) for name in claims})
-    note = plots.summary(list(loaded.values()), scale)
-    return tabular.write(path, frame, f"Verdicts on the claims of {paper}, corrected by Holm", note, scale, latex=False)
+    loaded, found = {}, {}
+    for name, chosen in scales.items():
+        found[name] = stats.untested("not run")
+        for scale in chosen:
+            keys = {experiment: (experiment, scale, selection) for experiment, selection in claims[name].items()}
+            for key in keys.values():
+                if key not in loaded:
+                    loaded[key] = records.load(paper, *key, fresh)
+            found[name] = getattr(module, name)(**{experiment: loaded[key] for experiment, key in keys.items()})
+        if not isinstance(found[name], stats.Verdict):
+            raise UserError(f"papers/{paper}/claims.py: {name} must return a Verdict, not {found[name]!r}")
+    words = {name: caption(getattr(module, name)) for name in found}
+    return stats.holm_verdicts(found), words, list(loaded.values())
+
+
+def runnable(paper, claim, scale, fresh=False):
+    """Whether every cell that a claim reads at a scale has results."""
+    for experiment, selection in catalog.artefacts(paper, "claims")[claim].items():
+        known = catalog.cells(paper, experiment, scale)
+        for cell in catalog.select(known, selection, f"{paper}/{experiment}", scale).values():
+            if sources.source(cell, fresh).kind == "missing":
+                return False
+    return True
 
 
 def publish(target, scale, partial=False):
@@ -101,10 +131,10 @@ def publish(target, scale, partial=False):
         elif held and not held.stale and len(held.finished) >= len(found.finished):
             done.append((cell, "was published already"))
         else:
-            large = [path for path in records.files(found) if path.stat().st_size > LARGEST_PUBLISHED]
+            large = [path for path in sources.files(found) if path.stat().st_size > LARGEST_PUBLISHED]
             if large:
                 raise UserError(f"{shown(large[0])}: over {LARGEST_PUBLISHED / 1e6:.0f} MB, too large to publish")
-            records.copy(found, cell.published)
+            sources.copy(found, cell.published)
             done.append((cell, f"published, {len(found.finished)} of {len(cell.members)} members"))
     return done
 
@@ -127,11 +157,15 @@ def _call(name, kind, scale, fresh):
         verb = {"figures": "draw", "tables": "tabulate", "claims": "judge"}[found]
         raise UserError(f"{name} is one of the {found} of {paper}; use: python -m papers {verb}")
     wanted = catalog.artefacts(paper, kind)[name]
+    for cell in catalog.artefact_cells(name, scale):
+        sources.ready(cell, fresh)
+    from common.lab import records
+
     results = {one: records.load(paper, one, scale, selection, fresh) for one, selection in wanted.items()}
     return getattr(importlib.import_module(f"papers.{paper}.{kind}"), name), results
 
 
-def _caption(function):
+def caption(function):
     """The first paragraph of a docstring, on one line."""
     paragraphs = re.split(r"\n\s*\n", inspect.getdoc(function) or "")
     return " ".join(paragraphs[0].split())

@@ -11,7 +11,7 @@ from common.lab.files import read_json
 
 # Core-seconds that one member takes for one unit of work, where no run of that algorithm was measured: one thread of a
 # 2.5 GHz Xeon (about 100 GFLOP/s in float32), batch 256, two layers of 256 units. Good to a factor of three.
-FALLBACK = {"sac": 0.007, "arsac": 0.012, "td3": 0.006, "ppo": 0.0006, "trpo": 0.0006}
+FALLBACK = {"sac": 0.006, "arsac": 0.009, "td3": 0.005, "ppo": 0.0006, "trpo": 0.0006}
 UNKNOWN = 0.01
 FALLBACK_SPEED = 100.0  # GFLOP/s of that machine
 WORK = ("total_steps", "iterations", "updates")  # settings that count the work of a run; the first that exists does
@@ -54,15 +54,15 @@ def estimates(name, scale, device="cpu", fresh=False):
     return [wanted[key] for key in sorted(wanted)]
 
 
-def estimate(cell, device="cpu"):
-    """The cost of the members of one cell that are not finished."""
-    partial = sources.unfinished(cell)
-    finished = len(partial.finished) if partial and not partial.stale else 0
-    missing = len(cell.members) - finished
+def estimate(cell, device="cpu", missing=None):
+    """The cost of so many members of one cell; unless told, of those that are not finished."""
+    if missing is None:
+        partial = sources.unfinished(cell)
+        missing = len(cell.members) - (len(partial.finished) if partial and not partial.stale else 0)
     settings = dataclasses.asdict(cell.config)
     alike = [one for one in measured(catalog.ROOT) if one["keys"] == set(settings) and one["device"] == kind(device)]
     if alike:
-        best = max(alike, key=lambda one: (_agreement(settings, one["settings"]), one["core_seconds"]))
+        best = max(alike, key=lambda one: (_agreement(cell, settings, one), one["core_seconds"]))
         rate, speed, basis = best["rate"], best["calibration"], f"measured: {best['key']}"
     else:
         rate, speed, basis = FALLBACK.get(cell.algorithm, UNKNOWN), FALLBACK_SPEED, "a guess: nothing alike was run"
@@ -70,8 +70,9 @@ def estimate(cell, device="cpu"):
     return Estimate(cell, missing, missing * work(settings) * rate * scaling, basis)
 
 
-def _agreement(settings, others):
-    return sum(settings[key] == value for key, value in others.items())
+def _agreement(cell, settings, one):
+    same = f"/{cell.paper}/{cell.experiment}/" in one["key"]
+    return same, sum(settings[key] == value for key, value in one["settings"].items())
 
 
 def work(settings):
@@ -88,7 +89,8 @@ def kind(device):
 def measured(root):
     """Rates of all finished runs: core-seconds a member and unit of work, with the settings they were measured at."""
     found = []
-    for path in sorted([*root.glob("published/*/*/*/*/run.json"), *root.glob("results/*/*/*/*/run.json")]):
+    places = ("published/*/*/*/*/run.json", "results/*/*/*/*/run.json", "results/*/*/*/*/.work/partial/run.json")
+    for path in sorted(path for place in places for path in root.glob(place)):
         record = read_json(path)
         settings, parts = record.get("settings", {}), record.get("parts", [])
         members = sum(len(part["labels"]) for part in parts)
@@ -97,7 +99,7 @@ def measured(root):
             continue
         found.append(
             {
-                "key": "/".join(path.parts[-6:-1]),
+                "key": "/".join(path.relative_to(root).parts[:5]),
                 "keys": set(settings),
                 "settings": settings,
                 "device": kind(parts[0].get("device", "cpu")),

@@ -103,7 +103,7 @@ def train(cell, groups, threads, device, checkpoint_seconds):
             for key in [k for k, process in running.items() if process.poll() is not None]:
                 process = running.pop(key)
                 if process.returncode != 0:
-                    raise failure(cell, key)
+                    raise failure(cell, key, process.returncode)
     finally:
         for process in running.values():
             process.terminate()  # a worker saves a checkpoint before it ends
@@ -134,9 +134,11 @@ def start(cell, group, device, checkpoint_seconds):
         return subprocess.Popen(command, env={**os.environ, **ENVIRONMENT}, stdout=log, stderr=log)
 
 
-def failure(cell, key):
-    """A UserError with the last line a worker wrote."""
+def failure(cell, key, status):
+    """A UserError with the last line a worker wrote, or the signal that ended it."""
     log = Path(cell.folder) / ".work" / f"worker-{key}.log"
+    if status < 0:
+        return UserError(f"{cell.folder}, worker {key}: ended by signal {-status}; run again to go on from its checkpoint")
     lines = [line for line in log.read_text().splitlines() if line.strip()]
     return UserError(f"{cell.folder}, worker {key}: {lines[-1] if lines else 'died without a word'} (see {log})")
 
@@ -163,13 +165,14 @@ def join(cell, made_by):
                 metrics.append({**keys, "step": step, "metric": metric, "value": value})
                 if metric == "diverged":
                     diverged[order[index]] = step
-        for table, rows in part["tables"].items():
-            tables.setdefault(table, []).extend({**keys, **row} for m, row in rows if m == i)
+        for table in tables:
+            tables[table].extend({**keys, **row} for m, row in part["tables"].get(table, []) if m == i)
     metrics.sort(key=lambda row: (row["member"], row["metric"], row["step"]))
     # Unfinished results stand where no figure reads them unasked.
     folder = Path(cell.folder) if set(order) <= set(place) else Path(cell.folder) / ".work" / "partial"
     for table, rows in tables.items():
-        records.write_rows(folder / f"{table}.csv", rows)
+        if rows:  # there are none if every member diverged
+            records.write_rows(folder / f"{table}.csv", rows)
     records.write_rows(folder / "metrics.csv", metrics)
     atomic_write(folder / "run.json", json.dumps(summary(cell, finished, diverged) | made_by, indent=1) + "\n")
     return folder

@@ -8,6 +8,7 @@
 import json
 import os
 import resource
+import shutil
 import sys
 import time
 import zlib
@@ -23,7 +24,7 @@ PROGRESS_SECONDS = 2.0
 
 
 class Journal:
-    """Records and checkpoints of `members` (their labels). `digest` tells which settings and code wrote them; `wanted()`
+    """Records and checkpoints of `members` (their labels). `digest` tells which settings and code wrote them; `stopping()`
     asks whether to stop at the next step."""
 
     def __init__(self, folder, members, digest, every_seconds=60.0, stopping=lambda: False):
@@ -114,11 +115,13 @@ class Journal:
 
     def close(self):
         """Remove checkpoints and logs: the run is finished and its results are elsewhere."""
-        for path in self.folder.iterdir():
-            path.unlink()
-        self.folder.rmdir()
+        shutil.rmtree(self.folder)
+        self._progress_path().unlink(missing_ok=True)
 
     # Files
+
+    def _progress_path(self):
+        return self.folder.parent / f"progress-{self.folder.name}.json"
 
     def _log_path(self, member):
         return self.folder / f"log-{self.members[member]}.f32"
@@ -177,5 +180,5 @@ class Journal:
             "pid": os.getpid(),
             "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
         }
-        atomic_write(self.folder.parent / f"progress-{self.folder.name}.json", json.dumps(progress))
+        atomic_write(self._progress_path(), json.dumps(progress))
         self.shown = now

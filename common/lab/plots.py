@@ -147,8 +147,8 @@ def summary(results, scale):
 def stamp(fig, results, scale, caption=""):
     """Makes a figure taller; writes below it its caption and, small, what it rests on (`results`: a list)."""
     width, height = fig.get_size_inches()
-    lines = textwrap.wrap(" ".join(caption.split()), int(width * 19))
-    foot = textwrap.wrap(summary(results, scale), int(width * 20))
+    lines = textwrap.wrap(" ".join(caption.split()), int(width * 17))
+    foot = textwrap.wrap(summary(results, scale), int(width * 18))
     line = 10.5 / 72
     extra = (len(lines) + len(foot)) * line + 6 / 72
     _raise(fig, extra)

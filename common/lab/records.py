@@ -8,7 +8,6 @@ import csv
 import dataclasses
 import functools
 import io
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -44,7 +43,7 @@ def write_rows(path, rows):
 def read_rows(path, columns=KEYS):
     """A tidy table as a DataFrame, checked: all `columns` are there, and at least one row."""
     try:
-        frame = pd.read_csv(path, float_precision="round_trip")
+        frame = pd.read_csv(path)
     except FileNotFoundError:
         raise UserError(f"{shown(path)}: does not exist") from None
     except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
@@ -96,7 +95,7 @@ class Results:
     def frame(self):
         """Metrics of all cells: `cell`, the grid's columns, `member, seed, <scalars>, step, metric, value`."""
         tables = [read_metrics(source.folder / "metrics.csv") for source in self.cells]
-        return self._join(tables, COLUMNS)
+        return self._join(tables, COLUMNS, self.cells)
 
     @property
     def diverged(self):
@@ -130,8 +129,9 @@ class Results:
             if name not in source.cell.tables:
                 known = nearest(name, source.cell.tables) if source.cell.tables else "it writes none"
                 raise UserError(f"{source.cell.file}: tables: {name!r} is not among them; {known}")
-        tables = [read_rows(source.folder / f"{name}.csv") for source in self.cells]
-        return self._join(tables, KEYS)
+        written = [source for source in self.cells if not self._lost(source)]
+        tables = [read_rows(source.folder / f"{name}.csv") for source in written]
+        return self._join(tables, KEYS, written)
 
     def curve(self, metric, **where):
         """One metric as a DataFrame with the columns of `frame`, in order of cell, member and step.
@@ -159,9 +159,14 @@ class Results:
         """The values that a setting has over the cells, each once."""
         return list(dict.fromkeys(_setting(source.cell, name) for source in self.cells))
 
-    def _join(self, tables, columns):
+    def _lost(self, source):
+        """Whether every member of a cell diverged: such a run has no policy to write tables of."""
+        broken = self.frame[(self.frame["cell"] == source.cell.name) & (self.frame["metric"] == "diverged")]
+        return broken["member"].nunique() == len(source.finished)
+
+    def _join(self, tables, columns, origins):
         joined = []
-        for source, table in zip(self.cells, tables, strict=True):
+        for source, table in zip(origins, tables, strict=True):
             table = _members(table, source.finished)
             added = {"cell": source.cell.name, **source.cell.point}
             clash = [key for key in added if key in table]
@@ -204,14 +209,3 @@ def _text(value):
     if isinstance(value, bool | np.bool_):
         return str(value).lower()
     return str(np.float32(value)) if isinstance(value, float | np.floating) else str(value)
-
-
-def files(source):
-    """The files of a cell's results; run.json, which tells that the others are complete, comes last."""
-    return [*sorted(source.folder.glob("*.csv")), source.folder / "run.json"]
-
-
-def copy(source, folder):
-    """Copies a cell's results, file by file, each whole or not at all."""
-    for file in files(source):
-        atomic_write(Path(folder) / file.name, file.read_bytes())

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from common.lab import catalog
 from common.lab.errors import UserError
-from common.lab.files import read_json
+from common.lab.files import atomic_write, read_json
 
 LENIENT = ("day", "paper")  # scales at which a stale or partial published cell is drawn, and says so
 
@@ -56,10 +56,8 @@ def source(cell, fresh=False):
     return dataclasses.replace(mine or published or _none(cell), kind="missing", folder=cell.folder)
 
 
-def inputs(name, scale, fresh=False, output=None):
-    """Paths, relative to the root, of the metrics that an artefact reads at a scale; `output` is the file to make."""
-    if output is not None:
-        say_if_larger(output, scale)
+def inputs(name, scale, fresh=False):
+    """Paths, relative to the root, of the metrics that an artefact reads at a scale."""
     return [source(cell, fresh).metrics for cell in catalog.artefact_cells(name, scale)]
 
 
@@ -91,6 +89,17 @@ def own(cell):
 def unfinished(cell):
     """The finished members of a run that still lacks others, which no figure reads; None if there are none."""
     return _look(cell, "results", cell.folder / ".work" / "partial")
+
+
+def files(source):
+    """The files of a cell's results; run.json, which tells that the others are complete, comes last."""
+    return [*sorted(source.folder.glob("*.csv")), source.folder / "run.json"]
+
+
+def copy(source, folder):
+    """Copies a cell's results, file by file, each whole or not at all."""
+    for file in files(source):
+        atomic_write(Path(folder) / file.name, file.read_bytes())
 
 
 @functools.cache

@@ -3,7 +3,7 @@
 import re
 from pathlib import PurePosixPath
 
-from common.lab import catalog
+from common.lab import catalog, sources
 from common.lab.config import nearest
 from common.lab.errors import UserError
 
@@ -11,47 +11,66 @@ SUFFIXES = {"figures": (".pdf", ".png"), "tables": (".md", ".tex", ".csv"), "cla
 KEYS = ("scale", "device", "fresh")
 
 
-def settings(config):
-    """(scale, '--fresh' or '') of the workflow's configuration. Raises `UserError` for unknown keys and values."""
-    for key in config:
-        if key not in KEYS:
-            raise UserError(f"config: unknown key {key!r}; {nearest(key, KEYS)}")
-    scale, fresh, device = config.get("scale", "quick"), config.get("fresh", False), config.get("device", "cpu")
-    if scale not in catalog.SCALES:
-        raise UserError(f"config: unknown scale {scale!r}; allowed: {', '.join(catalog.SCALES)}")
-    if not isinstance(fresh, bool):
-        raise UserError(f"config: fresh = {fresh!r} must be true or false")
+def check_device(device):
+    """Raises `UserError` unless the device has a form that torch knows."""
     if not isinstance(device, str) or not re.fullmatch(r"cpu|cuda(:\d+)?|mps", device):
-        raise UserError(f"config: unknown device {device!r}; allowed: cpu, cuda, cuda:<number>, mps")
-    return scale, "--fresh" if fresh else ""
+        raise UserError(f"unknown device {device!r}; allowed: cpu, cuda, cuda:<number>, mps")
 
 
-def everything(at=""):
-    """Files of every figure, table and paper's verdicts; `at` is '' or '<scale>/'."""
-    return [f"figures/{at}{name}{SUFFIXES[homes[0][1]][0]}" for name, homes in catalog.names().items()]
+class Asked:
+    """The workflow's configuration: the default scale, `device`, `gpus` that a run takes, and `fresh`.
 
-
-def check(arguments, scale):
-    """Checks what a command line asks for: every file below figures/ or results/, and the targets `all` and `smoke`.
-
-    Raises `UserError`, with the nearest names, for what does not exist and for a mistake in an experiment that is read.
+    Raises `UserError` for unknown keys and values.
     """
-    for argument in arguments:
-        if argument in ("all", "smoke"):
-            check(everything(f"{argument}/" if argument == "smoke" else ""), scale)
-        path = PurePosixPath(argument)
-        if path.parts[:1] == ("figures",) and len(path.parts) > 1:
-            _check_artefact(path, scale)
-        if path.parts[:1] == ("results",) and len(path.parts) == 6:
-            if path.parts[1] not in catalog.SCALES:
-                raise UserError(f"{path}: unknown scale {path.parts[1]!r}; allowed: {', '.join(catalog.SCALES)}")
-            catalog.cell("/".join(path.parts[2:5]), path.parts[1])
 
+    def __init__(self, config):
+        for key in config:
+            if key not in KEYS:
+                raise UserError(f"config: unknown key {key!r}; {nearest(key, KEYS)}")
+        self.default, fresh = config.get("scale", "quick"), config.get("fresh", False)
+        self.device = config.get("device", "cpu")
+        self.gpus = 0 if self.device == "cpu" else 1
+        if self.default not in catalog.SCALES:
+            raise UserError(f"config: unknown scale {self.default!r}; allowed: {', '.join(catalog.SCALES)}")
+        if str(fresh).lower() not in ("true", "false"):  # text if it comes from the command line
+            raise UserError(f"config: fresh = {fresh!r} must be true or false")
+        self.fresh = str(fresh).lower() == "true"
+        check_device(self.device)
 
-def _check_artefact(path, scale):
-    if len(path.parts) > 3 or (len(path.parts) == 3 and path.parts[1] not in catalog.SCALES):
-        raise UserError(f"{path}: must be figures/<name> or figures/<scale>/<name>, <scale> one of {catalog.SCALES}")
-    _, kind = catalog.find(path.stem)
-    if path.suffix not in SUFFIXES[kind]:
-        raise UserError(f"{path}: {path.stem} is one of the {kind}; allowed endings: {', '.join(SUFFIXES[kind])}")
-    catalog.artefact_cells(path.stem, path.parts[1] if len(path.parts) == 3 else scale)
+    def scale(self, at):
+        """The scale of a file in figures/ (`at` is '') or figures/<scale>/ (`at` is '<scale>/')."""
+        return at.rstrip("/") or self.default
+
+    def inputs(self, name, at):
+        """Files that an artefact reads. Tells if it is about to replace a picture of a larger scale."""
+        _, kind = catalog.find(name)
+        sources.say_if_larger(f"figures/{at}{name}{SUFFIXES[kind][0]}", self.scale(at))
+        return sources.inputs(name, self.scale(at), self.fresh)
+
+    def everything(self, at=""):
+        """Files of every figure, table and paper's verdicts; `at` is '' or '<scale>/'."""
+        return [f"figures/{at}{name}{SUFFIXES[homes[0][1]][0]}" for name, homes in catalog.names().items()]
+
+    def check(self, arguments):
+        """Checks what a command line asks for: files below figures/ or results/, and the targets `all` and `smoke`.
+
+        Raises `UserError`, with the nearest names, for what does not exist, and for mistakes in experiments it reads.
+        """
+        for argument in arguments:
+            if argument in ("all", "smoke"):
+                self.check(self.everything("smoke/" if argument == "smoke" else ""))
+            path = PurePosixPath(argument)
+            if path.parts[:1] == ("figures",) and len(path.parts) > 1:
+                self._check_artefact(path)
+            if path.parts[:1] == ("results",) and len(path.parts) == 6:
+                catalog.cell("/".join(path.parts[2:5]), path.parts[1])
+
+    def _check_artefact(self, path):
+        at = path.parts[1] if len(path.parts) > 2 else ""
+        if len(path.parts) > 3 or at not in ("", *catalog.SCALES):
+            known = ", ".join(catalog.SCALES)
+            raise UserError(f"{path}: must be figures/<name> or figures/<scale>/<name>, <scale> one of {known}")
+        _, kind = catalog.find(path.stem)
+        if path.suffix not in SUFFIXES[kind]:
+            raise UserError(f"{path}: {path.stem} is one of the {kind}; allowed endings: {', '.join(SUFFIXES[kind])}")
+        catalog.artefact_cells(path.stem, self.scale(at))

@@ -82,7 +82,8 @@ class Learner:
         """One step of critics, policy and targets. draws: what `update_draws` gave, stacked, [members, batch, actions]."""
         self._step(self.critic_optimiser, self.critics, self.critic_loss(batch, draws["next_noise"]))
         self._step(self.policy_optimiser, self.policy, self.policy_loss(batch, draws["noise"]))
-        torch._foreach_lerp_(list(self.targets.parameters()), list(self.critics.parameters()), self.config.target_rate)
+        with torch.no_grad():
+            torch._foreach_lerp_(list(self.targets.parameters()), list(self.critics.parameters()), self.config.target_rate)
 
     def critic_loss(self, batch, next_noise):
         """J_Q of every member, [members]."""

@@ -1,15 +1,22 @@
 rule claims:
     """Tests the claims of one paper on the cells that their arguments name."""
     input:
-        lambda w: sources.inputs(f"claims_{w.paper}", scale(w), FRESH, "figures/{at}claims_{paper}.md".format(**w)),
+        lambda w: asked.inputs(f"claims_{w.paper}", w.at),
     output:
-        report("figures/{at}claims_{paper}.md", category="claims", labels={"paper": "{at}{paper}"}),
-        "figures/{at}claims_{paper}.csv",
+        main=report(
+            "figures/{at}claims_{paper}.md",
+            category="claims",
+            labels={"paper": "{at}{paper}"},
+        ),
+        csv="figures/{at}claims_{paper}.csv",
     log:
         "logs/figures/{at}claims_{paper}.log",
+    conda:
+        "../../environment.yml"
     params:
         digest=lambda w: catalog.artefact_digest(f"claims_{w.paper}"),
-        scale=scale,
+        scale=lambda w: asked.scale(w.at),
+        fresh="--fresh" if asked.fresh else "",
     shell:
-        "python -m papers judge {wildcards.paper} --scale {params.scale} --output {output[0]}"
-        " {FRESH} 2>&1 >> {log} | tee -a {log} >&2"
+        "python -m papers judge {wildcards.paper} --scale {params.scale} --output {output.main}"
+        " {params.fresh} 2>&1 >> {log} | tee -a {log} >&2"

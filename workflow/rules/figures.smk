@@ -1,15 +1,22 @@
 rule figure:
     """Draws one figure from the cells that its arguments name."""
     input:
-        lambda w: sources.inputs(w.figure, scale(w), FRESH, "figures/{at}{figure}.pdf".format(**w)),
+        lambda w: asked.inputs(w.figure, w.at),
     output:
-        report("figures/{at}{figure}.pdf", category="figures", labels={"figure": "{at}{figure}"}),
-        "figures/{at}{figure}.png",
+        main=report(
+            "figures/{at}{figure}.pdf",
+            category="figures",
+            labels={"figure": "{at}{figure}"},
+        ),
+        png="figures/{at}{figure}.png",
     log:
         "logs/figures/{at}{figure}.log",
+    conda:
+        "../../environment.yml"
     params:
         digest=lambda w: catalog.artefact_digest(w.figure),
-        scale=scale,
+        scale=lambda w: asked.scale(w.at),
+        fresh="--fresh" if asked.fresh else "",
     shell:
-        "python -m papers draw {wildcards.figure} --scale {params.scale} --output {output[0]}"
-        " {FRESH} 2>&1 >> {log} | tee -a {log} >&2"
+        "python -m papers draw {wildcards.figure} --scale {params.scale} --output {output.main}"
+        " {params.fresh} 2>&1 >> {log} | tee -a {log} >&2"

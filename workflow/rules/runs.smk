@@ -3,13 +3,20 @@ rule run:
     input:
         lambda w: sources.run_inputs(f"{w.paper}/{w.experiment}/{w.cell}", w.scale),
     output:
-        "results/{scale}/{paper}/{experiment}/{cell}/metrics.csv",
-        "results/{scale}/{paper}/{experiment}/{cell}/run.json",
+        metrics="results/{scale}/{paper}/{experiment}/{cell}/metrics.csv",
+        record="results/{scale}/{paper}/{experiment}/{cell}/run.json",
     log:
         "logs/{scale}/{paper}/{experiment}/{cell}.log",
-    params:
-        digest=lambda w: catalog.cell(f"{w.paper}/{w.experiment}/{w.cell}", w.scale).param,
+    conda:
+        "../../environment.yml"
     threads: lambda w: len(catalog.cell(f"{w.paper}/{w.experiment}/{w.cell}", w.scale).members)
+    resources:
+        device=asked.device,
+        gpu=asked.gpus,
+    params:
+        digest=lambda w: catalog.cell(
+            f"{w.paper}/{w.experiment}/{w.cell}", w.scale
+        ).param,
     shell:
         "python -m papers run {wildcards.paper}/{wildcards.experiment}/{wildcards.cell}"
-        " --scale {wildcards.scale} --threads {threads} --device {config[device]} 2>&1 >> {log} | tee -a {log} >&2"
+        " --scale {wildcards.scale} --threads {threads} --device {resources.device} 2>&1 >> {log} | tee -a {log} >&2"

@@ -1,16 +1,23 @@
 rule table:
     """Writes one table from the cells that its arguments name."""
     input:
-        lambda w: sources.inputs(w.table, scale(w), FRESH, "figures/{at}{table}.md".format(**w)),
+        lambda w: asked.inputs(w.table, w.at),
     output:
-        report("figures/{at}{table}.md", category="tables", labels={"table": "{at}{table}"}),
-        "figures/{at}{table}.tex",
-        "figures/{at}{table}.csv",
+        main=report(
+            "figures/{at}{table}.md",
+            category="tables",
+            labels={"table": "{at}{table}"},
+        ),
+        tex="figures/{at}{table}.tex",
+        csv="figures/{at}{table}.csv",
     log:
         "logs/figures/{at}{table}.log",
+    conda:
+        "../../environment.yml"
     params:
         digest=lambda w: catalog.artefact_digest(w.table),
-        scale=scale,
+        scale=lambda w: asked.scale(w.at),
+        fresh="--fresh" if asked.fresh else "",
     shell:
-        "python -m papers tabulate {wildcards.table} --scale {params.scale} --output {output[0]}"
-        " {FRESH} 2>&1 >> {log} | tee -a {log} >&2"
+        "python -m papers tabulate {wildcards.table} --scale {params.scale} --output {output.main}"
+        " {params.fresh} 2>&1 >> {log} | tee -a {log} >&2"

@@ -1,0 +1,245 @@
+"""Figures 1 to 5 of the paper and two of our own. Each reads the cells that its arguments name, and nothing else."""
+
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.ticker import MaxNLocator
+
+from common.lab import plots, records
+from papers.arsac.schematic import draw_policy
+
+# Points of a Savitzky-Golay window (cubic), or None for curves as measured. The authors' Figure 4 has 71 of 100 points.
+SMOOTHING = None
+
+SIZES = ("1x32", "1x128", "2x256")
+SIZE_COLOURS = dict(zip(SIZES, ("#E69F00", "#D55E00", "#CC79A7"), strict=True))
+FIGURE_4 = {
+    ("SAC", "1x32"): "#56B4E9",
+    ("SAC", "1x128"): "#0072B2",
+    ("ARSAC", "1x32"): SIZE_COLOURS["1x32"],
+    ("ARSAC", "1x128"): SIZE_COLOURS["1x128"],
+}
+# One colour for each policy in the two figures of our own.
+POLICIES = {
+    "ARSAC": "#D55E00",
+    "ARSAC, Q(s, h, a)": "#E69F00",
+    "SAC": "#0072B2",
+    "SAC that sees 3 past actions": "#009E73",
+    "SAC at ARSAC's size": "#CC79A7",
+}
+
+
+def fig1_arsac_policy():
+    """The autoregressive flow-based policy. The environment (purple) gives a state, from which a network gives the base
+    distribution (blue). Its sample becomes the action through an affine transform (green), whose shift and scale
+    depend on the past actions (orange)."""
+    return draw_policy()
+
+
+def fig2_flow_policy(arsac="env=Walker2d-v4, base=1x32"):
+    """Base distribution (top) and affine transform (bottom) along the start of one evaluation episode: (a) the action
+    dimension that the flow drives least, (b) the one it drives most. Left: mean and one standard deviation of the base;
+    shift and scale of the transform; dots: the base's mean, transformed. Right: the same numbers as the released
+    script plots them. It logs the transformed mean as the base's mean and transforms it once more.
+
+    Which dimension is which is decided by Var delta / Var(beta mu) over all evaluation episodes of the first seed.
+    """
+    seed, trace, order, shares = _episode(arsac)
+    fig, axes = plt.subplots(2, 4, figsize=(9, 3.6), sharex=True)
+    for column, (released, dim) in enumerate((r, d) for r in (False, True) for d in (order[0], order[-1])):
+        letter = "ab"[column % 2]
+        head = "as released" if released else "correct"
+        axes[0, column].set_title(f"{head}\n({letter}) dimension {dim}\nVar δ / Var x = {shares[dim]:.2f}", fontsize=8)
+        _trace_column(axes[:, column], trace[trace["dim"] == dim], released)
+    axes[0, 0].set_ylabel("base, μ ± σ")
+    axes[1, 0].set_ylabel("shift ± scale, δ ± β")
+    for ax in axes[1]:
+        ax.set_xlabel("step of the episode")
+        ax.xaxis.set_major_locator(MaxNLocator(5, integer=True))
+    fig.suptitle(f"{_environments(arsac)[0]}, base {arsac.setting('base')[0]}, seed {seed}", fontsize=9)
+    plots.legend_below(fig)
+    return fig
+
+
+def fig3_logscale(arsac="env=HalfCheetah-v4"):
+    """Log-scale of the affine flow during training, one curve a size of the base network: mean of ln β over steps and
+    action dimensions of the evaluation episodes, not smoothed. Faint: seeds; line: their mean, with its 95 % interval from
+    three seeds on. Dotted: the authors' means of 4 seeds on -v2, as far as our runs go."""
+    fig, ax = plt.subplots(figsize=(5, 3.2))
+    for env in _environments(arsac):
+        _log_scales(ax, arsac, env)
+    ax.set_ylabel("mean log-scale, ln β")
+    plots.legend_below(fig)
+    return fig
+
+
+def fig4_performance(sac, arsac="base=1x32|1x128"):
+    """Return during training, mean over evaluation episodes, for two sizes of the policy's base network. Faint: seeds;
+    line: their mean, with its 95 % interval from three seeds on. Dashed: mean final return of SAC at its usual size, 2x256.
+    Dotted: the authors' means of 4 seeds on -v2, which they smoothed, as far as our runs go."""
+    fig, axes = _panels(_environments(arsac), 2)
+    runs = {"SAC": sac, "ARSAC": arsac}
+    for env, ax in axes.items():
+        for (algorithm, base), colour in FIGURE_4.items():
+            curve = runs[algorithm].curve("return", env=env, base=base)
+            plots.seeds_and_mean(ax, curve, f"{algorithm} {base}", colour, smooth=SMOOTHING)
+        _dashed(ax, sac.final("return", env=env, base="2x256"), "SAC 2x256, final mean", "black")
+        for (algorithm, base), colour in FIGURE_4.items():
+            _authors(ax, "return", env, algorithm.lower(), base, colour, runs[algorithm].steps)
+        _finish(ax, env, sac)
+    _outer_labels(fig, "return")
+    plots.legend_below(fig, ncols=3)
+    return fig
+
+
+def fig5_logscale_all(arsac):
+    """Log-scale of the affine flow during training in every environment, one curve a size of the base network: mean of
+    ln β over steps and action dimensions of the evaluation episodes, not smoothed. Faint: seeds; line: their mean, with its
+    95 % interval from three seeds on. Dotted: the authors' means of 4 seeds on -v2, as far as our runs go."""
+    fig, axes = _panels(_environments(arsac), 2)
+    for env, ax in axes.items():
+        _log_scales(ax, arsac, env)
+    _outer_labels(fig, "mean log-scale, ln β")
+    plots.legend_below(fig)
+    return fig
+
+
+def figx_arsac_controls(
+    sac_history,
+    sac_wide,
+    arsac_history_critic,
+    arsac="env=HalfCheetah-v4, base=1x128|2x256",
+    sac="env=HalfCheetah-v4, base=1x128|2x256",
+):
+    """Is ARSAC's gain on HalfCheetah capacity or memory? SAC whose policy sees the last 3 actions has the memory without
+    the flow; SAC at ARSAC's size (2x256 against ARSAC 1x128, 5 % fewer parameters; 2x384 against ARSAC 2x256, 8 % more) has
+    the capacity without the memory. ARSAC's published critics Q(s, a) do not see the history; Q(s, h, a) does. Faint:
+    seeds; line: their mean, with its 95 % interval from three seeds on."""
+    fig, axes = _panels(["base 1x128", "base 2x256"], 2, sharey="row")
+    for base, ax in zip(("1x128", "2x256"), axes.values(), strict=True):
+        wide = sac.curve("return", base="2x256") if base == "1x128" else sac_wide.curve("return")
+        curves = (
+            arsac.curve("return", base=base),
+            arsac_history_critic.curve("return", base=base),
+            sac.curve("return", base=base),
+            sac_history.curve("return", base=base),
+            wide,
+        )
+        for (label, colour), curve in zip(POLICIES.items(), curves, strict=True):
+            plots.seeds_and_mean(ax, curve, label, colour, smooth=SMOOTHING)
+        _finish(ax, f"HalfCheetah-v4, base {base}", sac)
+    _outer_labels(fig, "return")
+    plots.legend_below(fig, ncols=3)
+    return fig
+
+
+def figx_arsac_pomdp(
+    arsac_masked,
+    arsac_delayed,
+    sac_masked,
+    sac_delayed,
+    sac_history_masked,
+    sac_history_delayed,
+    arsac="env=HalfCheetah-v4|Hopper-v4|Walker2d-v4, base=1x128",
+    sac="env=HalfCheetah-v4|Hopper-v4|Walker2d-v4, base=1x128",
+):
+    """Partial observability: return when velocities are hidden, and when observations come 2 or 5 steps late; base networks
+    1x128. Faint: seeds; line: their mean, with its 95 % interval from three seeds on. Dashed: mean final return of the same
+    policy when everything is observed at once."""
+    hidden = {"ARSAC": arsac_masked, "SAC": sac_masked, "SAC that sees 3 past actions": sac_history_masked}
+    late = {"ARSAC": arsac_delayed, "SAC": sac_delayed, "SAC that sees 3 past actions": sac_history_delayed}
+    columns = [("velocities hidden", hidden, {})]
+    columns += [(f"{delay} steps late", late, {"delay": delay}) for delay in arsac_delayed.setting("delay")]
+    environments = _environments(arsac_masked)
+    titles = [f"{env}, {title}" for env in environments for title, _, _ in columns]
+    fig, axes = _panels(titles, len(columns), height=2.0, sharey="row")
+    for env, row in zip(environments, np.reshape(list(axes.values()), (-1, len(columns))), strict=True):
+        for ax, (title, runs, where) in zip(row, columns, strict=True):
+            for label, one in runs.items():
+                curve = one.curve("return", env=env, **where)
+                plots.seeds_and_mean(ax, curve, label, POLICIES[label], smooth=SMOOTHING)
+            for label, one in (("ARSAC", arsac), ("SAC", sac)):
+                _dashed(ax, one.final("return", env=env), f"{label}, all observed", POLICIES[label])
+            _finish(ax, f"{env}, {title}", arsac_masked)
+    _outer_labels(fig, "return")
+    plots.legend_below(fig, ncols=3)
+    return fig
+
+
+def _environments(results):
+    return list(results.frame["env"].unique())
+
+
+def _panels(titles, ncols, height=2.3, sharey=False):
+    """A figure and {title: axes}, `ncols` in a row; no empty panel is left. `sharey`: False, or "row"."""
+    nrows = -(-len(titles) // ncols)
+    size = (3.1 * ncols, height * nrows + 0.3)
+    fig, axes = plt.subplots(nrows, ncols, figsize=size, sharey=sharey, squeeze=False)
+    for ax in axes.flat[len(titles) :]:
+        ax.remove()
+    return fig, dict(zip(titles, axes.flat, strict=False))
+
+
+def _finish(ax, title, results):
+    ax.set_title(title)
+    ax.set_xlim(0, results.steps)
+    plots.steps_axis(ax)
+
+
+def _outer_labels(fig, ylabel):
+    """Labels on the outer axes alone."""
+    for ax in fig.axes:
+        place = ax.get_subplotspec()
+        ax.set_ylabel(ylabel if place.is_first_col() else "")
+        ax.set_xlabel("environment steps" if place.is_last_row() else "")
+
+
+def _log_scales(ax, arsac, env):
+    for base in arsac.setting("base"):
+        plots.seeds_and_mean(ax, arsac.curve("log_scale", env=env, base=base), base, SIZE_COLOURS[base])
+    for base in arsac.setting("base"):
+        _authors(ax, "log_scale", env, "arsac", base, SIZE_COLOURS[base], arsac.steps)
+    _finish(ax, env, arsac)
+
+
+def _authors(ax, metric, env, algorithm, base, colour, steps):
+    """The authors' curve, thin and behind ours, up to `steps`; nothing if fewer than two of its points lie there."""
+    table = records.reported("arsac")
+    table = table[(table["metric"] == metric) & (table["env"] == env.replace("-v4", "-v2"))]
+    curve = table[(table["algorithm"] == algorithm) & (table["base"] == base) & (table["step"] <= steps)]
+    if len(curve) > 1:
+        ax.plot(curve["step"], curve["mean"], ":", color=colour, linewidth=0.9, zorder=1.5)
+        ax.plot([], [], ":", color="0.4", linewidth=0.9, label="authors' plot")
+
+
+def _dashed(ax, values, label, colour):
+    """A level: the mean of the members that did not diverge."""
+    finite = values[np.isfinite(values)]
+    if len(finite):
+        ax.axhline(finite.mean(), color=colour, linestyle="--", linewidth=1, label=label)
+
+
+def _episode(arsac, steps=50):
+    """What Figure 2 shows: (seed, the trace of its first 50 steps, dimensions from the least to the most flow-driven, the
+    shift's share of the variance by dimension)."""
+    trace, dimensions = arsac.table("trace"), arsac.table("dimensions")
+    seed = dimensions["seed"].iloc[0]
+    mine = dimensions[dimensions["seed"] == seed].set_index("dim")
+    driven = (mine["shift_share"] / mine["base_share"]).fillna(0.0).sort_values(kind="stable")
+    trace = trace[(trace["seed"] == seed) & (trace["step"] < steps)]
+    return seed, trace, list(driven.index), mine["shift_share"]
+
+
+def _trace_column(axes, rows, released):
+    """Base above, transform below, of one dimension."""
+    top, bottom = axes
+    steps, mean, deviation = (rows[name].to_numpy() for name in ("step", "base_mean", "base_std"))
+    shift, scale = rows["shift"].to_numpy(), rows["scale"].to_numpy()
+    if released:
+        mean = scale * mean + shift
+    for ax, centre, half, colour, label in (
+        (top, mean, deviation, "#0072B2", "base: mean ± standard deviation"),
+        (bottom, shift, scale, "#009E73", "transform: shift ± scale"),
+    ):
+        ax.plot(steps, centre, color=colour, label=label)
+        ax.fill_between(steps, centre - half, centre + half, color=colour, alpha=0.2, linewidth=0)
+    bottom.plot(steps, scale * mean + shift, "o", color="black", markersize=2, label="dots: scale · mean + shift")

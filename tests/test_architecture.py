@@ -1,0 +1,76 @@
+"""Who may know whom: the imports of every file, read without executing them."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+FILES = sorted(path.relative_to(ROOT) for folder in ("common", "papers") for path in (ROOT / folder).rglob("*.py"))
+LEARNING = ("torch", "gymnasium", "mujoco", "minari", "stable_baselines3", "sb3_contrib", "zuko")
+DRAWING = ("config.py", "figures.py", "tables.py", "claims.py")
+
+
+def imports(path):
+    """Dotted names that a file imports, wherever in it."""
+    package = path.parent.parts
+    for node in ast.walk(ast.parse((ROOT / path).read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = ".".join(package[: len(package) - node.level + 1]) if node.level else ""
+            origin = ".".join(filter(None, (base, node.module)))
+            yield from (f"{origin}.{alias.name}" for alias in node.names)
+
+
+def within(name, *packages):
+    return any(name == package or name.startswith(package + ".") for package in packages)
+
+
+@pytest.mark.parametrize("path", FILES, ids=str)
+def test_imports(path):
+    names = set(imports(path))
+    if path.parts[0] == "common":
+        assert not [n for n in names if within(n, "papers", "workflow")], "common imports neither papers nor workflow"
+    elif len(path.parts) > 2:
+        others = [n for n in names if within(n, "papers") and not within(n, f"papers.{path.parts[1]}")]
+        assert not others, "papers never import each other"
+    if path.parts[:2] == ("common", "lab") or path.name in DRAWING or path == Path("papers/__main__.py"):
+        assert not [n for n in names if within(n, *LEARNING)], "the lab and every picture work without learning libraries"
+    if path.parts[:2] == ("common", "flows"):
+        assert not [n for n in names if within(n, "common.rl", "common.lab", *LEARNING[1:])], "flows know no RL"
+
+
+def test_the_workflow_calls_the_lab_and_the_command_line_alone():
+    for path in [ROOT / "workflow" / "Snakefile", *sorted((ROOT / "workflow" / "rules").glob("*.smk"))]:
+        lines = path.read_text().splitlines()
+        known = [line for line in lines if line.startswith(("from common", "import common", "from papers", "import papers"))]
+        assert all(line.startswith("from common.lab") for line in known)
+        assert all(line.strip().startswith('"python -m papers ') for line in lines if "python" in line)
+
+
+def test_planning_and_drawing_load_no_learning_library():
+    code = (
+        "import sys; from common.lab import catalog, commands, targets, watch, plots, records, stats, costs, inspection\n"
+        "from common.lab import harness\n"
+        "[catalog.cells(p, e, s) for p in catalog.papers() for e in catalog.experiment_names(p) for s in catalog.SCALES]\n"
+        "import importlib, pathlib\n"
+        "[importlib.import_module(f'papers.{p}.{k}') for p in catalog.papers() for k in catalog.KINDS"
+        " if pathlib.Path(f'papers/{p}/{k}.py').exists()]\n"
+        f"print([n for n in {LEARNING!r} if n in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("path", [path for path in FILES if path.name != "__main__.py"], ids=str)
+def test_an_import_does_nothing_but_define(path):
+    """No statement at the top level of a module is a bare call, and none opens, prints or sets anything elsewhere."""
+    for node in ast.parse((ROOT / path).read_text()).body:
+        if isinstance(node, ast.Expr) and not isinstance(node.value, ast.Constant):
+            call = ast.unparse(node)
+            assert call.startswith("_Loader."), f"{path}:{node.lineno}: {call}"
+        assert not isinstance(node, ast.For | ast.While | ast.With), f"{path}:{node.lineno}"

@@ -1,0 +1,202 @@
+"""What there is to build, and what a mistake in an experiment's file says."""
+
+import pickle
+import time
+
+import pytest
+
+from common.lab import catalog
+from common.lab.errors import UserError
+from tests.fake import Repository, adopted
+
+FILE = "papers/toy/experiments/toy.yaml"
+
+
+@pytest.fixture
+def toy(tmp_path, monkeypatch):
+    with adopted(Repository.create(tmp_path / "repository"), monkeypatch) as repository:
+        yield repository
+
+
+def experiment(toy, text, scale="quick"):
+    """The cells of an experiment that holds this text."""
+    toy.write(FILE, text)
+    catalog.forget()
+    return catalog.cells("toy", "toy", scale)
+
+
+def test_functions_are_artefacts(toy):
+    assert catalog.papers() == ["toy"]
+    assert catalog.artefacts("toy", "figures") == {
+        "fig1_toy": {"toy": "env=A"},
+        "fig2_both": {"toy": None, "other": "env=B"},
+        "fig3_schematic": {},
+    }
+    assert catalog.find("table1_final") == ("toy", "tables")
+    assert catalog.find("claims_toy") == ("toy", "claims")
+    assert [cell.key for cell in catalog.artefact_cells("fig1_toy", "quick")] == ["toy/toy/A-0.5", "toy/toy/A-1.0"]
+
+
+def test_cells_have_the_grids_points_and_resolved_settings(toy):
+    cells = catalog.cells("toy", "toy", "quick")
+    assert list(cells) == ["A-0.5", "A-1.0", "B-0.5", "B-1.0"]
+    cell = cells["B-1.0"]
+    assert cell.point == {"env": "B", "gain": 1.0}
+    assert (cell.config.env, cell.config.gain, cell.config.total_steps) == ("B", 1.0, 1200)
+    assert (cell.module, cell.members) == ("papers.toy.toy", ({"seed": 4}, {"seed": 5}, {"seed": 6}))
+    assert cell.folder == toy.root / "results/quick/toy/toy/B-1.0"
+    assert (cell.threads(16), cell.threads(2)) == (3, 2)
+    smoke = catalog.cells("toy", "toy", "smoke")["B-1.0"]
+    assert (smoke.config.total_steps, smoke.members) == (24, ({"seed": 4},))
+    assert pickle.loads(pickle.dumps(cell)).digest == cell.digest
+
+
+def test_an_algorithm_may_be_shared(toy):
+    toy.write("common/rl/shared.py", "")
+    with pytest.raises(UserError, match="common/rl/config.py has no dataclass for 'shared'"):
+        experiment(toy, "algorithm: shared\nseeds: [1]")
+
+
+def test_scalars_are_crossed_with_seeds_or_listed(toy):
+    crossed = experiment(toy, "algorithm: toy\nseeds: [1, 2]\nscalars: {rate: [1e-3, 0.1]}")["all"]
+    assert crossed.members[:3] == ({"seed": 1, "rate": 0.001}, {"seed": 2, "rate": 0.001}, {"seed": 1, "rate": 0.1})
+    assert crossed.settings(crossed.members[0]).rate == 0.001
+    listed = experiment(toy, "algorithm: toy\nmembers: [{seed: 1, rate: 0.2}, {seed: 1, rate: 0.3}]")["all"]
+    assert listed.members == ({"seed": 1, "rate": 0.2}, {"seed": 1, "rate": 0.3})
+    assert listed.digest == crossed.digest
+
+
+def test_seeds_are_no_part_of_the_digest(toy):
+    few = experiment(toy, "algorithm: toy\nseeds: [1]")["all"]
+    more = experiment(toy, "algorithm: toy\nseeds: [1, 2]")["all"]
+    other = experiment(toy, "algorithm: toy\nseeds: [1]\nset: {gain: 2.0}")["all"]
+    assert few.digest == more.digest != other.digest
+    assert few.param != more.param
+
+
+def test_a_run_may_use_the_cells_that_agree_with_it(toy):
+    text = "algorithm: toy\ngrid: {env: [A], gain: [1.0, 2.0]}\nseeds: [1]\nuses: {data: other}"
+    cell = experiment(toy, text)["A-2.0"]
+    assert [used.key for used in cell.used("data")] == ["toy/other/A"]
+    before = cell.digest
+    toy.edit("papers/toy/experiments/other.yaml", "seeds:", "set: {rate: 0.5}\nseeds:")
+    assert experiment(toy, text)["A-2.0"].digest != before
+    toy.edit("papers/toy/experiments/other.yaml", "seeds:", "uses: {data: toy}\nseeds:")
+    with pytest.raises(UserError, match="toy -> other -> toy is a circle"):
+        experiment(toy, text)
+
+
+def test_selections(toy):
+    cells = catalog.cells("toy", "toy", "quick")
+    assert list(catalog.select(cells, None)) == list(cells)
+    assert list(catalog.select(cells, "env=B, gain=0.5|1.0")) == ["B-0.5", "B-1.0"]
+    for selection, message in [("envv=B", "did you mean env"), ("env=C", "no env is 'C'"), ("env", "form key=value")]:
+        with pytest.raises(UserError, match=message):
+            catalog.select(cells, selection)
+
+
+def test_a_selection_may_be_empty_at_a_narrowed_scale(toy):
+    text = "algorithm: toy\ngrid: {env: [A, B]}\nseeds: [1]\nscales: {smoke: {grid: {env: [A]}}}"
+    cells = experiment(toy, text, "smoke")
+    assert list(cells) == ["A"]
+    assert catalog.select(cells, "env=B") == {}
+
+
+@pytest.mark.parametrize(
+    "text, message",
+    [
+        ("algorithm: toy\nseeds: [1]\nsed: {}", "unknown key: 'sed'; did you mean seeds or set"),
+        ("algorithm: tyo\nseeds: [1]", "neither papers/toy/tyo.py nor common/rl/tyo.py exists; did you mean toy"),
+        ("seeds: [1]", "algorithm: must name"),
+        ("algorithm: toy", "no seeds"),
+        ("algorithm: toy\nseeds: []", "no seeds"),
+        ("algorithm: toy\nseeds: [x]", "'x' must be an integer"),
+        ("algorithm: toy\nseeds: [-1]", "-1 must be an integer in"),
+        ("algorithm: toy\nseeds: [true]", "True must be an integer"),
+        ("algorithm: toy\nseeds: [1, 1]", "{'seed': 1} stands twice"),
+        ("algorithm: toy\nseeds: [1]\nscalars: {rate: [0.1, 0.1]}", "scalars: rate: a value stands twice"),
+        ("algorithm: toy\nseeds: [1]\nscalars: {gain: [0.1]}", "members cannot differ in 'gain'; allowed: rate"),
+        ("algorithm: toy\nseeds: [1]\nscalars: {rate: [-1.0]}", "rate = -1.0 is out of range"),
+        ("algorithm: toy\nseeds: [1]\nscalars: {rate: [0.5]}\nset: {rate: 0.1}", "rate differs between members"),
+        ("algorithm: toy\nseeds: [1]\nmembers: [{seed: 1}]", "members excludes seeds"),
+        ("algorithm: toy\nmembers: [{rate: 0.1}]", "mappings with a seed each"),
+        ("algorithm: toy\nmembers: [{seed: 1, rate: 0.1}, {seed: 2}]", "do not name the same scalars"),
+        ("algorithm: toy\nseeds: [1]\nset: {gian: 1}", "unknown setting 'gian'; did you mean gain"),
+        ("algorithm: toy\nseeds: [1]\nset: {gain: fast}", "gain = 'fast' is a str; it must be a float"),
+        ("algorithm: toy\nseeds: [1]\nset: {gain: 11}", r"gain = 11.0 is out of range; it must be in \[0.0, 10.0\]"),
+        ("algorithm: toy\nseeds: [1]\nset: {gain: .nan}", "must be finite"),
+        ("algorithm: toy\nseeds: [1]\nset: {env: Ant-v9}", "env = 'Ant-v9' is not known; allowed: A, B"),
+        ("algorithm: toy\nseeds: [1]\nset: [gain]", "set: must be a mapping"),
+        ("algorithm: toy\nseeds: [1]\nset: {gain: 1.0}\ngrid: {gain: [1.0]}", "gain stands in grid and in set"),
+        ("algorithm: toy\nseeds: [1]\ngrid: {gain: 1.0}", "must be a list of one or more plain values"),
+        ("algorithm: toy\nseeds: [1]\ngrid: {gain: []}", "must be a list of one or more plain values"),
+        ("algorithm: toy\nseeds: [1]\ngrid: {gain: [1.0, 1.0]}", "would both be the cell '1.0'"),
+        ("algorithm: toy\nseeds: [1]\ngrid: {env: [A/B]}", "'A/B' cannot name a folder"),
+        ("algorithm: toy\nseeds: [1]\nscales: {huge: {}}", "scales: unknown key: 'huge'"),
+        ("algorithm: toy\nseeds: [1]\nscales: {quick: {tables: [x]}}", "scales: quick: unknown key: 'tables'"),
+        ("algorithm: toy\nseeds: [1]\nscales: {quick: {grid: {env: [A]}}}", "no such key in the experiment's grid"),
+        ("algorithm: toy\nseeds: [1]\nscales: {quick: {seeds: [1, 1]}}", "scales: quick: the member"),
+        ("algorithm: toy\nseeds: [1]\ntables: [metrics]", "tables:"),
+        ("algorithm: toy\nseeds: [1]\ntables: [../x]", "tables: must be a list of names"),
+        ("algorithm: toy\nseeds: [1]\nuses: {data: nowhere}", "uses: data: unknown experiment 'nowhere'"),
+        ("algorithm: toy\nseeds: [1]\nseeds: [2]", r"toy.yaml:\d: the key 'seeds' stands twice"),
+        ("algorithm: [toy", r"toy.yaml:\d: "),
+        ("- algorithm", "must be a mapping of algorithm"),
+    ],
+)
+def test_mistakes_in_an_experiment_are_told_in_one_line(toy, text, message):
+    with pytest.raises(UserError, match=message) as error:
+        experiment(toy, text)
+    assert "\n" not in str(error.value) and FILE in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "function, message",
+    [
+        ("def fig(nowhere):\n    pass", "figures.py:1: fig: unknown experiment 'nowhere'; did you mean other"),
+        ("def fig(toy=3):\n    pass", "the default of toy must be a string"),
+        ("def fig(*toy):\n    pass", "arguments name experiments"),
+        ("def fig(toy):\n    pass\ndef fig(toy):\n    pass", "is defined twice"),
+        ("def fig(toy:\n    pass", "papers/toy/figures.py:1: "),
+    ],
+)
+def test_mistakes_in_a_figure_are_told_in_one_line(toy, function, message):
+    toy.write("papers/toy/figures.py", function)
+    catalog.forget()
+    with pytest.raises(UserError, match=message) as error:
+        catalog.artefacts("toy", "figures")
+    assert "papers/toy/figures.py:" in str(error.value) and "\n" not in str(error.value)
+
+
+def test_a_name_that_two_papers_have_is_refused(toy):
+    toy.write("papers/second/__init__.py", "")
+    toy.write("papers/second/figures.py", "def fig3_schematic():\n    pass\n")
+    with pytest.raises(UserError, match="'fig3_schematic' is not unique: papers/second/figures.py, papers/toy/figures.py"):
+        catalog.find("fig3_schematic")
+
+
+def test_numbers_are_read_as_people_write_them(toy):
+    cells = experiment(toy, "algorithm: toy\nseeds: [1]\ngrid: {gain: [1e-3, 2E0, 1.5, 3]}\nset: {total_steps: 1_000}")
+    assert [cell.config.gain for cell in cells.values()] == [0.001, 2.0, 1.5, 3.0]
+    assert cells["0.001"].config.total_steps == 1000
+
+
+def test_1200_cells_are_planned_in_seconds(toy):
+    toy.edit("papers/toy/config.py", "    rate:", '    level: int = setting(0, "level", "our choice")\n    rate:')
+    text = f"algorithm: toy\nseeds: [1]\ngrid: {{env: [A, B], level: {list(range(600))}}}"
+    start = time.monotonic()
+    assert len({cell.param for cell in experiment(toy, text).values()}) == 1200
+    assert time.monotonic() - start < 10
+
+
+def test_every_real_experiment_resolves_and_every_name_is_unique():
+    catalog.forget()
+    for paper in catalog.papers():
+        for name in catalog.experiment_names(paper):
+            for scale in catalog.SCALES:
+                assert catalog.cells(paper, name, scale)
+        for kind in catalog.KINDS:
+            for name in catalog.artefacts(paper, kind):
+                for experiment_name, selection in catalog.artefacts(paper, kind)[name].items():
+                    assert catalog.select(catalog.cells(paper, experiment_name, "paper"), selection)
+    assert all(len(homes) == 1 for homes in catalog.names().values())

@@ -1,0 +1,104 @@
+"""`python -m papers`: what it says, and that a mistake ends with status 2, one line and nothing written."""
+
+import pytest
+
+from tests.fake import Repository
+
+
+@pytest.fixture(scope="module")
+def repository(tmp_path_factory):
+    made = Repository.create(tmp_path_factory.mktemp("cli") / "repository")
+    for cell in ("toy/toy/A-0.5", "toy/toy/A-1.0", "toy/other/B"):
+        assert made.papers("run", cell).returncode == 0
+    return made
+
+
+@pytest.mark.parametrize(
+    "command, message",
+    [
+        ("", "arguments are required"),
+        ("frobnicate", "invalid choice: 'frobnicate'"),
+        ("draw", "arguments are required"),
+        ("draw fig1_tyo", "'fig1_tyo'; did you mean fig1_toy"),
+        ("draw table1_final", "use: python -m papers tabulate"),
+        ("draw fig1_toy --scale huge", "unknown scale 'huge'; allowed: smoke, quick, day, paper"),
+        ("draw fig1_toy --scale day", "has not been run at scale day; run: python -m papers run toy/toy/A-0.5 --scale day"),
+        ("draw fig3_schematic --output /proc/figure.pdf", "cannot be written"),
+        ("tabulate table1_final", "has not been run"),
+        ("judge nobody", "unknown paper 'nobody'; allowed: toy"),
+        ("run x", "the form is <paper>/<experiment>/<cell>"),
+        ("run nobody/toy/A-0.5", "unknown paper 'nobody'"),
+        ("run toy/tyo/A-0.5", "unknown experiment 'tyo'; did you mean toy"),
+        ("run toy/toy/A-0.6", "unknown cell 'A-0.6'; did you mean A-0.5"),
+        ("run toy/toy/A-0.5 --seeds 4,9", "seed 9 is not among its seeds at scale quick: [4, 5, 6]"),
+        ("run toy/toy/A-0.5 --seeds four", "must be integers with commas between"),
+        ("run toy/toy/A-0.5 --threads 0", "must be a positive integer"),
+        ("run toy/toy/A-0.5 --device tpu", "unknown device 'tpu'"),
+        ("publish nobody", "unknown paper 'nobody'"),
+        ("publish toy/toy/A-0.5/x", "the form is"),
+        ("explain fig9", "no figure, table or claims are called 'fig9'"),
+        ("cost fig9", "no figure, table or claims are called 'fig9'"),
+        ("list nobody", "unknown paper 'nobody'"),
+    ],
+)  # fmt: skip
+def test_a_mistake_ends_with_one_line(repository, command, message):
+    before = repository.files()
+    done = repository.papers(*command.split())
+    assert done.returncode == 2
+    assert len(done.stderr.splitlines()) == 1 and message in done.stderr
+    assert repository.files() == before
+
+
+def test_list_names_everything(repository):
+    listed = repository.papers("list").stdout
+    for name in ("fig1_toy(toy='env=A')", "table1_final(toy)", "c01_gain_helps", "experiment toy: 4 cells"):
+        assert name in listed
+
+
+def test_explain_prints_the_chain(repository):
+    explained = repository.papers("explain", "fig2_both").stdout
+    for part in (
+        "figures/fig2_both.pdf at scale quick",
+        "papers/toy/figures.py:20  fig2_both(toy, other='env=B')",
+        "papers/toy/experiments/toy.yaml",
+        "papers/toy/toy.py:6  Learner",
+        "results/quick, 3 of 3 members",
+        "to be run",
+    ):
+        assert part in explained
+
+
+def test_cost_counts_what_is_missing(repository):
+    nothing = repository.papers("cost", "fig1_toy").stdout
+    assert nothing == "fig1_toy at scale quick: nothing has to be run\n"
+    costs = repository.papers("cost", "fig1_toy", "--scale", "paper").stdout
+    assert "toy/toy/A-0.5: 3 members" in costs and "measured: results/quick/toy/toy/A-0.5" in costs
+    assert "fig1_toy at scale paper: 2 cells" in costs
+
+
+def test_draw_and_judge_write_what_they_say(repository):
+    drawn = repository.papers("draw", "fig1_toy")
+    assert drawn.stdout.split() == ["figures/fig1_toy.pdf", "figures/fig1_toy.png"] and drawn.stderr == ""
+    judged = repository.papers("judge", "toy")
+    assert judged.stdout.split() == ["figures/claims_toy.md", "figures/claims_toy.csv"]
+    table = (repository.root / "figures/claims_toy.md").read_text()
+    assert "| c01_gain_helps | A higher gain gives a higher return. | reproduced |" in table
+
+
+def test_publish_takes_what_is_finished_and_todays(repository, tmp_path):
+    clone = repository.copy(tmp_path / "repository")
+    said = clone.papers("publish", "toy").stdout
+    assert "toy/toy/A-0.5 at quick: published, 3 of 3 members" in said and "toy/toy/B-0.5 at quick: not run" in said
+    assert (clone.root / "published/quick/toy/toy/A-0.5/run.json").exists()
+    assert "was published already" in clone.papers("publish", "toy/toy/A-0.5").stdout
+    clone.edit("common/rl/maths.py", "RATE = 2", "RATE = 3")
+    assert "stale, left out" in clone.papers("publish", "toy/toy/A-0.5").stdout
+    metrics = clone.root / "results/quick/toy/other/B/metrics.csv"
+    (clone.root / "published/quick/toy/other/B/run.json").unlink()
+    metrics.write_text(metrics.read_text() + "0,4,100,return,1.0\n" * 150_000)
+    large = clone.papers("publish", "toy/other")
+    assert large.returncode == 2 and "over 2 MB, too large to publish" in large.stderr
+
+
+def test_status_of_nothing(repository):
+    assert repository.papers("status").stdout == "nothing is running\n"

@@ -1,0 +1,184 @@
+"""What the workflow plans: all that an edit changes, and nothing else."""
+
+import subprocess
+import sys
+import sysconfig
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.fake import ROOT, Repository
+
+TOY = ["toy/A-0.5", "toy/A-1.0", "toy/B-0.5", "toy/B-1.0"]
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory):
+    """A repository in which everything has been made."""
+    repository = Repository.create(tmp_path_factory.mktemp("finished") / "repository")
+    done = repository.snakemake("all")
+    assert done.returncode == 0, done.stderr
+    return repository
+
+
+@pytest.fixture
+def repository(finished, tmp_path):
+    """A copy of the finished repository."""
+    return finished.copy(tmp_path / "repository")
+
+
+def test_everything_was_made_once(finished):
+    made = {path.name for path in (finished.root / "figures").iterdir()}
+    assert {"fig1_toy.pdf", "fig1_toy.png", "table1_final.md", "table1_final.tex", "claims_toy.md"} <= made
+    ran = (finished.root / "ran.txt").read_text().splitlines()
+    assert sorted(ran) == sorted(["toy/other/B"] + [f"toy/{name}" for name in TOY])
+    assert finished.planned("all") == []
+
+
+def test_cosmetic_edits_plan_nothing(repository):
+    repository.edit("common/rl/maths.py", "  # twice", "  # two times")
+    repository.edit("common/rl/maths.py", "Gain.", "The gain.")
+    repository.edit("common/rl/maths.py", "return x\n", "return  x + 1  # nobody calls it\n")
+    repository.edit("papers/toy/toy.py", '"""Learns."""', '"""Learns\n    well."""')
+    repository.edit("papers/toy/figures.py", "def _half", "# half\n\n\ndef _half")
+    repository.edit("papers/toy/experiments/toy.yaml", "about: a toy", "about: one toy  # of many")
+    repository.edit("workflow/rules/runs.smk", "python -m papers run", "python  -m papers run")
+    repository.edit("workflow/rules/figures.smk", "python -m papers draw", "python  -m papers draw")
+    repository.write("common/lab/harness.py", (repository.root / "common/lab/harness.py").read_text() + "\nX = 1\n")
+    assert repository.planned("all") == []
+
+
+def test_another_environment_plans_nothing(repository, tmp_path):
+    other = tmp_path / "environment"
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(other)], check=True)
+    packages = next(other.glob("lib/python*/site-packages"))
+    (packages / "elsewhere.pth").write_text(sysconfig.get_paths()["purelib"])
+    repository.edit("environment.yml", "python=3.11", "python=3.12")
+    assert repository.planned("all", python=str(other / "bin" / "python")) == []
+
+
+def test_an_equation_plans_what_depends_on_it(repository):
+    repository.edit("common/rl/maths.py", "RATE = 2", "RATE = 3")
+    assert repository.planned("all") == sorted(["claims_toy", "fig1_toy", "fig2_both", "table1_final", *TOY])
+
+
+def test_a_setting_plans_its_cells(repository):
+    repository.edit("papers/toy/experiments/other.yaml", "seeds:", "set: {rate: 0.2}\nseeds:")
+    assert repository.planned("all") == ["fig2_both", "other/B"]
+
+
+def test_a_further_seed_plans_its_cells(repository):
+    repository.edit("papers/toy/experiments/other.yaml", "[4, 5, 6]", "[4, 5, 6, 7]")
+    assert repository.planned("all") == ["fig2_both", "other/B"]
+
+
+def test_a_helper_plans_the_figures_that_call_it(repository):
+    repository.edit("papers/toy/figures.py", "values / 2", "values / 4")
+    assert repository.planned("all") == ["fig2_both"]
+
+
+def test_a_new_figure_is_drawn_alone(repository):
+    function = '\n\ndef fig4_new(toy="env=A, gain=1.0"):\n    """New."""\n    return plt.figure()\n'
+    last = "    return plt.figure(figsize=(3, 2))\n"
+    repository.edit("papers/toy/figures.py", last, last + function)
+    assert repository.planned("all") == ["fig4_new"]
+
+
+def test_a_fresh_clone_with_published_cells_only_draws(repository, tmp_path):
+    assert repository.papers("publish", "toy").returncode == 0
+    clone = repository.copy(tmp_path / "clone", "results", "figures", "logs", ".snakemake", "ran.txt")
+    assert clone.planned("all") == ["claims_toy", "fig1_toy", "fig2_both", "fig3_schematic", "table1_final"]
+    assert clone.snakemake("figures/fig1_toy.pdf").returncode == 0
+    drawn = "figures/fig1_toy.pdf"
+    assert (clone.root / drawn).read_bytes() == (repository.root / drawn).read_bytes()
+    assert not (clone.root / "ran.txt").exists()
+
+
+def test_stale_published_cells_stand_in_at_the_large_scales(repository):
+    cells = [f"results/day/toy/toy/{cell}/metrics.csv" for cell in ("A-0.5", "A-1.0")]
+    assert repository.snakemake(*cells).returncode == 0
+    assert repository.papers("publish", "toy/toy", "--scale", "day").returncode == 0
+    repository.edit("common/rl/maths.py", "RATE = 2", "RATE = 3")
+    asked = ("figures/day/fig1_toy.pdf",)
+    assert repository.planned(*asked) == ["day/fig1_toy"]
+    assert repository.planned(*asked, "--config", "fresh=true") == ["day/fig1_toy", "toy/A-0.5", "toy/A-1.0"]
+    assert repository.papers("judge", "toy", "--scale", "day", "--output", "figures/day/claims_toy.md").returncode == 0
+    assert "stale" in (repository.root / "figures/day/claims_toy.md").read_text()
+
+
+def test_a_picture_of_a_larger_scale_is_not_replaced_in_silence(repository):
+    line = "figures/fig1_toy.pdf shows scale quick; it will be replaced by scale smoke"
+    done = repository.snakemake("figures/fig1_toy.pdf", "--config", "scale=smoke", "--dry-run")
+    assert done.returncode == 0 and line in done.stderr
+    beside = repository.snakemake("figures/smoke/fig1_toy.pdf", "--dry-run")
+    assert beside.returncode == 0 and "replaced" not in beside.stderr
+
+
+@pytest.mark.parametrize(
+    "arguments, line",
+    [
+        (["figures/fig1_tyo.pdf"], "'fig1_tyo'; did you mean fig1_toy"),
+        (["figures/fig1_toy.svg"], "allowed endings: .pdf, .png"),
+        (["figures/huge/fig1_toy.pdf"], "<scale> one of smoke, quick, day, paper"),
+        (["figures/fig1_toy.pdf", "--config", "scale=huge"], "unknown scale 'huge'; allowed: smoke, quick, day, paper"),
+        (["figures/fig1_toy.pdf", "--config", "scales=day"], "unknown key 'scales'; did you mean scale?"),
+        (["figures/fig1_toy.pdf", "--config", "device=tpu"], "unknown device 'tpu'"),
+        (["results/quick/toy/toy/A-0.7/metrics.csv"], "'A-0.7'; did you mean"),
+    ],
+)
+def test_bad_requests_end_with_one_line(finished, arguments, line):
+    before = finished.files()
+    done = finished.snakemake(*arguments)
+    assert done.returncode != 0
+    assert "WorkflowError:\n" in done.stderr and line in done.stderr.splitlines()[-1]
+    assert "Traceback" not in done.stderr and 'File "' not in done.stderr
+    assert finished.files() == before
+
+
+def test_a_bad_setting_ends_with_one_line(repository):
+    repository.edit("papers/toy/experiments/toy.yaml", "0.5", "50")
+    done = repository.snakemake("all")
+    assert done.returncode != 0
+    line = "papers/toy/experiments/toy.yaml: gain = 50.0 is out of range; it must be in [0.0, 10.0]"
+    assert done.stderr.splitlines()[-1] == line
+
+
+def test_the_message_of_a_failed_run_reaches_the_terminal(repository):
+    repository.write("broken", "")
+    repository.edit("common/rl/maths.py", "RATE = 2", "RATE = 3")
+    done = repository.snakemake("figures/fig1_toy.pdf")
+    assert done.returncode != 0
+    assert "papers: no space left on device; earlier results are untouched" in done.stderr.splitlines()
+    assert (repository.root / "figures/fig1_toy.pdf").exists()
+
+
+def test_a_killed_workflow_goes_on_by_the_same_command(repository):
+    repository.edit("common/rl/maths.py", "RATE = 2", "RATE = 3")
+    repository.write("wait", "")
+    command = [sys.executable, "-m", "snakemake", "--cores", "2", "figures/fig1_toy.pdf"]
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    killed = subprocess.Popen(command, cwd=repository.root, env=repository.environment(), **quiet)
+    while not (repository.root / "waiting").exists():
+        assert killed.poll() is None
+        time.sleep(0.1)
+    killed.kill()
+    killed.wait()
+    (repository.root / "wait").unlink()
+    done = repository.snakemake("figures/fig1_toy.pdf")
+    assert done.returncode == 0, done.stderr
+    assert repository.planned("figures/fig1_toy.pdf") == []
+
+
+def test_the_report_holds_every_artefact(repository):
+    done = repository.snakemake("--report", "report.html")
+    assert done.returncode == 0, done.stderr
+    page = (repository.root / "report.html").read_text()
+    assert all(name in page for name in ("fig1_toy.pdf", "table1_final.md", "claims_toy.md"))
+
+
+def test_the_workflow_is_clean(finished):
+    programs = Path(sys.executable).parent
+    assert finished.snakemake("--lint").returncode == 0
+    formatted = subprocess.run([programs / "snakefmt", "--check", "workflow"], cwd=ROOT, capture_output=True, text=True)
+    assert formatted.returncode == 0, formatted.stderr
