@@ -22,13 +22,16 @@ $(BIN)/.ready: pyproject.toml constraints.txt
 setup: $(BIN)/.ready
 
 figures/%: setup FORCE
-	$(RUN) snakemake --cores all $(if $(CONFIG),--config $(CONFIG)) -- $@
+	$(RUN) snakemake --cores all $@ $(if $(CONFIG),--config $(CONFIG))
 
+# The tests, then every artefact at scale smoke, then the notebooks on those results.
 test: setup
 	$(RUN) python -m pytest
+	$(MAKE) smoke
+	$(RUN) NF_SCALE=smoke python -m pytest --nbmake notebooks
 
 smoke: setup
-	$(RUN) snakemake --cores all --config scale=smoke -- all
+	$(RUN) snakemake --cores all smoke
 
 lint: setup
 	$(RUN) ruff check .
