@@ -55,6 +55,16 @@ def small_uniform(bound=3e-3):
     return draw
 
 
+def normc(norm=1.0):
+    """Columns of normal numbers scaled to length `norm`, bias 0: every unit starts with weights of that length."""
+
+    def draw(rng, fan_in, fan_out):
+        weight = rng.standard_normal((fan_in, fan_out))
+        return norm * weight / np.linalg.norm(weight, axis=0), np.zeros(fan_out)
+
+    return draw
+
+
 class Linear(nn.Module):
     """y[m] = x[m] W[m] + b[m]. x: [members, batch, in]; y: [members, batch, out]."""
 
