@@ -4,7 +4,7 @@
 
 Both sides are measured in turn in one run, so that a busy machine slows both; the median of the pairs counts. Printed:
 
-(a) member-updates per second of a fleet's whole update against stable-baselines3's training end to end, for fleets of 4 and 1;
+(a) member-updates per second of a fleet's whole update against stable-baselines3's training end to end, fleets of 4 and 1;
 (b) the share of the machine's rate of batched 256 x 256 x 256 float32 products that the update reaches;
 (c) the fleet end to end, with environments and replay, against its updates alone;
 (d) all cores: members trained at once by the harness's split, against as many stable-baselines3 processes; peak memory.
@@ -75,9 +75,8 @@ def report(middle, rows):
         print(f"      the same with our matrix library          {ratio(updates, 'fast peer')}")
         print(f"      end to end against end to end             {ratio(whole, 'peer')}")
         share = [u * flop() / p for u, p in zip(rows[updates], rows["products"], strict=True)]
-        print(
-            f"  (b) share of the product rate ({middle['products'] / 1e9:.0f} GFLOP/s)     {statistics.median(share):.2f}   floor 0.60"
-        )
+        peak = f"({middle['products'] / 1e9:.0f} GFLOP/s)"
+        print(f"  (b) share of the product rate {peak:15s} {statistics.median(share):.2f}   floor 0.60")
         print(f"  (c) end to end against updates alone          {ratio(whole, updates)}   floor 0.90")
 
 
@@ -129,26 +128,25 @@ class Fleet:
 
     def end_to_end_rate(self):
         """Member-updates per second of the off-policy loop, one environment step an update, evaluations left out."""
-        settings = SAC(total_steps=300 + STEPS, warmup=200, update_after=300, evaluate_every=300 + STEPS)
-        clock = Clock(300)
+        total = 300 + STEPS
+        settings = SAC(total_steps=total, warmup=200, update_after=300, evaluate_every=total, evaluation_episodes=1)
+        clock = Clock(300, total - 1)
         loops.off_policy(sac.Learner, settings, list(range(self.members)), clock)
-        return self.members * STEPS / (clock.stopped - clock.started)
+        return self.members * (STEPS - 1) / (clock.stopped - clock.started)
 
 
 class Clock:
-    """A journal that keeps the time between the first update and the first evaluation."""
+    """A journal that keeps the time between the ends of two steps."""
 
-    def __init__(self, first):
-        self.first = first
-        self.started = self.stopped = None
+    def __init__(self, first, last):
+        self.first, self.last = first, last
 
     def due(self, step, total):
         if step == self.first:
             self.started = time.perf_counter()
+        if step == self.last:
+            self.stopped = time.perf_counter()
         return False
-
-    def record(self, *arguments):
-        self.stopped = self.stopped or time.perf_counter()
 
     def resume(self):
         return None
@@ -156,7 +154,7 @@ class Clock:
     def append(self, *arguments):
         pass
 
-    table = diverged = end = append
+    record = table = diverged = end = append
 
 
 def product_rate():
@@ -189,12 +187,9 @@ def report_all_cores(matmul):
     print(f"\n(d) all {cores} cores, one process each, end to end, members/s = environment steps of all members per second")
     ours = together(cores, our_process, matmul)
     peers = together(cores, peer_process, "highest")
-    print(
-        f"    ours, fleets of 2      {sum(rate for rate, _ in ours):7.0f}   peak memory {max(mb for _, mb in ours)} MB a process"
-    )
-    print(
-        f"    stable-baselines3      {sum(rate for rate, _ in peers):7.0f}   peak memory {max(mb for _, mb in peers)} MB a process"
-    )
+    for name, found in (("ours, fleets of 2", ours), ("stable-baselines3", peers)):
+        memory = max(megabytes for _, megabytes in found)
+        print(f"    {name:20s} {sum(rate for rate, _ in found):7.0f}   peak memory {memory} MB a process")
 
 
 def together(count, work, precision):

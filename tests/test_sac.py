@@ -21,9 +21,14 @@ def batch_of(generator, members=1, history=0):
         return torch.randn(members, BATCH, *shape, generator=generator)
 
     return Batch(
-        normal(OBSERVATIONS), normal(history * ACTIONS), normal(ACTIONS).tanh(), normal(),
-        (normal() > 1).float(), normal(OBSERVATIONS), normal(history * ACTIONS),
-    )  # fmt: skip
+        normal(OBSERVATIONS),
+        normal(history * ACTIONS),
+        normal(ACTIONS).tanh(),
+        normal(),
+        (normal() > 1).float(),
+        normal(OBSERVATIONS),
+        normal(history * ACTIONS),
+    )
 
 
 class Reference:
@@ -106,8 +111,16 @@ def test_updates_are_those_of_the_equations():
 @pytest.mark.parametrize("module, config", [(sac, SAC), (arsac, ARSAC)])
 def test_a_member_in_a_fleet_is_the_run_it_would_be_alone(module, config):
     """Same warm-up transitions; losses to 1e-5 relative over 50 updates."""
-    settings = config(env="HalfCheetah-v4", base="1x32", total_steps=110, warmup=60, update_after=60, batch_size=64,
-                      evaluate_every=110, evaluation_episodes=1)  # fmt: skip
+    settings = config(
+        env="HalfCheetah-v4",
+        base="1x32",
+        total_steps=110,
+        warmup=60,
+        update_after=60,
+        batch_size=64,
+        evaluate_every=110,
+        evaluation_episodes=1,
+    )
     fleet, alone = Spy(module.Learner), Spy(module.Learner)
     journals = MemoryJournal(3), MemoryJournal(1)
     loops.off_policy(fleet, settings, [4, 5, 6], journals[0])
@@ -119,8 +132,17 @@ def test_a_member_in_a_fleet_is_the_run_it_would_be_alone(module, config):
 
 
 def test_a_nan_stays_with_its_member():
-    settings = SAC(env="HalfCheetah-v4", base="1x32", critic="1x32", total_steps=80, warmup=20, update_after=30, batch_size=16,
-                   evaluate_every=20, evaluation_episodes=1)  # fmt: skip
+    settings = SAC(
+        env="HalfCheetah-v4",
+        base="1x32",
+        critic="1x32",
+        total_steps=80,
+        warmup=20,
+        update_after=30,
+        batch_size=16,
+        evaluate_every=20,
+        evaluation_episodes=1,
+    )
 
     def poisoned(config, seeds, observations, actions, device):
         learner = sac.Learner(config, seeds, observations, actions, device)
@@ -140,8 +162,17 @@ def test_a_nan_stays_with_its_member():
 
 
 def test_same_seed_same_records_another_seed_others():
-    settings = SAC(env="Hopper-v4", base="1x32", critic="1x32", total_steps=60, warmup=20, update_after=30, batch_size=16,
-                   evaluate_every=30, evaluation_episodes=1)  # fmt: skip
+    settings = SAC(
+        env="Hopper-v4",
+        base="1x32",
+        critic="1x32",
+        total_steps=60,
+        warmup=20,
+        update_after=30,
+        batch_size=16,
+        evaluate_every=30,
+        evaluation_episodes=1,
+    )
     first, again, other = MemoryJournal(1), MemoryJournal(1), MemoryJournal(1)
     for journal, seed in ((first, 4), (again, 4), (other, 5)):
         loops.off_policy(sac.Learner, settings, [seed], journal)

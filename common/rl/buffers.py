@@ -38,8 +38,11 @@ class Replay:
         self.width = observations + actions + 3
         self.capacity = capacity
         self.length = capacity + capacity // 8 + history + 64
-        self.rows = torch.zeros(members, self.length, self.width, device=device)
-        self.row_of = torch.zeros(members, capacity, dtype=torch.int64)  # transition -> row, on the host
+        self.device = device
+        # In host memory whatever the device: a batch is small, and one row is written cheaply nowhere else.
+        self.rows = np.zeros((members, self.length, self.width), dtype=np.float32)
+        self.flat = torch.from_numpy(self.rows).view(-1, self.width)
+        self.row_of = np.zeros((members, capacity), dtype=np.int64)  # transition -> row
         self.count = np.zeros(members, dtype=np.int64)  # transitions ever
         self.oldest = np.zeros(members, dtype=np.int64)  # the oldest transition that is still whole
         self.head = np.zeros(members, dtype=np.int64)  # rows ever
@@ -51,25 +54,28 @@ class Replay:
     def add(self, member, transition, next_obs, step, ended):
         """Append one transition, a row of `width` floats; `ended` says that the episode stops here, so that its final
         observation gets a row. Returns the rows that are now complete, [1 or 2, width], for the log on disk."""
-        final = np.zeros(self.width, dtype=np.float32)
-        final[: self.observations] = next_obs
-        final[-1] = -(step + 1)
-        complete = np.stack([transition, final]) if ended else transition[None]
         head = self.head[member]
+        self.rows[member, head % self.length] = transition
         # The successor's observation is written at once, so that the newest transition can be sampled.
-        block = torch.from_numpy(np.stack([transition, final]))
-        self.rows[member, torch.tensor([head % self.length, (head + 1) % self.length])] = block.to(self.rows.device)
-        self.row_of[member, self.count[member] % self.capacity] = int(head)
+        successor = self._write_successor(member, head + 1, next_obs, step + 1)
+        self.row_of[member, self.count[member] % self.capacity] = head
         self.count[member] += 1
-        self.head[member] += len(complete)
+        self.head[member] += 2 if ended else 1
         self._forget(member)
-        return complete
+        return np.stack([transition, successor]) if ended else transition[None]
+
+    def _write_successor(self, member, row, obs, step):
+        """The row of an observation that has no action yet."""
+        successor = self.rows[member, row % self.length]
+        successor[:] = 0
+        successor[: self.observations], successor[-1] = obs, -step
+        return successor
 
     def _forget(self, member):
         """Move `oldest` past what the ring has overwritten or the capacity does not allow."""
         oldest = max(self.oldest[member], self.count[member] - self.capacity)
         kept = self.head[member] + 1 - self.length + self.history
-        while int(self.row_of[member, oldest % self.capacity]) < kept:
+        while self.row_of[member, oldest % self.capacity] < kept:
             oldest += 1
         self.oldest[member] = oldest
 
@@ -78,27 +84,24 @@ class Replay:
         an episode that goes on, which the log does not hold."""
         transitions = np.flatnonzero(rows[:, -1] >= 0)
         kept = rows[-self.length + 1 :]
-        places = (len(rows) - len(kept) + np.arange(len(kept))) % self.length
-        self.rows[member, torch.from_numpy(places)] = torch.from_numpy(kept).to(self.rows.device)
+        self.rows[member, (len(rows) - len(kept) + np.arange(len(kept))) % self.length] = kept
         recent = np.arange(max(0, len(transitions) - self.capacity), len(transitions))
-        self.row_of[member, torch.from_numpy(recent % self.capacity)] = torch.from_numpy(transitions[recent])
+        self.row_of[member, recent % self.capacity] = transitions[recent]
         self.count[member], self.head[member] = len(transitions), len(rows)
         if pending is not None:
-            successor = np.zeros(self.width, dtype=np.float32)
-            successor[: self.observations], successor[-1] = pending, -(rows[-1, -1] + 1)
-            self.rows[member, len(rows) % self.length] = torch.from_numpy(successor).to(self.rows.device)
+            self._write_successor(member, len(rows), pending, rows[-1, -1] + 1)
         if len(transitions):
             self._forget(member)
 
     def sample(self, uniform):
         """A batch drawn with replacement. uniform: [members, batch] in [0, 1)."""
         chosen = self.oldest[:, None] + (uniform * self.sizes()[:, None]).astype(np.int64)
-        row = torch.gather(self.row_of, 1, torch.from_numpy(chosen % self.capacity))
-        window = row.unsqueeze(-1) + torch.arange(-self.history, 2)  # the past actions, the transition, its successor
+        row = np.take_along_axis(self.row_of, chosen % self.capacity, 1)
+        window = row[..., None] + np.arange(-self.history, 2)  # the past actions, the transition, its successor
         window %= self.length
-        window += torch.arange(len(row)).view(-1, 1, 1) * self.length
-        flat = window.flatten().to(self.rows.device)
-        taken = self.rows.view(-1, self.width).index_select(0, flat).view(*window.shape, self.width)
+        window += np.arange(len(row))[:, None, None] * self.length
+        taken = self.flat.index_select(0, torch.from_numpy(window.ravel())).to(self.device)
+        taken = taken.view(*window.shape, self.width)
         now, after = taken[:, :, -2], taken[:, :, -1]
         first, last = self.observations, self.observations + self.actions
         action = now[..., first:last]
