@@ -149,9 +149,6 @@ class OnPolicy:
     )
     discount: float = setting(0.99, "discount factor gamma", "authors' code", low=0.0, high=1.0)
     trace: float = setting(0.98, "trace decay lambda of the advantages", "authors' code", low=0.0, high=1.0)
-    epochs: int = setting(5, "passes over the batch to fit V", "authors' code", low=1, high=1000)
-    minibatch: int = setting(64, "minibatch of that fit", "authors' code", low=1)
-    value_learning_rate: float = setting(1e-3, "Adam's learning rate for V", "authors' code", low=0.0)
 
     def problem(self):
         """One line on settings that do not fit together, or None."""
@@ -159,15 +156,28 @@ class OnPolicy:
             return f"total_steps = {self.total_steps} is less than batch_steps = {self.batch_steps}"
         if self.total_steps > 200 * self.record_every:
             return f"record_every = {self.record_every} gives over 200 points in {self.total_steps} steps"
-        if self.minibatch > self.batch_steps:
-            return f"minibatch = {self.minibatch} is more than batch_steps = {self.batch_steps}"
         return None
 
 
 @dataclass(frozen=True)
-class TRPO(OnPolicy):
+class Minibatched(OnPolicy):
+    """On-policy methods that fit a network on shuffled minibatches of the batch."""
+
+    epochs: int = setting(5, "passes over the batch to fit V", "authors' code", low=1, high=1000)
+    minibatch: int = setting(64, "minibatch of that fit", "authors' code", low=1)
+
+    def problem(self):
+        """One line on settings that do not fit together, or None."""
+        if self.minibatch > self.batch_steps:
+            return f"minibatch = {self.minibatch} is more than batch_steps = {self.batch_steps}"
+        return super().problem()
+
+
+@dataclass(frozen=True)
+class TRPO(Minibatched):
     """Trust region policy optimisation with a factorised Gaussian (Schulman et al. 2015)."""
 
+    value_learning_rate: float = setting(1e-3, "Adam's learning rate for V", "authors' code", low=0.0)
     kl_radius: float = setting(
         0.01, "KL radius epsilon of the trust region", "Appendix A: .01 and .001", low=1e-8, unit="nats", per_member=True
     )
@@ -189,9 +199,15 @@ class TRPO(OnPolicy):
         False, "where the Fisher estimate has negative curvature V is not fitted either", "authors' code: true for the flow"
     )
 
+    def problem(self):
+        """One line on settings that do not fit together, or None."""
+        if self.fisher_actions > 1 and self.fisher not in ("fresh", "scores"):
+            return f"fisher_actions = {self.fisher_actions} needs fisher = 'fresh' or 'scores'; it is {self.fisher!r}"
+        return super().problem()
+
 
 @dataclass(frozen=True)
-class PPO(OnPolicy):
+class PPO(Minibatched):
     """Proximal policy optimisation, clipped (Schulman et al. 2017). Defaults: OpenAI baselines' for MuJoCo."""
 
     batch_steps: int = setting(2048, "steps an iteration", "baselines", low=2, high=1_000_000, unit="steps")

@@ -20,6 +20,7 @@ from common.flows.networks import widths, xavier_uniform
 from common.flows.transforms import Tanh
 from common.rl.critics import QFunctions
 from common.rl.loops import off_policy
+from common.rl.optimisers import descend, follow
 from common.rl.policies import FlowPolicy, GaussianNetwork
 from common.rl.states import pack, unpack
 from common.rl.streams import generator
@@ -80,10 +81,9 @@ class Learner:
 
     def update(self, batch, draws):
         """One step of critics, policy and targets. draws: what `update_draws` gave, stacked, [members, batch, actions]."""
-        self._step(self.critic_optimiser, self.critics, self.critic_loss(batch, draws["next_noise"]))
-        self._step(self.policy_optimiser, self.policy, self.policy_loss(batch, draws["noise"]))
-        with torch.no_grad():
-            torch._foreach_lerp_(list(self.targets.parameters()), list(self.critics.parameters()), self.config.target_rate)
+        descend(self.critic_optimiser, self.critics.parameters(), self.critic_loss(batch, draws["next_noise"]))
+        descend(self.policy_optimiser, self.policy.parameters(), self.policy_loss(batch, draws["noise"]))
+        follow(self.targets, self.critics, self.config.target_rate)
 
     def critic_loss(self, batch, next_noise):
         """J_Q of every member, [members]."""
@@ -100,15 +100,6 @@ class Learner:
         action, log_prob = self.distribution(batch.obs, batch.history).rsample_and_log_prob(noise)
         value = self.values(self.critics, batch.obs, batch.history, action).amin(1)
         return (self.config.temperature * log_prob - value).mean(-1)
-
-    @staticmethod
-    def _step(optimiser, module, loss):
-        """One step on the sum of the members' losses, whose gradients do not mix; a NaN stays with its member."""
-        parameters = list(module.parameters())
-        # Asking for these gradients alone leaves the critics' weight gradients out of the policy's backward pass.
-        for parameter, gradient in zip(parameters, torch.autograd.grad(loss.sum(), parameters), strict=True):
-            parameter.grad = gradient
-        optimiser.step()
 
     @torch.no_grad()
     def inspect(self, obs, history):

@@ -1,0 +1,103 @@
+"""Couplings: one part of a vector is transformed by what the other part, which stays as it is, says.
+
+The contract is that of `common.flows.transforms`.
+"""
+
+import torch
+from torch import nn
+
+from common.flows.networks import MLP, LayerNorm
+
+
+class Coupling(nn.Module):
+    """Affine coupling (Dinh et al. 2016; eq. 8 of Tang & Agrawal 2018). With x split into a kept half x_a and the rest x_b:
+
+        y_a = x_a,    y_b = x_b * exp(s(x_a, c)) + t(x_a, c),    log_det = sum_j s_j(x_a, c).
+
+    `leading`: the first ceil(event / 2) entries are kept; else the others are, so that two couplings in turn transform
+    every entry. s and t are two networks of the same shape, not bounded. `context` is the width of c; 0: s and t do not read
+    it.
+
+    The two networks of a member stand in one stack of 2 members rows, s before t, so that both are one product.
+
+    Safe range: |s| < 88 in float32, beyond which exp overflows; nothing here keeps s inside.
+    """
+
+    def __init__(
+        self, rngs, event, leading, hidden, context=0, activation="relu", layer_norm=False, init=None, last_init=None
+    ):
+        super().__init__()
+        if event < 2:
+            raise ValueError("a coupling needs two entries or more: of one, either nothing is kept or nothing is left")
+        half = (event + 1) // 2
+        self.event, self.leading, self.context = event, leading, context
+        self.kept = half if leading else event - half
+        sizes = [self.kept + context, *hidden, event - self.kept]
+        rows = [rng for rng in rngs for _ in range(2)]
+        self.network = MLP(rows, sizes, activation, init, last_init, layer_norm)
+
+    def split(self, x):
+        """(x_a, x_b): what is kept, and what is transformed."""
+        if self.leading:
+            return x[..., : self.kept], x[..., self.kept :]
+        return x[..., self.event - self.kept :], x[..., : self.event - self.kept]
+
+    def join(self, kept, moved):
+        """The inverse of `split`."""
+        return torch.cat((kept, moved) if self.leading else (moved, kept), -1)
+
+    def parameters_at(self, kept, context=None):
+        """s and t, each [members, batch, event - kept]."""
+        inputs = torch.cat([kept, context], -1) if self.context else kept
+        members, batch, features = inputs.shape
+        twice = inputs.unsqueeze(1).expand(members, 2, batch, features).reshape(-1, batch, features)
+        return self.network(twice).view(members, 2, batch, -1).unbind(1)
+
+    def forward(self, x, context=None):
+        kept, moved = self.split(x)
+        log_scale, shift = self.parameters_at(kept, context)
+        return self.join(kept, moved * log_scale.exp() + shift), log_scale.sum(-1)
+
+    def inverse(self, y, context=None):
+        kept, moved = self.split(y)
+        log_scale, shift = self.parameters_at(kept, context)
+        return self.join(kept, (moved - shift) * (-log_scale).exp()), -log_scale.sum(-1)
+
+
+class Shift(nn.Module):
+    """y = x + L(c), log_det = 0: how a flow is told of the state (eq. 9 of Tang & Agrawal 2018). `network` maps the context
+    [members, batch, context] to [members, batch, event]."""
+
+    def __init__(self, network):
+        super().__init__()
+        self.network = network
+
+    def forward(self, x, context):
+        return x + self.network(context), x.new_zeros(x.shape[:-1])
+
+    def inverse(self, y, context):
+        return y - self.network(context), y.new_zeros(y.shape[:-1])
+
+
+def with_norm_eps(network, eps):
+    """The network, with `eps` added to the variance in each of its layer normalisations. Where three units are normalised,
+    as in the narrowest couplings, the usual 1e-5 is not small beside their variance."""
+    for layer in network:
+        if isinstance(layer, LayerNorm):
+            layer.eps = eps
+    return network
+
+
+class Diagonal(nn.Module):
+    """y = exp(s) * x + t with free s and t, one vector each a member; log_det = sum_j s_j. log_scale, shift: [members, 1,
+    event], the values at the start."""
+
+    def __init__(self, log_scale, shift):
+        super().__init__()
+        self.log_scale, self.shift = nn.Parameter(log_scale), nn.Parameter(shift)
+
+    def forward(self, x, context=None):
+        return x * self.log_scale.exp() + self.shift, self.log_scale.sum(-1).expand(x.shape[:-1])
+
+    def inverse(self, y, context=None):
+        return (y - self.shift) * (-self.log_scale).exp(), -self.log_scale.sum(-1).expand(y.shape[:-1])

@@ -1,0 +1,22 @@
+"""Gradient steps on fleets."""
+
+import torch
+
+
+def descend(optimiser, parameters, loss):
+    """One step of `optimiser` on the sum of the members' losses, [members]. Their gradients do not mix, so that a NaN stays
+    with its member; only the gradients of `parameters` are computed."""
+    parameters = list(parameters)
+    # Asking for these gradients alone leaves the critics' weight gradients out of the policy's backward pass.
+    for parameter, gradient in zip(parameters, torch.autograd.grad(loss.sum(), parameters), strict=True):
+        parameter.grad = gradient
+    optimiser.step()
+
+
+@torch.no_grad()
+def follow(targets, online, rate):
+    """Move a target network towards the online one, theta' <- (1 - rate) theta' + rate theta: an exponential moving average.
+
+    Without gradient recording: else the targets would carry a graph that grows with every update.
+    """
+    torch._foreach_lerp_(list(targets.parameters()), list(online.parameters()), rate)

@@ -1,0 +1,70 @@
+"""Soft actor-critic that tunes its temperature, for fleets (Haarnoja et al. 2018, arXiv 1812.05905, Section 5).
+
+SAC (`common/rl/sac.py`) with alpha > 0 a parameter, learned so that the policy's mean entropy is a given H:
+
+    J_alpha = ln alpha * mean_batch [-ln pi(a|s) - H],   a ~ pi(.|s)
+
+after the steps of critics and policy, on the policy's own sample. H is `target_entropy` times the number of actions.
+
+Details that matter: the step is on ln alpha and its loss is linear in it, as in the authors' code, where the paper writes
+alpha; the sample's ln pi is the one before the policy's step.
+"""
+
+import math
+
+import torch
+from torch import nn
+
+from common.rl import sac
+from common.rl.optimisers import descend
+
+
+class Temperature(nn.Module):
+    """alpha = exp(ln alpha), one a member: [members, 1]."""
+
+    def __init__(self, members, initial):
+        super().__init__()
+        self.log = nn.Parameter(torch.full((members, 1), math.log(initial)))
+
+    def forward(self):
+        return self.log.exp()
+
+
+class Learner(sac.Learner):
+    """A fleet of soft actor-critics with a temperature of their own each."""
+
+    def __init__(self, config, seeds, observations, actions, device="cpu"):
+        super().__init__(config, seeds, observations, actions, device)
+        self.temperature = Temperature(len(seeds), config.temperature).to(device)
+        rate = config.temperature_learning_rate
+        self.temperature_optimiser = torch.optim.Adam(self.temperature.parameters(), lr=rate, fused=True)
+
+    def update(self, batch, draws):
+        super().update(batch, draws)
+        surplus = -self.log_prob - self.config.target_entropy * self.actions
+        loss = (self.temperature.log * surplus).mean(-1)
+        descend(self.temperature_optimiser, self.temperature.parameters(), loss)
+
+    def critic_loss(self, batch, next_noise):
+        c = self.config
+        with torch.no_grad():
+            next_action, log_prob = self.distribution(batch.next_obs, batch.next_history).rsample_and_log_prob(next_noise)
+            value = self.values(self.targets, batch.next_obs, batch.next_history, next_action).amin(1)
+            target = batch.reward + c.discount * (1 - batch.terminated) * (value - self.temperature() * log_prob)
+        error = self.values(self.critics, batch.obs, batch.history, batch.action) - target.unsqueeze(1)
+        return error.square().mean(-1).sum(-1)
+
+    def policy_loss(self, batch, noise):
+        action, log_prob = self.distribution(batch.obs, batch.history).rsample_and_log_prob(noise)
+        value = self.values(self.critics, batch.obs, batch.history, action).amin(1)
+        self.log_prob = log_prob.detach()
+        return (self.temperature().detach() * log_prob - value).mean(-1)
+
+    def summarise(self, trace):
+        return super().summarise(trace) | {"temperature": self.temperature().detach()[:, 0].tolist()}
+
+    def _modules(self):
+        return super()._modules() | {"temperature": self.temperature}
+
+    def _optimisers(self):
+        return super()._optimisers() | {"temperature_optimiser": self.temperature_optimiser}

@@ -1,0 +1,146 @@
+"""Twin delayed deep deterministic policy gradients for fleets (TD3; Fujimoto et al. 2018).
+
+Critics Q_j with targets Q'_j, deterministic policy pi with target pi'. One update on a batch of transitions:
+
+    a'   = clip(pi'(s') + clip(sigma' n, -c, c), -1, 1),   n ~ N(0, I)          target policy smoothing
+    y    = r + gamma (1 - terminated) min_j Q'_j(s', a')                        clipped double Q-learning
+    J_Q  = mean_batch sum_j (Q_j(s, a) - y)^2
+    every `policy_delay` updates:
+    J_pi = -mean_batch Q_1(s, pi(s))
+    Q'_j <- (1 - tau) Q'_j + tau Q_j,   pi' <- (1 - tau) pi' + tau pi           delayed updates
+
+It acts with a = clip(pi(s) + sigma n, -1, 1) and is evaluated with pi(s).
+
+Details that matter: the policy follows the first critic alone; targets move only when the policy does; a time limit is no
+termination; networks start as torch's do. With one critic, no delay and no smoothing this is DDPG (`common/rl/ddpg.py`).
+"""
+
+from copy import deepcopy
+
+import numpy as np
+import torch
+from torch import nn
+
+from common.flows.networks import MLP, widths
+from common.rl.critics import QFunctions
+from common.rl.loops import off_policy
+from common.rl.optimisers import descend, follow
+from common.rl.states import pack, unpack
+from common.rl.streams import generator
+
+
+class Actor(nn.Module):
+    """pi(s) = tanh(network(s)). obs: [members, batch, observations] -> [members, batch, actions]."""
+
+    def __init__(self, rngs, observations, hidden, actions):
+        super().__init__()
+        self.network = MLP(rngs, [observations, *hidden, actions])
+
+    def forward(self, obs):
+        return torch.tanh(self.network(obs))
+
+
+class Learner:
+    """A fleet of TD3 learners, one member a seed. Arrays lead with the member axis; actions lie in [-1, 1]."""
+
+    loop = staticmethod(off_policy)
+
+    def __init__(self, config, seeds, observations, actions, device="cpu"):
+        self.config, self.observations, self.actions = config, observations, actions
+        rngs = [generator(seed, "init") for seed in seeds]
+        inputs = observations + config.history * actions
+        self.policy = Actor(rngs, inputs, widths(config.base), actions).to(device)
+        self.critics = QFunctions(rngs, observations, actions, widths(config.critic), config.critics).to(device)
+        self.policy_target = deepcopy(self.policy).requires_grad_(False)
+        self.targets = deepcopy(self.critics).requires_grad_(False)
+        self.policy_optimiser = torch.optim.Adam(self.policy.parameters(), lr=config.learning_rate, fused=True)
+        rate = config.critic_learning_rate
+        self.critic_optimiser = torch.optim.Adam(self.critics.parameters(), lr=rate, fused=True)
+        self.updates = 0
+
+    def inputs(self, obs, history):
+        """What the policy is shown, [members, batch, inputs]; the critics see `obs` alone."""
+        return torch.cat([obs, history], -1) if self.config.history else obs
+
+    @torch.no_grad()
+    def act(self, obs, history, draws=None, ablate=None):
+        """Actions [members, batch, actions]: with exploration noise if `draws` are given, else pi(s)."""
+        action = self.policy(self.inputs(obs, history))
+        return action if draws is None else self.explore(action, draws)
+
+    def explore(self, action, draws):
+        """clip(a + sigma n, -1, 1)."""
+        return (action + self.config.exploration_noise * draws["noise"]).clamp(-1, 1)
+
+    # What can be taken out of the policy at test time; TD3 has nothing to take out.
+    ablations = ()
+
+    def acting_draws(self, rng, size):
+        """Random numbers of `size` exploring actions of one member."""
+        return {"noise": rng.standard_normal((size, self.actions), dtype=np.float32)}
+
+    def update_draws(self, rng, size):
+        """Random numbers of `size` updates of one member."""
+        shape = (size, self.config.batch_size, self.actions)
+        return {"target_noise": rng.standard_normal(shape, dtype=np.float32)}
+
+    def update(self, batch, draws):
+        """One step of the critics and, every `policy_delay` updates, of the policy and all targets."""
+        self.updates += 1
+        descend(self.critic_optimiser, self.critics.parameters(), self.critic_loss(batch, draws))
+        if self.updates % self.config.policy_delay == 0:
+            self.improve(batch, draws)
+            for targets, online in ((self.targets, self.critics), (self.policy_target, self.policy)):
+                follow(targets, online, self.config.target_rate)
+
+    def improve(self, batch, draws):
+        """One step of the policy."""
+        descend(self.policy_optimiser, self.policy.parameters(), self.policy_loss(batch))
+
+    def critic_loss(self, batch, draws):
+        """J_Q of every member, [members]."""
+        c = self.config
+        with torch.no_grad():
+            limit = c.target_noise_clip
+            smoothing = (c.target_noise * draws["target_noise"]).clamp(-limit, limit)
+            action = (self.next_action(batch, draws) + smoothing).clamp(-1, 1)
+            value = self.targets(batch.next_obs, action).amin(1)
+            target = batch.reward + c.discount * (1 - batch.terminated) * value
+        error = self.critics(batch.obs, batch.action) - target.unsqueeze(1)
+        return error.square().mean(-1).sum(-1)
+
+    def next_action(self, batch, draws):
+        """The target policy's action in the next state, before smoothing."""
+        return self.policy_target(self.inputs(batch.next_obs, batch.next_history))
+
+    def policy_loss(self, batch):
+        """J_pi of every member, [members]."""
+        action = self.policy(self.inputs(batch.obs, batch.history))
+        return -self.critics(batch.obs, action)[:, 0].mean(-1)
+
+    @torch.no_grad()
+    def inspect(self, obs, history):
+        """What an evaluation records at every step, {name: [members, batch, actions]}."""
+        return {"action": self.act(obs, history)}
+
+    def summarise(self, trace):
+        """Scalars of an evaluation: the share of action entries at a bound."""
+        return {"saturated": [float((np.abs(x) > 0.99).mean()) for x in trace["action"]]}
+
+    def tables(self, episodes):
+        """Further tidy tables at the end of a run: none."""
+        return {}
+
+    def state_dict(self):
+        return pack(self._modules(), self._optimisers()) | {"updates": np.array([self.updates])}
+
+    def load_state_dict(self, arrays):
+        unpack(arrays, self._modules(), self._optimisers())
+        self.updates = int(arrays["updates"][0])
+
+    def _modules(self):
+        names = ("policy", "critics", "policy_target", "targets")
+        return {name: getattr(self, name) for name in names}
+
+    def _optimisers(self):
+        return {"policy_optimiser": self.policy_optimiser, "critic_optimiser": self.critic_optimiser}

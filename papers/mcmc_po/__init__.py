@@ -1,0 +1,1 @@
+"""MCMC Policy Optimization: Hamiltonian and Langevin-flow policies with PID-controlled trust regions."""

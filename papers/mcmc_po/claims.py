@@ -1,0 +1,253 @@
+"""What the paper claims, and what we ask beyond it; one function a claim.
+
+Arguments select cells of experiments. Numbers are one a seed; "final" is the mean of the last five evaluations. A claim over
+several environments holds if it holds in each (`every`). The paper's budget, 5 * 10^5 steps and 5 seeds, is the least that
+tests a claim on returns; laws and the bandit run at full size at every scale but `smoke`, and need three seeds.
+"""
+
+from papers.mcmc_po.evidence import (
+    above,
+    at_least,
+    environments,
+    every,
+    final,
+    judged,
+    of_table,
+    rising,
+    same,
+    seconds,
+    within,
+)
+
+BANDIT_STEPS, BANDIT_SEEDS = 1_000, 3
+
+
+def c01_gains_on_hopper(hmc="env=Hopper-v4, leapfrog_steps=5", sac="env=Hopper-v4, temperature=0.05"):
+    """On Hopper the Hamiltonian policy ends above SAC at alpha = 0.05 (Table 1: 4021 against 3281).
+
+    Final return, Welch's t-test.
+    """
+    return judged(above(final(hmc), final(sac), "final return, HMC - SAC"), hmc, sac)
+
+
+def c02_gains_on_halfcheetah(hmc="env=HalfCheetah-v4, leapfrog_steps=5", sac="env=HalfCheetah-v4, temperature=0.05"):
+    """On HalfCheetah the Hamiltonian policy ends above SAC at alpha = 0.05 (Table 1: 2926 against 2613).
+
+    Final return, Welch's t-test.
+    """
+    return judged(above(final(hmc), final(sac), "final return, HMC - SAC"), hmc, sac)
+
+
+def c03_gains_on_ant(hmc="env=Ant-v4, leapfrog_steps=5", sac="env=Ant-v4, temperature=0.05"):
+    """On Ant the Hamiltonian policy ends above SAC at alpha = 0.05 (Table 1: 4037 against 3492).
+
+    Final return, Welch's t-test.
+    """
+    return judged(above(final(hmc), final(sac), "final return, HMC - SAC"), hmc, sac)
+
+
+def c04_gain_survives_a_tuned_baseline(sac_auto, hmc="leapfrog_steps=5", sac="temperature=0.2"):
+    """The gain is over SAC, not over SAC at an unusual temperature: it survives alpha = 0.2 and a tuned alpha, in every
+    environment (Section 5 gives SAC the temperatures that its authors' code gives the other environments).
+
+    Final return, Welch's t-test for each baseline and environment.
+    """
+    parts = {}
+    for name, baseline in (("alpha 0.2", sac), ("alpha tuned", sac_auto)):
+        for env in environments(hmc):
+            parts[f"{env}, {name}"] = above(final(hmc, env=env), final(baseline, env=env))
+    return judged(every(parts, "final return, HMC - SAC"), hmc, sac, sac_auto)
+
+
+def c05_chain_narrows_the_gap(bandit="leapfrog_steps=5", hmc="leapfrog_steps=5"):
+    """The chain narrows the amortisation gap (Sections 3.2 and 3.3): the bound of eq. 17 is higher after it than before,
+    and the more so the longer it is, on the bandit and on states of the replay buffer in every environment.
+
+    Bound after 5 steps of the trained chain less that after none, above 0; order over 1, 3, 5 steps by Jonckheere and
+    Terpstra.
+    """
+    gaps = {k: of_table(bandit, "lengths", "gap", {"steps": k}) for k in (0, 1, 3, 5)}
+    parts = {"bandit": within(gaps[0] - gaps[5], low=0), "bandit, order": rising([gaps[k] for k in (1, 3, 5)], "decreasing")}
+    for env in environments(hmc):
+        bounds = {k: of_table(hmc, "gap", "bound", {"how": "chain", "size": k}, env=env) for k in (0, 1, 3, 5)}
+        parts[env] = within(bounds[5] - bounds[0], low=0)
+        parts[f"{env}, order"] = rising([bounds[k] - bounds[0] for k in (1, 3, 5)])
+    return judged(every(parts, "gain of the bound by 5 steps"), hmc)
+
+
+def c06_five_steps_suffice(hmc_steps, hmc="env=Hopper-v4, leapfrog_steps=5"):
+    """About 5 steps are enough (Section 3.3): final return on Hopper is the same with 3 and with 10.
+
+    Equivalence within 10 % of the return with 5 steps.
+    """
+    reference = final(hmc)
+    parts = {f"K = {k}": same(final(hmc_steps, leapfrog_steps=k), reference) for k in (3, 10)}
+    return judged(every(parts, "final return, K - 5"), hmc, hmc_steps)
+
+
+def c07_controller_holds_the_distance(hmc_fixed, hmc="env=Hopper-v4|HalfCheetah-v4, leapfrog_steps=5"):
+    """PID control keeps the distance D around its threshold, and the policy is better for it (Sections 1 and 4.1).
+
+    Share of iterations in which D lies within half of the threshold, controlled less fixed beta = 0.2, above 0; the same
+    for the final return; in each environment.
+    """
+    parts = {}
+    for env in environments(hmc):
+        for metric, name in (("distance_within", "share"), ("return", "return")):
+            fixed = final(hmc_fixed, metric, env=env, beta=0.2)
+            parts[f"{env}, {name}"] = above(final(hmc, metric, env=env), fixed)
+    return judged(every(parts, "controlled - fixed"), hmc, hmc_fixed)
+
+
+def c08_gated_leapfrog_keeps_volume(bandit="leapfrog_steps=5"):
+    """The Jacobian of the gated leapfrog is 1 (Section 4.2).
+
+    Largest |ln |det J|| over 16 points, trained and random gates, float64, below 1e-5. A law: no budget.
+    """
+    names = {"trained gate": "jacobian_trained", "random gate": "jacobian_random"}
+    parts = {name: within(of_table(bandit, "laws", "value", {"law": law}), high=1e-5) for name, law in names.items()}
+    return every(parts, "|ln |det J||")
+
+
+def c09_leapfrog_leaves_the_posterior_invariant(bandit="leapfrog_steps=5"):
+    """Leapfrog steps reverse, and the gated ones leave the joint density invariant (Section 4.2).
+
+    Reversal error below 1e-8; and 6 chains of the trained gated leapfrog, started from the posterior itself, do not raise
+    the KL to it by 0.05 nats, as Metropolis-corrected ones do not. Least budget: 1,000 iterations, 3 seeds.
+    """
+
+    def rise(kernel):
+        where = {"start": "posterior", "kernel": kernel}
+        first, last = (of_table(bandit, "kernels", "kl", where | {"iterations": i}) for i in (0, 6))
+        return last - first
+
+    parts = {
+        "reversal": within(of_table(bandit, "laws", "value", {"law": "reversal_plain"}), high=1e-8),
+        "invariance, corrected": within(rise("corrected"), high=0.05),
+        "invariance, gated": within(rise("gated"), high=0.05),
+    }
+    return judged(every(parts, "error, or rise of the KL"), bandit, steps=BANDIT_STEPS, seeds=BANDIT_SEEDS)
+
+
+def c10_gate_is_needed(hmc_gate, hmc="env=Hopper-v4|HalfCheetah-v4, leapfrog_steps=5"):
+    """The explicit gradient alone leads to local optima, and both have to be traded off (Section 4.2): the gated policy
+    ends above the explicit and above the implicit one, in each environment.
+
+    Final return, Welch's t-test.
+    """
+    parts = {
+        f"{env}, {gate}": above(final(hmc, env=env), final(hmc_gate, env=env, gate=gate))
+        for env in environments(hmc)
+        for gate in ("plain", "implicit")
+    }
+    return judged(every(parts, "final return, gated - other"), hmc, hmc_gate)
+
+
+def c11_wider_gates_hurt(hmc_width, hmc="env=Hopper-v4|HalfCheetah-v4, leapfrog_steps=5"):
+    """Larger gates make learning unstable and the policy worse (Section 4.2): final return falls from 16 to 64 to 256
+    units, in each environment.
+
+    Exact Jonckheere-Terpstra test.
+    """
+    parts = {}
+    for env in environments(hmc):
+        wider = [final(hmc_width, env=env, gate_units=units) for units in ("1x64", "1x256")]
+        parts[env] = rising([final(hmc, env=env), *wider], "decreasing")
+    return judged(every(parts, "P(a wider gate ends higher)"), hmc, hmc_width)
+
+
+def c12_chain_explores(hmc="leapfrog_steps=5", sac="temperature=0.05"):
+    """The chain improves exploration (Section 1): it raises Q in visited states, and training visits a wider range of them
+    than SAC's, in every environment.
+
+    Q(a_K) - Q(a_0) above 0; entropy estimate of the replay buffer's states at equal steps, Welch's t-test.
+    """
+    parts = {}
+    for env in environments(hmc):
+        parts[f"{env}, gain in Q"] = within(final(hmc, "visited_value_gain", env=env), low=0)
+        parts[f"{env}, spread"] = above(final(hmc, "coverage", env=env), final(sac, "coverage", env=env))
+    return judged(every(parts, "gain in Q, or spread of states"), hmc, sac)
+
+
+def c13_langevin_flow_reaches_td3(td3, langevin_frozen, langevin="kind=flow, pid=true"):
+    """TD3 with a Langevin flow is no worse than TD3, and a learned flow is better than a frozen one (Section 3.1, which
+    reports no result), in every environment.
+
+    Final return: not below TD3's by 10 %; learned above frozen by Welch's t-test.
+    """
+    parts = {}
+    for env in environments(langevin):
+        mine = final(langevin, env=env)
+        parts[f"{env}, against TD3"] = at_least(mine, final(td3, env=env))
+        parts[f"{env}, against frozen"] = above(mine, final(langevin_frozen, env=env))
+    return judged(every(parts, "final return"), td3, langevin, langevin_frozen)
+
+
+def c14_chain_costs_its_gradients(hmc="env=Hopper-v4, leapfrog_steps=5", sac="env=Hopper-v4, temperature=0.05"):
+    """A chain of K steps costs K + 1 gradients of the critic and nothing that outweighs them (Section 3.2: "without any
+    complex inference"): with K = 5 training takes at most 6 times as long as SAC's.
+
+    Core-seconds of whole runs as recorded, HMC's over the mean of SAC's. Only runs of one machine compare.
+    """
+    mine, theirs = seconds(hmc), seconds(sac)
+    ratio = mine / theirs.mean() if len(theirs) else mine[:0]
+    return judged(within(ratio, high=6, what="training time, HMC / SAC"), hmc, sac, steps=100_000, seeds=3)
+
+
+def own_distance_is_gain_and_energy_error(bandit="leapfrog_steps=5"):
+    """At theta = theta_t the controlled distance is no more than the gain in Q over tau and the error in energy, so that a
+    threshold on it caps what the chain may gain.
+
+    Largest |D - (Q(a_K) - Q(a_0)) / tau - (H_K - H_0)| of the trained chain below 1e-8. A law: no budget.
+    """
+    return within(of_table(bandit, "laws", "value", {"law": "bound_identity"}), high=1e-8, what="error of the identity")
+
+
+def own_bound_rises_by_lost_energy_alone(bandit_gate, bandit="leapfrog_steps=5"):
+    """What a chain adds to the bound is the energy it loses, and exact dynamics lose none. So the bound's gain on the bandit
+    comes from the gate and from coarse steps: gated chains gain more than explicit ones, whose energy drifts.
+
+    Gain of the bound in training, Welch's t-test. Least budget: 1,000 iterations, 3 seeds.
+    """
+    verdict = above(final(bandit, "bound_gain"), final(bandit_gate, "bound_gain", gate="plain"), "gain, gated - plain")
+    return judged(verdict, bandit, bandit_gate, steps=BANDIT_STEPS, seeds=BANDIT_SEEDS)
+
+
+def own_corrected_chains_approach_the_posterior(bandit="leapfrog_steps=5"):
+    """Section 3.3's KL(q_0) >= KL(q_k) is a theorem of kernels that leave the posterior invariant: it holds for
+    Metropolis-corrected chains.
+
+    KL from the policy's own density falls over 0, 2, 4 and 6 iterations, Jonckheere-Terpstra. Least budget: 1,000
+    iterations, 3 seeds.
+    """
+    where = {"start": "policy", "kernel": "corrected"}
+    groups = [of_table(bandit, "kernels", "kl", where | {"iterations": i}) for i in (0, 2, 4, 6)]
+    verdict = rising(groups, "decreasing", "P(more iterations are farther)")
+    return judged(verdict, bandit, steps=BANDIT_STEPS, seeds=BANDIT_SEEDS)
+
+
+def own_gain_is_inference(sac_coupling, hmc="leapfrog_steps=5"):
+    """Section 1 asks whether a flow's gain is inference or over-parametrisation. It is inference: the Hamiltonian policy
+    ends above SAC with a coupling flow of the same number of parameters, in every environment.
+
+    Final return, Welch's t-test.
+    """
+    parts = {env: above(final(hmc, env=env), final(sac_coupling, env=env)) for env in environments(hmc)}
+    return judged(every(parts, "final return, HMC - coupling"), hmc, sac_coupling)
+
+
+def own_chain_helps_the_trained_policy(hmc="leapfrog_steps=5"):
+    """The trained policy needs its chain: without it, at test time, it returns less, in every environment.
+
+    Return with the chain, less without, same episodes, at the end of training, above 0.
+    """
+    parts = {}
+    for env in environments(hmc):
+        chained, base = (_end(hmc, name, env) for name in ("return", "return_without_chain"))
+        parts[env] = within(chained - base, low=0)
+    return judged(every(parts, "return, with - without chain"), hmc)
+
+
+def _end(results, metric, env):
+    """The last record of each seed."""
+    return results.final(metric, 1, env=env)

@@ -1,0 +1,200 @@
+"""Settings of the Hamiltonian and Langevin policies, their baselines and the toy bandit. Imports no learning library."""
+
+from dataclasses import dataclass
+
+from common.lab.config import setting
+from common.rl import config as shared
+
+PEER = "peer: pytorch-soft-actor-critic"
+GATES = ("gated", "plain", "implicit")
+GATE_SIZES = ("1x8", "1x16", "1x32", "1x64", "1x256", "2x16")
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """The off-policy loop as this paper runs it; the fields are those of the shared loop, the sources this paper's."""
+
+    env: str = setting("Hopper-v4", "environment", "Section 5: -v2, which no longer runs", choices=shared.ENVIRONMENTS)
+    observe: str = setting("full", "what is observed", "Section 5: all of it", choices=("full", "positions"))
+    delay: int = setting(0, "delay of observations", "Section 5: none", low=0, high=100, unit="steps")
+    history: int = setting(0, "past actions that the policy is shown", "Section 5: none", low=0, high=100, unit="steps")
+    total_steps: int = setting(500_000, "environment steps", "Section 5", low=1, high=100_000_000, unit="steps")
+    warmup: int = setting(10_000, "random actions before the policy acts", PEER, low=0, unit="steps")
+    update_after: int = setting(256, "transitions before the first update", PEER, low=1, unit="steps")
+    batch_size: int = setting(256, "transitions an update", PEER, low=1, high=65_536)
+    buffer_size: int = setting(1_000_000, "capacity of the replay buffer", PEER, low=1, unit="transitions")
+    evaluate_every: int = setting(5_000, "interval of evaluations", "our choice", low=1, unit="steps")
+    evaluation_episodes: int = setting(10, "episodes an evaluation", "our choice", low=1, high=100)
+    base: str = setting("2x256", "layers x units of the policy network", "Section 5", choices=shared.NETWORK_SIZES)
+
+
+@dataclass(frozen=True)
+class SoftActorCritic(Schedule):
+    """What soft actor-critic and the Hamiltonian policy share; the sources are this paper's."""
+
+    critic: str = setting("2x256", "layers x units of each critic", PEER, choices=shared.NETWORK_SIZES)
+    critic_history: bool = setting(False, "critics observe the past actions too", "our choice: no history is shown")
+    discount: float = setting(0.99, "discount factor", PEER, low=0.0, high=1.0)
+    target_rate: float = setting(5e-3, "rate tau of the target critics' moving average", PEER, low=0.0, high=1.0)
+    learning_rate: float = setting(3e-4, "Adam's learning rate, policy and critics", PEER, low=0.0)
+    log_std_low: float = setting(-5.0, "lower clamp of ln sigma", "our choice: steps of half sigma are unstable")
+    log_std_high: float = setting(2.0, "upper clamp of ln sigma", PEER)
+
+
+@dataclass(frozen=True)
+class TrustRegion:
+    """How a policy is held near its last snapshot: the multiplier beta and its PID controller (Section 4.1)."""
+
+    pid: bool = setting(True, "beta is controlled; else it stays as it starts", "Section 4.1")
+    beta: float = setting(0.2, "multiplier beta at the start", "our choice: SAC's usual temperature", low=0.0, high=1e3)
+    beta_cap: float = setting(10.0, "largest beta; bounds the integral too", "our choice: anti-wind-up", low=1e-6, high=1e6)
+    proportional: float = setting(0.05, "gain K_P", "our choice: the paper tuned it empirically", low=0.0, high=1e3)
+    integral: float = setting(0.005, "gain K_I", "our choice: the paper tuned it empirically", low=0.0, high=1e3)
+    derivative: float = setting(0.01, "gain K_D", "our choice: the paper tuned it empirically", low=0.0, high=1e3)
+    smoothing: float = setting(
+        0.95, "weight of the past in the controlled distance", "peer: CPPO-PID's moving average", low=0.0, high=0.9999
+    )
+    threshold: float = setting(
+        0.1, "distance to hold", "our choice: the paper gives none", low=0.0, high=1e3, unit="an action dimension"
+    )
+    snapshot_every: int = setting(
+        50, "policy steps between snapshots theta_t", "our choice: at 1 the KL term has no gradient", low=1, high=10**9
+    )
+
+    def trust_problem(self):
+        """One line on settings that do not fit together, or None."""
+        if self.beta > self.beta_cap:
+            return f"beta = {self.beta} exceeds beta_cap = {self.beta_cap}"
+        return None
+
+
+@dataclass(frozen=True)
+class Leapfrog:
+    """The Hamiltonian transition: K leapfrog steps before tanh, and the gate (Sections 3.2 and 4.2)."""
+
+    leapfrog_steps: int = setting(5, "leapfrog steps K", "Section 3.3: around 5", low=0, high=100)
+    step_size: float = setting(0.05, "step sizes epsilon at the start", "our choice", low=1e-6, high=100.0)
+    largest_step: float = setting(
+        0.5, "upper end of the step sizes' range", "peer: the Hamiltonian VAE's code", low=1e-5, high=100.0
+    )
+    kick_limit: float = setting(
+        1.0, "clamp of epsilon times the gradient", "our choice: Q / beta has no scale", low=1e-6, high=1e9
+    )
+    gate: str = setting("gated", "gradient: gated, explicit alone, implicit alone", "Section 4.2", choices=GATES)
+    gate_units: str = setting(
+        "1x16", "layers x units of the networks sigma and T", "Section 5: 16 neurons", choices=GATE_SIZES
+    )
+    gate_open: float = setting(0.9, "sigma at the start", "our choice: near plain leapfrog", low=1e-6, high=0.999999)
+    gate_state: bool = setting(True, "sigma and T see the state", "Section 4.2: optional")
+    learn_transition: bool = setting(True, "step sizes and gate are learned", "Section 3.2, eq. 11")
+    transition_learning_rate: float = setting(1e-4, "Adam's learning rate, step sizes and gate", "our choice", low=0.0)
+    alternation: str = setting(
+        "fresh",
+        "the step on h takes a chain of its own from the new theta, or shares that of the step on theta",
+        "eq. 11: theta first, then h",
+        choices=("fresh", "shared"),
+    )
+
+    def step_problem(self):
+        """One line on settings that do not fit together, or None."""
+        if self.step_size >= self.largest_step:
+            return f"step_size = {self.step_size} must lie below largest_step = {self.largest_step}"
+        return None
+
+
+@dataclass(frozen=True)
+class SAC(SoftActorCritic, shared.SAC):
+    """The baseline: soft actor-critic at the paper's temperature."""
+
+    temperature: float = setting(0.05, "entropy weight alpha, fixed", "Section 5: 0.2 in Humanoid, else 0.05", low=0.0)
+
+
+@dataclass(frozen=True)
+class SACAuto(SoftActorCritic, shared.SACAuto):
+    """The baseline with a learned temperature, which the paper does not run."""
+
+
+@dataclass(frozen=True)
+class SACCoupling(SAC):
+    """The baseline with a coupling flow of about as many parameters as the Hamiltonian policy."""
+
+    couplings: int = setting(2, "couplings", "our choice: each half of the action once", low=1, high=100)
+    coupling_units: str = setting(
+        "1x16", "layers x units of a coupling's networks", "our choice: as sigma and T", choices=GATE_SIZES
+    )
+
+
+@dataclass(frozen=True)
+class HMC(TrustRegion, Leapfrog, SAC):
+    """Hamiltonian policy optimisation (Algorithm 1)."""
+
+    temperature: float = setting(
+        0.05, "least temperature inside the potential: max(beta, this)", "Section 5: SAC's alpha", low=1e-6
+    )
+    pessimism: str = setting(
+        "min", "Q of the chain and the objective: least or mean of the critics", "our choice", choices=("min", "mean")
+    )
+    target: str = setting(
+        "chain",
+        "action of the critics' target: after the chain, before it, or after it with the KL term",
+        "our choice: Q is the policy's plain value",
+        choices=("chain", "base", "soft"),
+    )
+
+    def problem(self):
+        return super().problem() or self.trust_problem() or self.step_problem()
+
+
+@dataclass(frozen=True)
+class Langevin(TrustRegion, Schedule, shared.TD3):
+    """TD3 whose action is moved by Langevin dynamics on the critic (Section 3.1)."""
+
+    kind: str = setting("flow", "noisy chain of eq. 7 or flow of eq. 9", "Section 3.1", choices=("noisy", "flow"))
+    chain_steps: int = setting(5, "Langevin steps or layers K", "our choice: as the Hamiltonian policy", low=0, high=100)
+    step_size: float = setting(0.05, "epsilon at the start, one a step", "our choice", low=1e-6, high=100.0)
+    largest_step: float = setting(0.5, "upper end of epsilon's range", "our choice", low=1e-5, high=100.0)
+    noise: float = setting(0.05, "lambda of eq. 7 at the start", "our choice", low=1e-6, high=10.0)
+    kick_limit: float = setting(1.0, "clamp of the gradient's part of a step", "our choice", low=1e-6, high=1e9)
+    units: str = setting("1x16", "layers x units of sigma, S and T", "our choice: as the gate", choices=GATE_SIZES)
+    learn_transition: bool = setting(True, "epsilon, lambda and networks are learned", "Section 3.1, eq. 11")
+    transition_learning_rate: float = setting(1e-4, "Adam's learning rate of these", "our choice", low=0.0)
+    temperature: float = setting(
+        0.05, "least temperature inside the gradient: max(beta, this)", "Section 5: SAC's alpha", low=1e-6
+    )
+    threshold: float = setting(
+        0.1, "distance to hold, times the root of the action dimensions", "our choice", low=0.0, high=1e3
+    )
+
+    def problem(self):
+        problem = super().problem() or self.trust_problem()
+        if problem is None and self.step_size >= self.largest_step:
+            return f"step_size = {self.step_size} must lie below largest_step = {self.largest_step}"
+        return problem
+
+
+@dataclass(frozen=True)
+class Toys(TrustRegion, Leapfrog):
+    """The bandit whose posterior is known. Every value is our choice: the paper has no toy."""
+
+    prior: str = setting(
+        "fixed", "prior of u: N(0, I), or the policy's last snapshot", "our choice", choices=("fixed", "snapshot")
+    )
+    base: str = setting(
+        "1x4", "layers x units of the policy network", "our choice: small, to leave a gap", choices=("1x2", "1x4", "1x32")
+    )
+    log_std_low: float = setting(-5.0, "lower clamp of ln sigma", "as HMC")
+    log_std_high: float = setting(2.0, "upper clamp of ln sigma", "as HMC")
+    pid: bool = setting(False, "beta is controlled; else it stays as it starts", "our choice: a posterior that stays")
+    temperature: float = setting(0.05, "least temperature inside the potential: max(beta, this)", "as HMC", low=1e-6)
+    learning_rate: float = setting(3e-3, "Adam's learning rate, policy", "our choice", low=0.0)
+    transition_learning_rate: float = setting(3e-3, "Adam's learning rate, step sizes and gate", "our choice", low=0.0)
+    batch_size: int = setting(128, "contexts an iteration", "our choice", low=1, high=65_536)
+    total_steps: int = setting(2_000, "policy iterations", "our choice", low=1, high=10**7, unit="iterations")
+    evaluate_every: int = setting(100, "interval of evaluations", "our choice", low=1, unit="iterations")
+    contexts: int = setting(8, "contexts of an evaluation", "our choice", low=1, high=1000)
+    samples: int = setting(4_000, "samples a context, of which a histogram is made", "our choice", low=10, high=10**6)
+
+    def problem(self):
+        if self.total_steps < self.evaluate_every or self.total_steps > 200 * self.evaluate_every:
+            return f"evaluate_every = {self.evaluate_every} must give 1 to 200 points in total_steps = {self.total_steps}"
+        return self.trust_problem() or self.step_problem()

@@ -1,0 +1,163 @@
+"""Hamiltonian policy optimisation (Sections 3.2 and 4, Algorithms 1 and 2).
+
+The policy is a tanh-Gaussian improved by K gated leapfrog steps on the critic (`papers/mcmc_po/leapfrog.py`); theta, the
+transition h and the multiplier beta move as in `papers/mcmc_po/policy.py`. One update on a batch of transitions:
+
+    y   = r + gamma (1 - terminated) min_j Q'_j(s', tanh u'_K),   u'_K after a chain on the targets Q'
+    J_Q = mean_batch sum_j (Q_j(s, a) - y)^2
+    theta <- argmax J(theta, h),   h <- argmax J(theta, h),   one Adam step each                       (eqs 11 and 17)
+    beta  <- PID(D)                                                                                   (Section 4.1)
+    Q'_j <- (1 - tau) Q'_j + tau Q_j
+
+Details that matter: it acts with a_K from sampled a_0 and rho_0, and is evaluated with a_0 = tanh(mu), rho_0 = 0 and K
+steps; Q is the plain value of the policy, without entropy or KL, as eq. 5's is; chains and objective use the least critic,
+whose weights they do not move; Algorithm 1 runs the chain from replayed actions, eq. 17 from the policy's, which stands
+here. With K = 0 it is a trust-region policy without inference.
+"""
+
+import numpy as np
+import torch
+
+from common.rl import sac
+from common.rl.optimisers import descend, follow
+from common.rl.streams import generator
+from papers.mcmc_po.gaps import gap_rows
+from papers.mcmc_po.policy import HamiltonianPolicy
+from papers.mcmc_po.visited import Visited
+
+SAMPLED = 1 << 20  # blocks of the evaluation's stream from here on are those of sampled evaluations
+
+
+class Learner(Visited, sac.Learner):
+    """A fleet of Hamiltonian policies, one member a seed. Arrays lead with the member axis; actions lie in [-1, 1]."""
+
+    ablations = ("without_chain", "sampled")
+
+    def __init__(self, config, seeds, observations, actions, device="cpu"):
+        super().__init__(config, seeds, observations, actions, device)
+        self.seeds, self.device, self.sampled = seeds, device, 0
+        rngs = [generator(seed, "init", 1) for seed in seeds]
+        states = observations + config.history * actions
+        base = self.policy.base
+        self.hamiltonian = HamiltonianPolicy(config, rngs, base, self.policy_optimiser, actions, states, device)
+        self.shown = None
+
+    def critic(self, critics, obs, history):
+        """A function of the action, [members, batch, actions], that gives Q [members, batch] and its gradient in the action.
+        Q is differentiable in the action to first order; the critics' weights and the gradient are constants."""
+
+        def values(action):
+            with torch.enable_grad():
+                free = action.detach().requires_grad_()
+                every = self.values(critics, obs, history, free)
+                value = every.amin(1) if self.config.pessimism == "min" else every.mean(1)
+                (slope,) = torch.autograd.grad(value.sum(), free)
+            return value.detach() + (slope * (action - action.detach())).sum(-1), slope
+
+        return values
+
+    def chain(self, critics, obs, history, noise, momentum):
+        """The `Chain` of the present policy on some critics."""
+        state = torch.cat([obs, history], -1)
+        return self.hamiltonian.chain(state, self.critic(critics, obs, history), noise, momentum)
+
+    @torch.no_grad()
+    def act(self, obs, history, draws=None, ablate=None):
+        """Actions [members, batch, actions]: sampled if `draws` are given, else from a_0 = tanh(mu) and rho_0 = 0. `ablate`:
+        'without_chain' stops at a_0, 'sampled' samples with random numbers of its own."""
+        if ablate == "without_chain":
+            return torch.tanh(self.policy.base(torch.cat([obs, history], -1)).mean)
+        draws = self.own_draws(obs.shape[1]) if ablate == "sampled" else draws
+        if draws is None:
+            zero = obs.new_zeros(*obs.shape[:2], self.actions)
+            draws = {"noise": zero, "momentum": zero}
+        chain = self.chain(self.critics, obs, history, draws["noise"], draws["momentum"])
+        self.shown = obs, chain
+        return chain.action
+
+    def own_draws(self, size):
+        """Noise and momentum of a sampled evaluation's next step, functions of the member's seed and the step alone."""
+        rngs = [generator(seed, "evaluate", SAMPLED + self.sampled) for seed in self.seeds]
+        self.sampled += 1
+        drawn = [self.acting_draws(rng, size) for rng in rngs]
+        return {name: torch.from_numpy(np.stack([d[name] for d in drawn])).to(self.device) for name in drawn[0]}
+
+    def acting_draws(self, rng, size):
+        shape = (size, self.actions)
+        return {name: rng.standard_normal(shape, dtype=np.float32) for name in ("noise", "momentum")}
+
+    def update_draws(self, rng, size):
+        names = ["noise", "momentum", "next_noise", "next_momentum"]
+        if self.config.alternation == "fresh":
+            names += ["transition_noise", "transition_momentum"]
+        shape = (size, self.config.batch_size, self.actions)
+        return {name: rng.standard_normal(shape, dtype=np.float32) for name in names}
+
+    def update(self, batch, draws):
+        """One step of the critics, one policy iteration, one step of the targets."""
+        self.seen = batch
+        descend(self.critic_optimiser, self.critics.parameters(), self.critic_loss(batch, draws))
+        state = torch.cat([batch.obs, batch.history], -1)
+        self.hamiltonian.improve(state, self.critic(self.critics, batch.obs, batch.history), draws)
+        follow(self.targets, self.critics, self.config.target_rate)
+
+    def critic_loss(self, batch, draws):
+        """J_Q of every member, [members]."""
+        c = self.config
+        with torch.no_grad():
+            value = self.next_value(batch, draws["next_noise"], draws["next_momentum"])
+            target = batch.reward + c.discount * (1 - batch.terminated) * value
+        error = self.values(self.critics, batch.obs, batch.history, batch.action) - target.unsqueeze(1)
+        return error.square().mean(-1).sum(-1)
+
+    def next_value(self, batch, noise, momentum):
+        """What the target bootstraps from, [members, batch]: min_j Q'_j after the chain (or, by `target`, before it, or
+        after it less beta times the sampled KL)."""
+        c, obs, history = self.config, batch.next_obs, batch.next_history
+        if c.target == "base":
+            base = self.policy.base(torch.cat([obs, history], -1))
+            return self.values(self.targets, obs, history, torch.tanh(base.rsample_and_log_prob(noise)[0])).amin(1)
+        chain = self.chain(self.targets, obs, history, noise, momentum)
+        # The chain's own last evaluation is that of the least critic already, unless it uses their mean.
+        least = chain.value if c.pessimism == "min" else self.values(self.targets, obs, history, chain.action).amin(1)
+        penalty = self.hamiltonian.pid.beta.unsqueeze(-1) * chain.distances() if c.target == "soft" else 0.0
+        return least - penalty
+
+    @torch.no_grad()
+    def inspect(self, obs, history):
+        """The base's ln sigma and, of the chain that has just acted, Q(a_K) - Q(a_0) and |a_K - a_0|."""
+        if self.shown is None or self.shown[0] is not obs:
+            self.act(obs, history)
+        chain = self.shown[1]
+        first = torch.tanh(chain.states[0][0])
+        return {
+            "base_log_std": self.policy.base(torch.cat([obs, history], -1)).log_std,
+            "value_gain": (chain.value - chain.first_value).unsqueeze(-1),
+            "move": (chain.action - first).abs(),
+        }
+
+    def summarise(self, trace):
+        """Of the evaluation: ln sigma, the chain's gain in Q and how far it moves the action. Of the updates since the last
+        evaluation: means of `policy.METRICS`."""
+        on_path = {name: [float(x.mean()) for x in trace[key]] for name, key in
+                   (("visited_value_gain", "value_gain"), ("move", "move"))}  # fmt: skip
+        means = self.hamiltonian.meter.take()
+        means["distance_rms"] = list(np.sqrt(means.pop("distance_error_squared")))
+        return super().summarise(trace) | on_path | means
+
+    def tables(self, episodes):
+        """`gap`: the bound on states of the last batch, by the chain's length, and where gradient ascent takes it."""
+        return {"gap": gap_rows(self)}
+
+    def state_dict(self):
+        return super().state_dict() | {"iterations": np.array([self.hamiltonian.updates])}
+
+    def load_state_dict(self, arrays):
+        super().load_state_dict(arrays)
+        self.hamiltonian.updates = int(arrays["iterations"][0])
+
+    def _modules(self):
+        return super()._modules() | self.hamiltonian.modules()
+
+    def _optimisers(self):
+        return super()._optimisers() | self.hamiltonian.optimisers()

@@ -1,0 +1,239 @@
+"""Langevin policies: the action of a deterministic policy, moved along the critic's gradient (Section 3.1).
+
+On TD3 (`common/rl/td3.py`), with pi_t the policy's last snapshot, tau = max(beta, floor) and
+
+    V(s, a) = Q_1(s, a) / tau - |a - pi_t(s)|                                      (eq. 6; |x| is sqrt(x'x + 1e-6))
+
+the action a_0 = pi_theta(s) is moved K times, either by the noisy chain
+
+    a_k+1 = a_k + eps_k / 2 * grad V(s, a_k) + lambda xi_k,   xi_k ~ N(0, I)           (eq. 7)
+
+or by the deterministic flow, with m a mask that keeps every other entry, the odd and the even ones in turn, n = 1 - m,
+
+    y = m x + n ((x + eps^2 / 2 * grad V(s, x) + eps exp(sigma(m x))) exp(S(m x)) + T(m x))      (eq. 9)
+
+and is clipped to [-1, 1] after every step. A policy iteration takes a step on theta and one on h (eps, and lambda or the
+networks) up
+
+    J = E[Q_1(s, a_K) - beta |a_K - pi_t(s)|]                                      (eq. 10)
+
+and one of the controller with D = E |a_K - pi_t(s)|. The target of the critics uses the target policy's action after a chain
+on the target critics, smoothed as TD3's. Without steps and with beta = 0 this is TD3.
+
+What is printed and what stands here: eq. 7 lacks `a_k +`; eq. 9 subtracts the gradient of what eq. 6 defines as an
+objective, which would descend it, so that it is added; its eps exp(sigma) and T lack the mask n and would move the kept
+half. Even so eq. 9 is no bijection, since the gradient depends on the half that moves; no density is used, so none is
+needed. Networks map whole masked vectors, which serves odd dimensions. exp(sigma) starts at e^-5, near no drift; T and S
+start at 0, S is clamped to [-5, 2].
+"""
+
+import math
+from copy import deepcopy
+
+import numpy as np
+import torch
+from torch import nn
+
+from common.flows.networks import MLP, widths
+from common.rl import td3
+from common.rl.optimisers import descend
+from common.rl.streams import generator
+from papers.mcmc_po.leapfrog import constant
+from papers.mcmc_po.pid import PID
+from papers.mcmc_po.policy import Meter
+
+METRICS = ("beta", "distance", "distance_error_squared", "distance_within", "value_gain", "step_size", "noise")
+DRIFT = -5.0  # sigma at the start
+
+
+def length(x):
+    """sqrt(x'x + 1e-6) over the last axis: the chain starts where the plain norm has no gradient."""
+    return (x.square().sum(-1) + 1e-6).sqrt()
+
+
+class Noisy(nn.Module):
+    """Eq. 7: eps_k in (0, `largest_step`), one a step, and lambda."""
+
+    def __init__(self, rngs, config, actions):
+        super().__init__()
+        self.config = config
+        share = config.step_size / config.largest_step
+        self.logit = nn.Parameter(torch.full((config.chain_steps, len(rngs), 1, 1), math.log(share / (1 - share))))
+        self.log_noise = nn.Parameter(torch.full((len(rngs), 1, 1), math.log(config.noise)))
+
+    @property
+    def steps(self):
+        """eps, [K, members, 1, 1]."""
+        return self.config.largest_step * torch.sigmoid(self.logit)
+
+    @property
+    def noise(self):
+        """lambda, [members, 1, 1]."""
+        return self.log_noise.exp()
+
+    def forward(self, k, action, slope, xi):
+        """a_k+1. slope: grad V at a_k; xi: [members, batch, actions], or None for no noise."""
+        limit = self.config.kick_limit
+        moved = action + (self.steps[k] / 2 * slope).clamp(-limit, limit)
+        return moved if xi is None else moved + self.noise * xi
+
+
+class Flow(nn.Module):
+    """Eq. 9: eps, one a layer, and the networks sigma, S and T of every layer."""
+
+    def __init__(self, rngs, config, actions):
+        super().__init__()
+        self.config, self.actions = config, actions
+        share = config.step_size / config.largest_step
+        self.logit = nn.Parameter(torch.full((config.chain_steps, len(rngs), 1, 1), math.log(share / (1 - share))))
+        self.drift, self.log_scale, self.shift = (self._networks(rngs, bias) for bias in (DRIFT, 0.0, 0.0))
+        self.register_buffer("even", (torch.arange(actions) % 2 == 0).float())
+
+    @property
+    def steps(self):
+        """eps, [K, members, 1, 1]."""
+        return self.config.largest_step * torch.sigmoid(self.logit)
+
+    def _networks(self, rngs, bias):
+        """One a layer, whose output is `bias` at first."""
+        c = self.config
+        sizes = [self.actions, *widths(c.units), self.actions]
+        return nn.ModuleList(MLP(rngs, sizes, "tanh", last_init=constant(bias)) for _ in range(c.chain_steps))
+
+    @property
+    def noise(self):
+        """None is added: 0, [members, 1, 1]."""
+        return self.logit.new_zeros(self.logit.shape[1:])
+
+    def forward(self, k, action, slope, xi=None):
+        """y of layer k. slope: grad V at `action`."""
+        limit, eps = self.config.kick_limit, self.steps[k]
+        keep = self.even if k % 2 else 1 - self.even  # a single entry moves in the first layer
+        kept = keep * action
+        log_scale = self.log_scale[k](kept).clamp(-5, 2)
+        ahead = action + (eps**2 / 2 * slope).clamp(-limit, limit) + eps * self.drift[k](kept).exp()
+        return kept + (1 - keep) * (ahead * log_scale.exp() + self.shift[k](kept))
+
+
+class Learner(td3.Learner):
+    """A fleet of TD3 learners whose actions are moved on the critic, one member a seed."""
+
+    ablations = ("without_chain",)
+
+    def __init__(self, config, seeds, observations, actions, device="cpu"):
+        super().__init__(config, seeds, observations, actions, device)
+        rngs = [generator(seed, "init", 1) for seed in seeds]
+        self.anchor = deepcopy(self.policy).requires_grad_(False)
+        kind = Noisy if config.kind == "noisy" else Flow
+        self.transition = kind(rngs, config, actions).to(device)
+        rate = config.transition_learning_rate
+        self.transition_optimiser = torch.optim.Adam(self.transition.parameters(), lr=rate, fused=True)
+        self.pid = PID(len(seeds), config, config.threshold * math.sqrt(actions)).to(device)
+        self.meter = Meter(METRICS, len(seeds)).to(device)
+        self.iterations = 0
+
+    def critic(self, critics, obs, action):
+        """Q_1 [members, batch], differentiable in the action to first order, and its gradient, a constant."""
+        with torch.enable_grad():
+            free = action.detach().requires_grad_()
+            value = critics(obs, free)[:, 0]
+            (slope,) = torch.autograd.grad(value.sum(), free)
+        return value.detach() + (slope * (action - action.detach())).sum(-1), slope
+
+    def chain(self, critics, obs, action, centre, xi=None):
+        """(a_K, Q_1(s, a_K), Q_1(s, a_0)) from a_0 = `action`. centre: pi_t(s); xi: [members, batch, K, actions] or None."""
+        temperature = self.pid.beta.clamp(min=self.config.temperature).view(-1, 1, 1)
+        value, slope = self.critic(critics, obs, action)
+        first = value.detach()
+        for k in range(self.config.chain_steps):
+            away = action - centre
+            ascent = slope / temperature - away / length(away).unsqueeze(-1)
+            action = self.transition(k, action, ascent, None if xi is None else xi[:, :, k]).clamp(-1, 1)
+            value, slope = self.critic(critics, obs, action)
+        return action, value, first
+
+    @torch.no_grad()
+    def act(self, obs, history, draws=None, ablate=None):
+        """Actions [members, batch, actions]: with the chain's and TD3's noise if `draws` are given, else with neither.
+        `ablate`: 'without_chain' stops at a_0."""
+        state = self.inputs(obs, history)
+        action = self.policy(state)
+        if ablate == "without_chain":
+            return action
+        xi = None if draws is None else draws.get("xi")
+        action = self.chain(self.critics, obs, action, self.anchor(state), xi)[0]
+        return action if draws is None else self.explore(action, draws)
+
+    def acting_draws(self, rng, size):
+        return super().acting_draws(rng, size) | self._noise(rng, ("xi",), (size,))
+
+    def update_draws(self, rng, size):
+        names = ("xi", "next_xi", "transition_xi")
+        return super().update_draws(rng, size) | self._noise(rng, names, (size, self.config.batch_size))
+
+    def _noise(self, rng, names, shape):
+        if self.config.kind != "noisy":
+            return {}
+        shape = (*shape, self.config.chain_steps, self.actions)
+        return {name: rng.standard_normal(shape, dtype=np.float32) for name in names}
+
+    def next_action(self, batch, draws):
+        state = self.inputs(batch.next_obs, batch.next_history)
+        start, centre = self.policy_target(state), self.anchor(state)
+        return self.chain(self.targets, batch.next_obs, start, centre, draws.get("next_xi"))[0]
+
+    def improve(self, batch, draws):
+        """One policy iteration: a step on theta, a step on h, beta."""
+        c, state = self.config, self.inputs(batch.obs, batch.history)
+        if self.iterations % c.snapshot_every == 0:
+            self.anchor.load_state_dict(self.policy.state_dict())
+        self.iterations += 1
+        centre = self.anchor(state)
+        loss, numbers = self.loss(batch.obs, state, centre, draws.get("xi"))
+        descend(self.policy_optimiser, self.policy.parameters(), loss)
+        if c.learn_transition and c.chain_steps:
+            loss, _ = self.loss(batch.obs, state, centre, draws.get("transition_xi"))
+            descend(self.transition_optimiser, self.transition.parameters(), loss)
+        self._observe(**numbers)
+        self.pid.update(numbers["distance"])
+
+    def loss(self, obs, state, centre, xi):
+        """-J of every member, [members], and what to note of the chain."""
+        action, value, first = self.chain(self.critics, obs, self.policy(state), centre, xi)
+        distance = length(action - centre)
+        noted = {"distance": distance.detach().mean(-1), "value_gain": (value.detach() - first).mean(-1)}
+        return -(value - self.pid.beta.unsqueeze(-1) * distance).mean(-1), noted
+
+    @torch.no_grad()
+    def _observe(self, distance, value_gain):
+        relative = distance / self.pid.threshold - 1 if self.pid.threshold else distance
+        steps = self.transition.steps
+        self.meter.add(
+            beta=self.pid.beta,
+            distance=distance,
+            distance_error_squared=relative.square(),
+            distance_within=(relative.abs() <= 0.5).float(),
+            value_gain=value_gain,
+            step_size=steps.mean((0, -2, -1)) if len(steps) else torch.zeros_like(distance),
+            noise=self.transition.noise[:, 0, 0],
+        )
+
+    def summarise(self, trace):
+        """TD3's, and means since the last evaluation of `METRICS`."""
+        means = self.meter.take()
+        means["distance_rms"] = list(np.sqrt(means.pop("distance_error_squared")))
+        return super().summarise(trace) | means
+
+    def state_dict(self):
+        return super().state_dict() | {"iterations": np.array([self.iterations])}
+
+    def load_state_dict(self, arrays):
+        super().load_state_dict(arrays)
+        self.iterations = int(arrays["iterations"][0])
+
+    def _modules(self):
+        own = {"anchor": self.anchor, "transition": self.transition, "pid": self.pid, "meter": self.meter}
+        return super()._modules() | own
+
+    def _optimisers(self):
+        return super()._optimisers() | {"transition_optimiser": self.transition_optimiser}

@@ -1,0 +1,159 @@
+"""Langevin policies against eqs 6, 7, 9 and 10, and against TD3 and DDPG where they must agree with them."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from common.lab.config import resolve
+from common.lab.errors import UserError
+from common.rl import ddpg, loops, td3
+from common.rl.config import DDPG, TD3
+from papers.mcmc_po import langevin
+from papers.mcmc_po.config import Langevin
+from tests.journals import MemoryJournal
+from tests.test_td3 import ACTIONS, BATCH, OBSERVATIONS, batch_of, draws_of
+
+SMALL = {"base": "1x32", "critic": "1x32", "batch_size": BATCH}
+AS_DDPG = {"critics": 1, "policy_delay": 1, "target_noise": 0.0, "learning_rate": 1e-4, "critic_learning_rate": 1e-3,
+           "target_rate": 1e-3}  # fmt: skip
+
+
+def learner(seeds=(7,), **settings):
+    made = langevin.Learner(Langevin(**{**SMALL, **settings}), list(seeds), OBSERVATIONS, ACTIONS)
+    generator = torch.Generator().manual_seed(1)
+    for parameter in made.transition.parameters():  # networks that matter
+        parameter.data += 0.1 * torch.randn(parameter.shape, generator=generator)
+    return made
+
+
+@pytest.mark.parametrize("module, config, settings", [(td3, TD3, {}), (ddpg, DDPG, AS_DDPG)])
+def test_without_steps_and_multiplier_it_is_the_plain_algorithm(module, config, settings):
+    ours = learner(chain_steps=0, pid=False, beta=0.0, **settings)
+    theirs = module.Learner(config(**SMALL), [7], OBSERVATIONS, ACTIONS)
+    generator = torch.Generator().manual_seed(0)
+    for number in range(6):
+        batch, draws = batch_of(generator), draws_of(theirs, number)
+        ours.update(batch, draws)
+        theirs.update(batch, draws)
+    for name in ("policy", "critics", "policy_target", "targets"):
+        for a, b in zip(getattr(ours, name).parameters(), getattr(theirs, name).parameters(), strict=True):
+            torch.testing.assert_close(a, b, rtol=1e-5, atol=1e-7)
+
+
+def ascent(made, obs, a, centre):
+    """grad V of eq. 6, V differentiated as it stands."""
+    a = a.detach().requires_grad_()
+    value = made.critics(obs, a)[:, 0] / max(made.config.beta, made.config.temperature)
+    distance = ((a - centre).square().sum(-1) + 1e-6).sqrt()
+    return torch.autograd.grad((value - distance).sum(), a)[0]
+
+
+def test_noisy_chain_is_equation_7():
+    made = learner(kind="noisy", chain_steps=2, kick_limit=1e6)
+    obs, xi = torch.randn(1, 5, OBSERVATIONS), torch.randn(1, 5, 2, ACTIONS)
+    centre = made.anchor(obs) + 0.1
+    a = start = made.policy(obs).detach()
+    for k in range(2):
+        step, noise = 0.5 * torch.sigmoid(made.transition.logit[k]), made.transition.log_noise.exp()
+        a = (a + step / 2 * ascent(made, obs, a, centre) + noise * xi[:, :, k]).clamp(-1, 1)
+    found, value, first = made.chain(made.critics, obs, start, centre, xi)
+    torch.testing.assert_close(found, a)
+    torch.testing.assert_close(value, made.critics(obs, a)[:, 0])
+    torch.testing.assert_close(first, made.critics(obs, start)[:, 0])
+
+
+def test_flow_is_equation_9():
+    made = learner(chain_steps=3, kick_limit=1e6)
+    h, obs = made.transition, torch.randn(1, 5, OBSERVATIONS)
+    centre = made.anchor(obs) + 0.1
+    a = start = made.policy(obs).detach()
+    for k in range(3):
+        m = torch.tensor([0.0, 1.0] if k % 2 == 0 else [1.0, 0.0])
+        eps, n, kept = 0.5 * torch.sigmoid(h.logit[k]), 1 - m, m * a
+        inner = a + eps**2 / 2 * ascent(made, obs, a, centre) + eps * h.drift[k](kept).exp()
+        y = kept + n * (inner * h.log_scale[k](kept).exp() + h.shift[k](kept))
+        assert torch.equal(y[..., m.bool()], a[..., m.bool()])  # the kept half stays
+        a = y.clamp(-1, 1)
+    torch.testing.assert_close(made.chain(made.critics, obs, start, centre)[0], a)
+
+
+@pytest.mark.parametrize("kind", ["noisy", "flow"])
+def test_a_frozen_transition_climbs_the_critic(kind):
+    """The sign: without noise and with small steps a chain gains in V, and so in Q."""
+    config = Langevin(**SMALL, kind=kind, step_size=0.01 if kind == "noisy" else 0.1, beta=0.2)
+    made = langevin.Learner(config, [7], OBSERVATIONS, ACTIONS)
+    obs = torch.randn(1, 256, OBSERVATIONS)
+    _, value, first = made.chain(made.critics, obs, made.policy(obs) * 0.5, made.policy(obs) * 0.5)
+    assert (value - first).mean() > 0
+
+
+@pytest.mark.parametrize("settings", [
+    {"kind": "noisy"}, {"kind": "flow"}, {"kind": "flow", "learn_transition": False}, {"pid": False}, {"history": 2},
+    {"kind": "noisy", **AS_DDPG}, {"kind": "flow", **AS_DDPG}, {"chain_steps": 0},
+])  # fmt: skip
+def test_every_variant_learns_and_records(settings):
+    made = langevin.Learner(Langevin(**{**SMALL, **settings}), [4, 5], OBSERVATIONS, ACTIONS)
+    before = [p.detach().clone() for p in made.transition.parameters()]
+    generator = torch.Generator().manual_seed(0)
+    for number in range(4):
+        batch = batch_of(generator, 2)
+        past = torch.randn(2, BATCH, made.config.history * ACTIONS, generator=generator)
+        batch = type(batch)(**{**vars(batch), "history": past, "next_history": past})
+        made.update(batch, draws_of(made, number, (4, 5)))
+    moved = [not torch.equal(p, b) for p, b in zip(made.transition.parameters(), before, strict=True)]
+    assert any(moved) == bool(made.config.learn_transition and made.config.chain_steps)
+    summary = made.summarise({name: list(x.numpy()) for name, x in made.inspect(batch.obs, batch.history).items()})
+    assert {"beta", "distance", "distance_rms", "saturated"} <= set(summary)
+    assert all(len(values) == 2 and np.isfinite(values).all() for values in summary.values())
+
+
+def test_distance_is_measured_from_the_last_snapshot():
+    made = learner(pid=False, snapshot_every=100, policy_delay=1, chain_steps=0)
+    generator = torch.Generator().manual_seed(0)
+    found = []
+    for number in range(3):
+        made.update(batch_of(generator), draws_of(made, number))
+        found.append(made.meter.take()["distance"][0])
+    assert found[0] == pytest.approx(1e-3, rel=1e-4) and found[0] < min(found[1:])
+    assert made.pid.threshold == pytest.approx(0.1 * math.sqrt(ACTIONS))
+
+
+@pytest.mark.parametrize("kind", ["noisy", "flow"])
+def test_a_member_in_a_fleet_is_the_run_it_would_be_alone(kind):
+    settings = Langevin(env="Hopper-v4", base="1x32", critic="1x32", total_steps=80, warmup=60, update_after=60,
+                        batch_size=32, evaluate_every=80, evaluation_episodes=1, kind=kind)  # fmt: skip
+    journals = {members: MemoryJournal(members) for members in (2, 1)}
+    loops.off_policy(langevin.Learner, settings, [4, 5], journals[2])
+    loops.off_policy(langevin.Learner, settings, [5], journals[1])
+    alone = {r[2]: r[3] for r in journals[1].records}
+    fleet = {r[2]: r[3] for r in journals[2].records if r[0] == 1}
+    assert {"return", "return_without_chain", "beta"} <= set(alone)
+    assert all(fleet[name] == pytest.approx(alone[name], rel=1e-2, abs=1e-2) for name in alone)
+
+
+def test_a_saved_learner_goes_on_as_if_it_had_not_stopped():
+    whole, stopped, resumed = (learner(snapshot_every=2) for _ in range(3))
+    generator = torch.Generator().manual_seed(0)
+    batches = [batch_of(generator) for _ in range(8)]
+    for number, batch in enumerate(batches):
+        whole.update(batch, draws_of(whole, number))
+    for number, batch in enumerate(batches[:5]):
+        stopped.update(batch, draws_of(stopped, number))
+    resumed.load_state_dict(stopped.state_dict())
+    for number, batch in enumerate(batches[5:], 5):
+        resumed.update(batch, draws_of(resumed, number))
+    expected, found = whole.state_dict(), resumed.state_dict()
+    assert all(np.array_equal(expected[key], found[key], equal_nan=True) for key in expected)
+
+
+def test_bad_settings_are_one_clear_line():
+    for values, line in (
+        ({"chain_steps": -1}, "chain_steps = -1 is out of range"),
+        ({"step_size": float("inf")}, "step_size = inf must be finite"),
+        ({"step_size": 0.6}, "step_size = 0.6 must lie below largest_step = 0.5"),
+        ({"derivative": -1.0}, "derivative = -1.0 is out of range"),
+    ):
+        with pytest.raises(UserError, match=line.replace(".", r"\.")):
+            resolve(Langevin, values, "langevin.yaml")
