@@ -42,7 +42,9 @@ def run(cell, threads=1, device="cpu", seeds=None, checkpoint_seconds=60.0):
     wanted = [m for m in cell.members if seeds is None or m["seed"] in seeds]
     if not wanted:
         raise UserError(f"{cell.folder}: none of the seeds {seeds} is among {[m['seed'] for m in cell.members]}")
-    made_by = {**provenance.describe(), "calibration": costs.calibration()}
+    made_by = provenance.describe()
+    if cell.scale != "smoke":  # no rate is read off a run of seconds
+        made_by["calibration"] = costs.calibration()
     with hold(work / "lock"):
         done = {label for part in parts(cell) for label in part["labels"]}
         todo = [m for m in wanted if label(m) not in done]

@@ -9,7 +9,7 @@ rule run:
         "logs/{scale}/{paper}/{experiment}/{cell}.log",
     conda:
         "../../environment.yml"
-    threads: lambda w: len(catalog.cell(f"{w.paper}/{w.experiment}/{w.cell}", w.scale).members)
+    threads: lambda w: catalog.cell(f"{w.paper}/{w.experiment}/{w.cell}", w.scale).threads(1000)
     resources:
         device=asked.device,
         gpu=asked.gpus,
