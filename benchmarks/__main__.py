@@ -1,4 +1,4 @@
-"""python -m benchmarks sac [--pairs 5] | learning [--steps 20000] | hmc [--pairs 5]"""
+"""python -m benchmarks sac | learning | trpo | hmc, each with --help."""
 
 import argparse
 import importlib
@@ -7,7 +7,7 @@ import sys
 
 from common.lab.harness import ENVIRONMENT
 
-NAMES = ("sac", "learning", "hmc")
+NAMES = ("sac", "learning", "trpo", "hmc")
 
 
 def main():

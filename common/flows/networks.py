@@ -31,7 +31,7 @@ def orthogonal(gain=1.0):
     def draw(rng, fan_in, fan_out):
         q, r = np.linalg.qr(rng.standard_normal((max(fan_in, fan_out), min(fan_in, fan_out))))
         q = q * np.sign(np.diag(r))  # makes the distribution uniform over rotations
-        return gain * (q if fan_in >= fan_out else q.T), np.zeros(fan_out)
+        return gain * np.ascontiguousarray(q if fan_in >= fan_out else q.T), np.zeros(fan_out)
 
     return draw
 

@@ -83,8 +83,8 @@ class Cell:
         return f"{self.digest}:" + ";".join(",".join(text(v) for v in member.values()) for member in self.members)
 
     def threads(self, cores):
-        """Worker processes that train the cell on a CPU: one a member, as far as there are cores. At smoke one process trains
-        all: starting it costs more than the training."""
+        """Worker processes that train the cell on a CPU: one a member, as far as there are cores. At smoke one process
+        trains all, because starting it costs more than the training."""
         return 1 if self.scale == "smoke" else min(len(self.members), cores)
 
     def used(self, role):

@@ -1,0 +1,121 @@
+"""What on-policy learners share: a policy, a value network, normalised observations, advantages."""
+
+import numpy as np
+import torch
+
+from common.flows.networks import MLP, normc, widths
+from common.rl.gaussian import FactorisedGaussian
+from common.rl.normaliser import Normaliser
+from common.rl.onpolicy import on_policy
+from common.rl.returns import advantages, borders, explained_variance
+from common.rl.states import pack, unpack
+from common.rl.streams import generator
+
+
+class ActorCritic:
+    """A fleet of policies pi(a|s) and value functions V(s), one member a seed. Both see s through the same running
+    normaliser; within an iteration it is as the iteration before left it, and it takes in the new observations before the
+    update. Arrays lead with the member axis.
+
+    V is fitted to TD(lambda) returns by Adam on shuffled minibatches:  min mean (V(s) - (A + V_old)(s))^2.
+    """
+
+    loop = staticmethod(on_policy)
+
+    def __init__(self, config, seeds, observations, actions, device="cpu"):
+        self.config, self.observations, self.actions = config, observations, actions
+        self.members, self.device = len(seeds), device
+        rngs = [generator(seed, "init") for seed in seeds]
+        self.policy = self.build_policy(rngs).to(device)
+        self.value = self.build_value(rngs).to(device)
+        self.normaliser = Normaliser(len(seeds), observations, config.observation_limit).to(device)
+        self.build_optimisers()
+
+    def build_policy(self, rngs):
+        """A module with `forward(obs)` -> distribution, `draws`, `noise` and `actor`: here the factorised Gaussian."""
+        return FactorisedGaussian(rngs, self.observations, self.actions, widths(self.config.hidden))
+
+    def build_value(self, rngs):
+        return MLP(rngs, [self.observations, *widths(self.config.value_hidden), 1], "tanh", normc(1.0), normc(1.0))
+
+    def build_optimisers(self):
+        self.value_optimiser = torch.optim.Adam(self.value.parameters(), lr=self.config.value_learning_rate, fused=True)
+
+    # Acting
+
+    def acting_draws(self, rng):
+        """Random numbers of one member's actions in one iteration."""
+        return self.policy.draws(rng, self.config.batch_steps)
+
+    def actor(self, draws):
+        """A function (step, obs [members, observations]) -> actions in NumPy for one iteration."""
+        normalise, act = self.normaliser.on_host(), self.policy.actor(draws)
+        return lambda step, obs: act(step, normalise(obs))
+
+    # Learning
+
+    def update_draws(self, rng):
+        """Random numbers of one member's update: the order of the minibatches of every epoch."""
+        c = self.config
+        kept = c.batch_steps // c.minibatch * c.minibatch  # a last minibatch that is not full is left out
+        order = [rng.permutation(c.batch_steps)[:kept] for _ in range(c.epochs)]
+        return {"order": np.array(order, dtype=np.int64).reshape(c.epochs, kept)}
+
+    @torch.no_grad()
+    def prepare(self, rollout):
+        """(normalised obs, standardised advantages, targets of V, {metric: [members]}), tensors [members, steps, ...]."""
+        c = self.config
+        obs, next_obs = self.tensor(rollout.obs), self.tensor(rollout.next_obs)
+        value, following = (self.value(self.normaliser(x)).squeeze(-1).cpu().numpy() for x in (obs, next_obs))
+        bootstrap, goes_on = borders(rollout.terminated, rollout.truncated, c.timeouts == "bootstrapped")
+        advantage = advantages(rollout.reward, value, following, bootstrap, goes_on, c.discount, c.trace)
+        target = advantage + value
+        metrics = {"explained_variance": explained_variance(value, target)}
+        spread = np.maximum(advantage.std(1, keepdims=True), 1e-12)  # equal rewards everywhere: no direction, not NaN
+        advantage = (advantage - advantage.mean(1, keepdims=True)) / spread
+        self.normaliser.update(obs)
+        return self.normaliser(obs), self.tensor(advantage), self.tensor(target), metrics
+
+    def fit_value(self, obs, target, order):
+        """`epochs` passes of Adam over shuffled minibatches. order: [members, epochs, kept], indices of steps."""
+        size = self.config.minibatch
+        parameters = list(self.value.parameters())
+        for epoch in range(order.shape[1]):
+            x, y = shuffled(obs, order[:, epoch]), shuffled(target.unsqueeze(-1), order[:, epoch])
+            for first in range(0, x.shape[1], size):
+                error = self.value(x[:, first : first + size]) - y[:, first : first + size]
+                loss = error.square().mean((1, 2)).sum()
+                for parameter, gradient in zip(parameters, torch.autograd.grad(loss, parameters), strict=True):
+                    parameter.grad = gradient
+                self.value_optimiser.step()
+
+    def tensor(self, array):
+        """An array on the learner's device, in float32 unless it holds integers."""
+        array = np.asarray(array)
+        array = array if array.dtype.kind == "i" else array.astype(np.float32)
+        return torch.from_numpy(array).to(self.device)
+
+    # Checkpoints
+
+    def state_dict(self):
+        return pack(self._modules(), self._optimisers())
+
+    def load_state_dict(self, arrays):
+        unpack(arrays, self._modules(), self._optimisers())
+
+    def _modules(self):
+        return {"policy": self.policy, "value": self.value, "normaliser": self.normaliser}
+
+    def _optimisers(self):
+        return {"value_optimiser": self.value_optimiser}
+
+
+def shuffled(x, order):
+    """Rows of every member in its own order. x: [members, steps, features], order: [members, kept]."""
+    flat = order + torch.arange(len(x), device=x.device).unsqueeze(1) * x.shape[1]
+    return x.reshape(-1, x.shape[-1]).index_select(0, flat.flatten()).view(*order.shape, x.shape[-1])
+
+
+def column(setting, device="cpu"):
+    """A setting as a tensor [members], or a scalar tensor if all members share it."""
+    return torch.as_tensor(setting, dtype=torch.get_default_dtype(), device=device)

@@ -1,0 +1,165 @@
+"""Kronecker-factored natural gradient for fleets (Martens & Grosse 2015; Wu et al. 2017), synchronous.
+
+A layer y = x W + b has, with x~ = (x, 1) and g = d ln p / dy of one sample, the Fisher block
+
+    F = E[x~ x~' (x) g g'] ~ A (x) G,    A = E[x~ x~'], G = E[g g'],
+
+moving averages over updates. With eigenvalues a, c and eigenvectors U, V of A and G the natural gradient of D = d loss / d
+W~ is
+
+    v = U ((U' D V) / (a c' + damping)) V'.
+
+A layer that is used several times in one pass has several pairs (x, g): its factors are their sums. Gains and biases of
+layer normalisations, and free log standard deviations, have the diagonal block E[(d ln p / d theta)^2] instead. The step is
+scaled so that its predicted divergence stays below `clip_kl`, and goes through momentum:
+
+    nu = min(1, sqrt(clip_kl / (lr^2 sum v D))),    m <- momentum m + nu v,    theta <- theta - lr (1 - momentum) m.
+"""
+
+import contextlib
+
+import torch
+
+from common.flows.networks import LayerNorm, Linear
+
+
+class Kfac:
+    """Optimises the `Linear` and `LayerNorm` layers of a module and, where it has one, its `log_std`. All blocks keep rows
+    apart; a member may own several rows."""
+
+    def __init__(self, module, members, momentum, decay, damping, clip_kl, every=1, cold=0):
+        self.members, self.momentum, self.decay = members, momentum, decay
+        self.damping, self.clip_kl, self.every, self.cold = damping, clip_kl, every, cold
+        self.layers = [layer for layer in module.modules() if isinstance(layer, Linear | LayerNorm)]
+        self.free = getattr(module, "log_std", None)
+        self.steps = 0
+        self.averages, self.bases = {}, {}  # block -> moving averages; layer -> eigenvalues and eigenvectors
+        self.speeds = [torch.zeros_like(p) for p in self.parameters()]
+        self.seen = None
+
+    def parameters(self):
+        """Weights and biases, gains and biases, layer by layer; then log_std."""
+        pairs = [(one.weight, one.bias) if isinstance(one, Linear) else (one.gain, one.bias) for one in self.layers]
+        return [p for pair in pairs for p in pair] + ([] if self.free is None else [self.free])
+
+    @contextlib.contextmanager
+    def watch(self):
+        """Within, every use of a layer is noted for `learn`."""
+        self.seen = [[] for _ in self.layers]
+
+        def note(uses):
+            def hook(layer, inputs, output):
+                uses.append((inputs[0], output))
+                return output.clone()  # an activation in place must not overwrite what was noted
+
+            return hook
+
+        hooks = [layer.register_forward_hook(note(uses)) for layer, uses in zip(self.layers, self.seen, strict=True)]
+        try:
+            yield
+        finally:
+            for hook in hooks:
+                hook.remove()
+
+    def learn(self, log_prob, log_std=None):
+        """Take in the factors of a forward pass under `watch`. log_prob: [members, n], not averaged; `log_std`: the tensor
+        [members, n, ...] through which the module's free `log_std` came to every sample."""
+        outputs = [output for uses in self.seen for _, output in uses]
+        wanted = outputs + ([] if self.free is None else [log_std])
+        gradients = iter(torch.autograd.grad(log_prob.sum(), wanted, retain_graph=True))
+        with torch.no_grad():
+            for i, (layer, uses) in enumerate(zip(self.layers, self.seen, strict=True)):
+                pairs = [(x, next(gradients)) for x, _ in uses]
+                self._average(i, self._factors(layer, pairs))
+            if self.free is not None:
+                self._average("free", [next(gradients).square().mean(1, keepdim=True)])
+        self.seen = None
+
+    @staticmethod
+    def _factors(layer, pairs):
+        if isinstance(layer, LayerNorm):
+            gain, bias = 0.0, 0.0
+            for x, g in pairs:
+                centred = x - x.mean(-1, keepdim=True)
+                normalised = centred * torch.rsqrt(centred.square().mean(-1, keepdim=True) + layer.eps)
+                gain = gain + (g * normalised).square().mean(1, keepdim=True)
+                bias = bias + g.square().mean(1, keepdim=True)
+            return [gain, bias]
+        inside, outside = 0.0, 0.0
+        for x, g in pairs:
+            wide = torch.cat([x, x.new_ones(*x.shape[:-1], 1)], -1)
+            inside = inside + wide.mT @ wide / x.shape[1]
+            outside = outside + g.mT @ g / x.shape[1]
+        return [inside, outside]
+
+    def _average(self, block, factors):
+        old = self.averages.get(block)
+        if old is None:
+            self.averages[block] = factors  # the first average is the first estimate, not one drawn towards zero
+        else:
+            self.averages[block] = [torch.lerp(f, o, self.decay) for o, f in zip(old, factors, strict=True)]
+
+    @torch.no_grad()
+    def step(self, gradients, rate):
+        """One step down `gradients` (of `parameters`), with learning rates `rate` [members] or a scalar."""
+        if self.steps >= self.cold and (self.steps % self.every == 0 or not self.bases):
+            self._decompose()
+        directions = self._precondition(gradients) if self.bases else gradients
+        rate = torch.as_tensor(rate, dtype=gradients[0].dtype, device=gradients[0].device).expand(self.members)
+        predicted = sum((v * g).reshape(self.members, -1).sum(-1) for v, g in zip(directions, gradients, strict=True))
+        scale = (self.clip_kl / (rate.square() * predicted).clamp(min=1e-30)).sqrt().clamp(max=1.0)
+        for parameter, speed, v in zip(self.parameters(), self.speeds, directions, strict=True):
+            speed.mul_(self.momentum).add_(v * self._spread(scale, v))
+            parameter.sub_(speed * self._spread(rate * (1 - self.momentum), v))
+        self.steps += 1
+
+    def _spread(self, x, like):
+        """[members] -> a shape that multiplies rows."""
+        return x.repeat_interleave(len(like) // self.members).view(-1, *[1] * (like.dim() - 1))
+
+    def _decompose(self):
+        for i, layer in enumerate(self.layers):
+            if isinstance(layer, Linear):
+                self.bases[i] = [torch.linalg.eigh(factor) for factor in self.averages[i]]
+
+    def _precondition(self, gradients):
+        found, rest = [], list(gradients)
+        for i, layer in enumerate(self.layers):
+            first, bias = rest.pop(0), rest.pop(0)
+            if isinstance(layer, Linear):
+                (a, u), (c, v) = self.bases[i]
+                wide = u.mT @ torch.cat([first, bias.unsqueeze(1)], 1) @ v
+                scaled = wide / (a.clamp(min=0).unsqueeze(-1) * c.clamp(min=0).unsqueeze(-2) + self.damping)
+                natural = u @ scaled @ v.mT
+                found += [natural[:, :-1], natural[:, -1]]
+            else:
+                found += [g / (f + self.damping) for g, f in zip((first, bias), self.averages[i], strict=True)]
+        if self.free is not None:
+            found.append(rest.pop(0) / (self.averages["free"][0] + self.damping))
+        return found
+
+    # Checkpoints
+
+    def state_dict(self):
+        arrays = {f"speed.{i}": x for i, x in enumerate(self.speeds)}
+        arrays |= {f"average.{block}.{k}": x for block, xs in self.averages.items() for k, x in enumerate(xs)}
+        arrays |= {
+            f"basis.{i}.{k}.{j}": x for i, pairs in self.bases.items() for k, p in enumerate(pairs) for j, x in enumerate(p)
+        }
+        arrays = {name: x.detach().cpu().numpy().copy() for name, x in arrays.items()}
+        return arrays | {"steps": torch.tensor([self.steps]).numpy()}
+
+    def load_state_dict(self, arrays):
+        device = self.speeds[0].device
+        tensors = {name: torch.from_numpy(x.copy()).to(device) for name, x in arrays.items()}
+        self.steps, self.averages, self.bases = int(tensors.pop("steps")[0]), {}, {}
+        for name in sorted(tensors, key=lambda name: [part.zfill(4) for part in name.split(".")]):
+            kind, *place = name.split(".")
+            if kind == "speed":
+                self.speeds[int(place[0])] = tensors[name]
+            elif kind == "average":
+                block = place[0] if place[0] == "free" else int(place[0])
+                self.averages.setdefault(block, []).append(tensors[name])
+            elif place[2] == "0":
+                other = tensors[f"basis.{place[0]}.{place[1]}.1"]
+                self.bases.setdefault(int(place[0]), []).append((tensors[name], other))

@@ -1,0 +1,77 @@
+"""Second-order quantities of fleets: flat parameters, conjugate gradient, Fisher-vector products.
+
+A member's parameters are one row of a matrix [members, parameters]; all quantities are computed for all members at once and
+do not mix them.
+"""
+
+import torch
+
+
+def flatten(tensors, members):
+    """[members, parameters] from tensors whose leading axis is a multiple of `members`, member by member."""
+    return torch.cat([x.reshape(members, -1) for x in tensors], 1)
+
+
+@torch.no_grad()
+def assign(parameters, flat):
+    """Write rows [members, parameters] into the parameters, in place."""
+    first = 0
+    for parameter in parameters:
+        width = parameter.numel() // len(flat)
+        parameter.copy_(flat[:, first : first + width].reshape(parameter.shape))
+        first += width
+
+
+def gradient(loss, parameters, members, **options):
+    """Gradients [members, parameters] of per-member losses [members]. A parameter that no loss reads has gradient 0."""
+    found = torch.autograd.grad(loss.sum(), parameters, allow_unused=True, **options)
+    filled = [torch.zeros_like(p) if g is None else g for p, g in zip(parameters, found, strict=True)]
+    return flatten(filled, members)
+
+
+def conjugate_gradient(product, b, iterations=10, tolerance=1e-10):
+    """x with A x = b by conjugate gradient from 0 (Wright & Nocedal 1999, algorithm 5.2). `product(v)` is A v; b, v and x
+    are [members, n].
+
+    A member stops once its squared residual is below `tolerance`. It is as long as A is positive definite that every step
+    comes nearer; nothing is done about an A that is not.
+    """
+    x, residual, direction = torch.zeros_like(b), b, b
+    square = (residual * residual).sum(-1, keepdim=True)
+    for _ in range(iterations):
+        running = square >= tolerance
+        image = product(direction)
+        length = torch.where(running, square / (direction * image).sum(-1, keepdim=True), 0.0)
+        x = torch.where(running, x + length * direction, x)
+        residual = torch.where(running, residual - length * image, residual)
+        following = torch.where(running, (residual * residual).sum(-1, keepdim=True), square)
+        direction = torch.where(running, residual + following / square * direction, direction)
+        square = following
+    return x
+
+
+def hessian_product(loss, parameters, members):
+    """v -> H v, H the Hessian of per-member losses [members]: the gradient, differentiated once more (Pearlmutter 1994)."""
+    first = gradient(loss, parameters, members, create_graph=True)
+
+    def product(v):
+        return gradient((first * v).sum(-1), parameters, members, retain_graph=True)
+
+    return product
+
+
+def score_product(log_prob, parameters, members):
+    """v -> F v with the empirical Fisher matrix of scores g_i = grad ln p_i:  F v = mean_i g_i (g_i . v), never negative.
+
+    log_prob: [members, n]. With weights u, sum_i u_i g_i is linear in u, so that its derivative along v gives all g_i . v
+    at the price of one more backward pass.
+    """
+    weights = torch.ones_like(log_prob, requires_grad=True)
+    weighted = gradient((weights * log_prob).sum(-1), parameters, members, create_graph=True)
+    count = log_prob.shape[-1]
+
+    def product(v):
+        (along,) = torch.autograd.grad((weighted * v).sum(), weights, retain_graph=True)
+        return gradient((along * log_prob).sum(-1) / count, parameters, members, retain_graph=True)
+
+    return product

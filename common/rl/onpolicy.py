@@ -1,0 +1,244 @@
+"""The on-policy loop: it owns environments, records and divergence; the learner owns the mathematics, the journal the files.
+
+`build(config, seeds, observations, actions, device)` makes the learner. One iteration is `batch_steps` steps of every
+member, in lockstep, and one update. Killed anywhere and started again a run goes on from the journal's last checkpoint,
+which stands between two iterations, and ends with the same records.
+"""
+
+from collections import deque
+from dataclasses import dataclass
+
+import numpy as np
+
+from common.lab.errors import UserError
+from common.rl.raw import RawEnvironment
+from common.rl.streams import generator, reset_seed
+
+RECENT = 40  # episodes over which a return is averaged
+
+
+@dataclass(frozen=True)
+class Rollout:
+    """What the members saw in one iteration: arrays [members, steps, ...]. `next_obs` is the state that a step led to,
+    before any reset; `age` counts the steps of the episode before a step; `completed` [members] counts the steps of the
+    episodes that ended in this iteration, which may have begun earlier."""
+
+    obs: np.ndarray
+    action: np.ndarray
+    reward: np.ndarray
+    next_obs: np.ndarray
+    terminated: np.ndarray
+    truncated: np.ndarray
+    age: np.ndarray
+    completed: np.ndarray
+
+
+def on_policy(build, config, seeds, journal, device="cpu"):
+    """`total_steps` environment steps of every member, every one of them counted; what does not fill a batch is left out.
+
+    Recorded every `record_every` steps and at the end: "return" and "episode_length", means over the last 40 training
+    episodes, and the means of what `learner.update` returned since.
+    """
+    fleet = Fleet(config, seeds)
+    learner = build(config, seeds, fleet.observations, fleet.actions, device)
+    report = Report(len(seeds))
+    start = resume(fleet, learner, report, journal)
+    size, iterations = config.batch_steps, config.total_steps // config.batch_steps
+    for iteration in range(start, iterations):
+        actor = learner.actor(draws(seeds, "act", iteration, learner.acting_draws))
+        rollout = fleet.roll(actor, iteration * size, journal)
+        if not fleet.alive.any():
+            break
+        report.add(learner.update(rollout, draws(seeds, "update", iteration, learner.update_draws)))
+        step = (iteration + 1) * size
+        if step // config.record_every > (step - size) // config.record_every or iteration == iterations - 1:
+            fleet.record(step, journal)
+            report.write(step, journal, fleet.alive)
+        if journal.due(step, iterations * size):
+            save(iteration + 1, step, fleet, learner, report, journal)
+    if config.trajectories:
+        record_trajectories(learner, config, seeds, fleet.alive, journal)
+    journal.end(learner)
+
+
+def draws(seeds, stream, iteration, draw):
+    """The random numbers of one iteration, {name: [members, ...]}; `draw(rng)` gives those of one member."""
+    drawn = [draw(generator(seed, stream, iteration)) for seed in seeds]
+    return {name: np.stack([one[name] for one in drawn]) for name in drawn[0]}
+
+
+class Report:
+    """Means over iterations of what updates return; a value that is not finite does not count."""
+
+    def __init__(self, members):
+        self.members = members
+        self.sums, self.counts = {}, {}
+
+    def add(self, metrics):
+        for name, values in metrics.items():
+            values = np.asarray(values, np.float64)
+            finite = np.isfinite(values)
+            self.sums[name] = self.sums.get(name, np.zeros(self.members)) + np.where(finite, values, 0.0)
+            self.counts[name] = self.counts.get(name, np.zeros(self.members)) + finite
+
+    def write(self, step, journal, alive):
+        for name, total in self.sums.items():
+            count = self.counts[name]
+            journal.record(step, name, list(total / np.maximum(count, 1)), alive & (count > 0))
+        self.sums, self.counts = {}, {}
+
+    def state(self):
+        return {name: [list(self.sums[name]), list(self.counts[name])] for name in self.sums}
+
+    def restore(self, state):
+        self.sums = {name: np.array(sums) for name, (sums, _) in state.items()}
+        self.counts = {name: np.array(counts) for name, (_, counts) in state.items()}
+
+
+class Fleet:
+    """The members' training environments, their returns and where each of them stands."""
+
+    def __init__(self, config, seeds):
+        self.config, self.seeds = config, seeds
+        self.envs = [RawEnvironment(config.env, config.rescale, config.remember) for _ in seeds]
+        self.observations, self.actions = self.envs[0].observations, self.envs[0].actions
+        self.alive = np.ones(len(seeds), dtype=bool)
+        self.episode = np.zeros(len(seeds), dtype=int)
+        self.total = np.zeros(len(seeds))  # return of the present episode
+        self.played = [[] for _ in seeds]  # actions of the present episode
+        self.returns = [deque(maxlen=RECENT) for _ in seeds]
+        self.lengths = [deque(maxlen=RECENT) for _ in seeds]
+        self.obs = np.stack([self._reset(m) for m in range(len(seeds))])
+
+    def _reset(self, member):
+        return self.envs[member].reset(reset_seed(self.seeds[member], "reset", self.episode[member]))
+
+    def roll(self, actor, before, journal):
+        """One iteration's `Rollout`. `actor(t, obs)` acts at its step t; `before` steps were taken earlier. A non-finite
+        action ends its member's run."""
+        shape = (len(self.seeds), self.config.batch_steps)
+        out = Rollout(
+            np.zeros((*shape, self.observations), np.float32), np.zeros((*shape, self.actions), np.float32),
+            np.zeros(shape, np.float32), np.zeros((*shape, self.observations), np.float32),
+            np.zeros(shape, bool), np.zeros(shape, bool), np.zeros(shape, int), np.zeros(len(self.seeds)),
+        )  # fmt: skip
+        running = list(np.flatnonzero(self.alive))
+        for t in range(shape[1]):
+            action = actor(t, self.obs)
+            out.obs[:, t], out.action[:, t] = self.obs, action
+            if not np.isfinite(action).all():
+                running = self._bury(action, running, before + t + 1, journal)
+            for m in running:
+                self._step(m, t, action[m], out)
+        return out
+
+    def _step(self, m, t, action, out):
+        obs, reward, terminated, truncated = self.envs[m].step(action)
+        out.reward[m, t], out.next_obs[m, t], out.age[m, t] = reward, obs, len(self.played[m])
+        self.total[m] += reward
+        self.played[m].append(action)
+        if terminated or truncated:
+            out.terminated[m, t], out.truncated[m, t] = terminated, truncated
+            out.completed[m] += len(self.played[m])
+            self.returns[m].append(float(self.total[m]))
+            self.lengths[m].append(len(self.played[m]))
+            self.episode[m] += 1
+            self.total[m], self.played[m] = 0.0, []
+            obs = self._reset(m)
+        self.obs[m] = obs
+
+    def _bury(self, action, running, step, journal):
+        """The members that still run after those whose action is not finite have stopped."""
+        for m in running:
+            if not np.isfinite(action[m]).all():
+                self.alive[m] = False
+                journal.diverged(m, step)
+        return [m for m in running if self.alive[m]]
+
+    def record(self, step, journal):
+        known = self.alive & np.array([len(r) > 0 for r in self.returns])
+        for metric, recent in (("return", self.returns), ("episode_length", self.lengths)):
+            journal.record(step, metric, [float(np.mean(r)) if r else np.nan for r in recent], known)
+
+    def state(self):
+        """What a checkpoint holds besides arrays."""
+        return {
+            "alive": self.alive.tolist(),
+            "episode": self.episode.tolist(),
+            "returns": [list(r) for r in self.returns],
+            "lengths": [list(r) for r in self.lengths],
+        }
+
+    def arrays(self):
+        """Present observations and the present episodes' actions."""
+        played = {f"fleet.played.{m}": np.array(p, np.float32).reshape(-1, self.actions) for m, p in enumerate(self.played)}
+        return {"fleet.obs": self.obs.copy(), **played}
+
+    def restore(self, state, arrays):
+        """Go back to a checkpoint. Simulators get there by playing the present episode's actions once more from its seeded
+        reset: restoring a simulator's state is not exact for every environment."""
+        self.alive[:], self.episode[:] = state["alive"], state["episode"]
+        for m in range(len(self.seeds)):
+            self.returns[m].extend(state["returns"][m])
+            self.lengths[m].extend(state["lengths"][m])
+            self.obs[m], self.total[m] = self._reset(m), 0.0
+            self.played[m] = list(arrays[f"fleet.played.{m}"])
+            for action in self.played[m]:
+                self.obs[m], reward, _, _ = self.envs[m].step(action)
+                self.total[m] += reward
+            if self.alive[m] and not np.array_equal(self.obs[m], arrays["fleet.obs"][m]):
+                raise UserError(
+                    f"{self.config.env}: the simulator does not repeat the present episode of seed {self.seeds[m]}; was the "
+                    "checkpoint written on another machine or by other packages? Remove the run's folder and start again"
+                )
+
+
+def save(iteration, step, fleet, learner, report, journal):
+    """A checkpoint between two iterations."""
+    state = {"iteration": iteration, "fleet": fleet.state(), "report": report.state()}
+    journal.save(step, learner.state_dict() | fleet.arrays(), state)
+
+
+def resume(fleet, learner, report, journal):
+    """Go back to the last checkpoint, if there is one. Returns the number of finished iterations."""
+    found = journal.resume()
+    if found is None:
+        return 0
+    _, arrays, state = found
+    learner.load_state_dict({name: array for name, array in arrays.items() if not name.startswith("fleet.")})
+    fleet.restore(state["fleet"], arrays)
+    report.restore(state["report"])
+    return state["iteration"]
+
+
+def record_trajectories(learner, config, seeds, alive, journal, every=10):
+    """Table "trajectories": where the robot's centre of mass goes in `config.trajectories` episodes of the trained policy,
+    which samples its actions; a row every `every` steps and at the end, with the return of the episode so far. Nothing where
+    the simulator does not tell the centre of mass. An episode is followed for `batch_steps` steps at most."""
+    env = RawEnvironment(config.env, config.rescale, config.remember)
+    env.reset(0)
+    if env.centre_of_mass() is None:
+        return
+    for episode in range(config.trajectories):
+        actor_draws = [learner.acting_draws(generator(seed, "evaluate", episode)) for seed in seeds]
+        stacked = {name: np.stack([one[name] for one in actor_draws]) for name in actor_draws[0]}
+        for m in np.flatnonzero(alive):
+            rows = trajectory(env, learner.actor(stacked), m, seeds, episode, config.batch_steps, every)
+            journal.table("trajectories", m, rows)
+
+
+def trajectory(env, actor, member, seeds, episode, longest, every):
+    """Rows of one member's episode. The actor serves the whole fleet, so that the others see zeros."""
+    obs = np.zeros((len(seeds), env.observations), np.float32)
+    obs[member] = env.reset(reset_seed(seeds[member], "evaluate", episode))
+    rows, total, step, ended = [], 0.0, 0, False
+    while not ended and step < longest:
+        if step % every == 0:
+            rows.append((step, *env.centre_of_mass(), total))
+        action = actor(step, obs)[member]
+        if not np.isfinite(action).all():
+            break
+        obs[member], reward, terminated, truncated = env.step(action)
+        total, step, ended = total + reward, step + 1, terminated or truncated
+    rows.append((step, *env.centre_of_mass(), total))
+    return [{"episode": episode, "step": s, "x": x, "y": y, "return": r} for s, x, y, r in rows]

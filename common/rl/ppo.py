@@ -1,0 +1,113 @@
+"""Proximal policy optimisation for fleets, clipped (Schulman et al. 2017, arXiv 1707.06347).
+
+On minibatches of steps (s, a) that the policy of parameters theta_old took, with advantages A and returns G = A + V_old:
+
+    ratio = pi_theta(a|s) / pi_old(a|s)
+    J_pi  = -mean min(ratio A, clip(ratio, 1 - c, 1 + c) A)
+    J_V   = 1/2 mean max((V(s) - G)^2, (V_old(s) + clip(V(s) - V_old(s), -c, c) - G)^2)
+    loss  = J_pi + value_weight J_V - entropy_weight H[pi_theta]
+
+one Adam for policy and V. Details that matter (those of OpenAI baselines): advantages are standardised in every minibatch;
+V's change is clipped as the ratio is; a member's gradient is scaled to a norm of 0.5 at most; Adam's epsilon is 1e-5;
+rewards are divided by the running standard deviation of the discounted sum of past rewards, and clipped at 10; weights start
+orthogonal. Departures: normalisers take in a batch at a time, where baselines' take in every step; that sum starts again
+with an episode. The entropy is estimated at the actions taken, which has the right gradient only together with the score
+function; at the default weight of 0 it is recorded alone.
+"""
+
+import numpy as np
+import torch
+
+from common.flows.networks import MLP, orthogonal, widths
+from common.rl.actorcritic import ActorCritic, shuffled
+from common.rl.normaliser import Normaliser
+
+
+class Learner(ActorCritic):
+    """A fleet of PPO learners."""
+
+    def __init__(self, config, seeds, observations, actions, device="cpu"):
+        super().__init__(config, seeds, observations, actions, device)
+        self.rewards = Normaliser(len(seeds), 1, limit=10.0, floor=1e-4).to(device)
+        self.sums = np.zeros(len(seeds))  # discounted past rewards of the present episodes
+
+    def build_value(self, rngs):
+        sizes = [self.observations, *widths(self.config.value_hidden), 1]
+        network = MLP(rngs, sizes, "tanh", orthogonal(2**0.5), orthogonal(1.0))
+        for parameter in network.parameters():
+            parameter.data = parameter.data.contiguous()  # a fused Adam pairs weights and gradients by their place in memory
+        return network
+
+    def build_optimisers(self):
+        parameters = [*self.policy.parameters(), *self.value.parameters()]
+        self.optimiser = torch.optim.Adam(parameters, lr=self.config.learning_rate, eps=1e-5, fused=True)
+
+    def update(self, rollout, draws):
+        """One iteration on a `Rollout`. Returns {metric: [members]}."""
+        obs, advantage, target, metrics = self.prepare(self.scaled(rollout))
+        action = self.tensor(rollout.action)
+        with torch.no_grad():
+            old_log_prob, old_value = self.policy(obs).log_prob(action), self.value(obs).squeeze(-1)
+        width = action.shape[-1]
+        columns = torch.cat([action, *(x.unsqueeze(-1) for x in (old_log_prob, advantage, target, old_value))], -1)
+        order = self.tensor(draws["order"])
+        for epoch in range(order.shape[1]):
+            rows, seen = shuffled(columns, order[:, epoch]), shuffled(obs, order[:, epoch])
+            for first in range(0, order.shape[-1], self.config.minibatch):
+                part = slice(first, first + self.config.minibatch)
+                rest = rows[:, part, width:].unbind(-1)
+                self.descend(self.loss(seen[:, part], rows[:, part, :width], *rest))
+        with torch.no_grad():
+            change = old_log_prob - self.policy(obs).log_prob(action)
+        clipped = ((-change).exp() - 1).abs() > self.config.ratio_clip
+        found = {"kl": change.mean(-1), "clipped": clipped.float().mean(-1), "entropy": -old_log_prob.mean(-1)}
+        return metrics | {name: x.cpu().numpy() for name, x in found.items()}
+
+    def loss(self, obs, action, old_log_prob, advantage, target, old_value):
+        """The loss of every member on a minibatch, [members]."""
+        c = self.config
+        advantage = (advantage - advantage.mean(1, keepdim=True)) / (advantage.std(1, keepdim=True) + 1e-8)
+        log_prob = self.policy(obs).log_prob(action)
+        ratio = (log_prob - old_log_prob).exp()
+        gain = torch.minimum(ratio * advantage, ratio.clamp(1 - c.ratio_clip, 1 + c.ratio_clip) * advantage).mean(-1)
+        value = self.value(obs).squeeze(-1)
+        near = old_value + (value - old_value).clamp(-c.ratio_clip, c.ratio_clip)
+        error = torch.maximum((value - target).square(), (near - target).square())
+        return -gain + 0.5 * c.value_weight * error.mean(-1) + c.entropy_weight * log_prob.mean(-1)
+
+    def descend(self, loss):
+        """One step of Adam, every member's gradient clipped by its own norm."""
+        parameters = self.optimiser.param_groups[0]["params"]
+        gradients = torch.autograd.grad(loss.sum(), parameters)
+        squares = sum(g.reshape(self.members, -1).square().sum(-1) for g in gradients)
+        scale = (self.config.gradient_norm / (squares.sqrt() + 1e-6)).clamp(max=1.0)
+        for parameter, g in zip(parameters, gradients, strict=True):
+            parameter.grad = (g.reshape(self.members, -1) * scale.unsqueeze(-1)).reshape(g.shape)
+        self.optimiser.step()
+
+    def scaled(self, rollout):
+        """The rollout with its rewards divided by the standard deviation of discounted sums of past rewards."""
+        if not self.config.scale_rewards:
+            return rollout
+        sums, ended = np.zeros_like(rollout.reward), rollout.terminated | rollout.truncated
+        for t in range(sums.shape[1]):
+            self.sums = self.sums * self.config.discount + rollout.reward[:, t]
+            sums[:, t] = self.sums
+            self.sums = np.where(ended[:, t], 0.0, self.sums)
+        self.rewards.update(self.tensor(sums).unsqueeze(-1))
+        deviation = self.rewards.std()[:, :, 0].cpu().numpy()
+        limit = self.rewards.limit
+        return type(rollout)(**vars(rollout) | {"reward": np.clip(rollout.reward / deviation, -limit, limit)})
+
+    def state_dict(self):
+        return super().state_dict() | {"sums": self.sums.copy()}
+
+    def load_state_dict(self, arrays):
+        self.sums = np.array(arrays["sums"])
+        super().load_state_dict({name: array for name, array in arrays.items() if name != "sums"})
+
+    def _modules(self):
+        return super()._modules() | {"rewards": self.rewards}
+
+    def _optimisers(self):
+        return {"optimiser": self.optimiser}

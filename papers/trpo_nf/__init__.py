@@ -1,0 +1,1 @@
+"""Tang & Agrawal 2018: Boosting Trust Region Policy Optimization by Normalizing Flows Policy."""

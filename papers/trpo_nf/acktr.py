@@ -1,0 +1,154 @@
+"""ACKTR with the paper's policy classes (Wu et al. 2017; Section 5.1, Figure 5): the natural gradient by Kronecker factors.
+
+One update on a batch of steps:
+
+    policy:  one step of Kfac down -mean A ln pi(a|s), factors from the scores of the actions that were taken
+    V:       `value_updates` steps of Kfac on the whole batch, min mean (V - G)^2 + decay |w|^2, G discounted returns; its
+             factors come from noise about V, as of a Gaussian with mean V
+    rate:    times 1.5 where the step's KL was below half of `kl_radius`, divided by 1.5 where above twice, in [1e-8, 1]
+
+Details that matter, read off the authors' code: what is observed is the present observation and the one before; actions in
+[-1, 1] are scaled to the simulator's bounds and clipped; V also sees the time within the episode and what the policy says:
+mean and deviation of a Gaussian, but the log-density of the action taken for the others; the Gaussian's weights decay, the
+flow's do not.
+
+Departures: factors and eigenvectors are computed in turn, where the released optimiser does so in the background and is not
+deterministic; blocks of layer normalisations, which it passes over, are diagonal; one batch is exactly `batch_steps` steps,
+where released code gathers whole episodes and, with the flow, throws the excess away; V's state is bootstrapped at a batch's
+end.
+"""
+
+import numpy as np
+import torch
+from torch import nn
+
+from common.flows.distributions import DiagonalGaussian
+from common.flows.networks import Linear, normc, widths
+from common.rl.actorcritic import ActorCritic, column
+from common.rl.gaussian import FactorisedGaussian, kl_divergence
+from common.rl.kfac import Kfac
+from common.rl.returns import advantages, borders, discounted, explained_variance
+from papers.trpo_nf import policies
+
+
+class Learner(ActorCritic):
+    """A fleet of ACKTR learners. `kl_radius` may differ between members."""
+
+    def __init__(self, config, seeds, observations, actions, device="cpu"):
+        super().__init__(config, seeds, observations, actions, device)
+        self.radius = column(config.kl_radius, device)
+        self.rate = torch.full((len(seeds),), config.first_rate, device=device)
+
+    def build_policy(self, rngs):
+        c = self.config
+        if c.policy == "gaussian":
+            return FactorisedGaussian(rngs, self.observations, self.actions, widths(c.hidden), last_norm=0.1)
+        return policies.build(c, rngs, self.observations, self.actions)
+
+    def build_value(self, rngs):
+        """V of (observation, what the policy says, time / 10, 1), with ELU between the layers."""
+        said = 2 * self.actions if self.config.policy == "gaussian" else 1
+        sizes = [self.observations + said + 2, *widths(self.config.value_hidden), 1]
+        layers = []
+        for fan_in, fan_out in zip(sizes, sizes[1:], strict=False):
+            layers += [Linear(rngs, fan_in, fan_out, normc(1.0 if fan_out > 1 else 0.1)), nn.ELU()]
+        return nn.Sequential(*layers[:-1])
+
+    def build_optimisers(self):
+        c, members = self.config, self.members
+        self.policy_kfac = Kfac(self.policy, members, 0.9, 0.99, c.damping, c.clip_kl, every=2, cold=1)
+        self.value_kfac = Kfac(self.value, members, 0.9, 0.95, 0.1, 0.3, every=2, cold=50)
+
+    def update_draws(self, rng):
+        c = self.config
+        return {"value_noise": rng.standard_normal((c.value_updates, c.batch_steps), dtype=np.float32)}
+
+    def update(self, rollout, draws):
+        """One iteration on a `Rollout`. Returns {metric: [members]}."""
+        c = self.config
+        raw, action = self.tensor(rollout.obs), self.tensor(rollout.action)
+        with torch.no_grad():
+            seen = self.value_inputs(self.normaliser(raw), action, rollout.age)
+            value = self.value(seen).squeeze(-1).cpu().numpy()
+        target, advantage = self.estimates(rollout, value)
+        metrics = {"explained_variance": explained_variance(value, target)}
+        self.normaliser.update(raw)
+        obs = self.normaliser(raw)
+        with torch.no_grad():
+            seen = self.value_inputs(obs, action, rollout.age)
+        found = self.improve(obs, action, self.tensor(advantage))
+        self.fit(seen, self.tensor(target), self.tensor(draws["value_noise"]))
+        metrics["counted_share"] = rollout.completed / c.batch_steps
+        return metrics | {name: x.cpu().numpy() for name, x in found.items()}
+
+    def value_inputs(self, obs, action, age):
+        """What V sees, [members, steps, features]."""
+        distribution = self.policy(obs)
+        if self.config.policy == "gaussian":
+            said = torch.cat([distribution.mean, distribution.log_std.exp()], -1)
+        else:
+            said = distribution.log_prob(action).unsqueeze(-1)
+        time = self.tensor(age.astype(np.float32)).unsqueeze(-1) / 10
+        return torch.cat([obs, said, time, torch.ones_like(time)], -1)
+
+    def estimates(self, rollout, value):
+        """(discounted returns, standardised advantages), [members, steps]. The value of a step's successor is the next
+        step's; behind the batch's last step it is that of the last one, the nearest that is known."""
+        c = self.config
+        following = np.concatenate([value[:, 1:], value[:, -1:]], 1)
+        bootstrap, goes_on = borders(rollout.terminated, rollout.truncated, bootstrap_timeouts=False)
+        advantage = advantages(rollout.reward, value, following, bootstrap, goes_on, c.discount, c.trace)
+        target = discounted(rollout.reward, following, bootstrap, goes_on, c.discount)
+        spread = np.maximum(advantage.std(1, keepdims=True), 1e-12)
+        return target, (advantage - advantage.mean(1, keepdims=True)) / spread
+
+    def improve(self, obs, action, advantage):
+        """One natural gradient step of every member, and its new rate. Returns {metric: [members]}."""
+        with self.policy_kfac.watch():
+            old = self.policy(obs)
+            log_prob = old.log_prob(action)
+        gaussian = isinstance(old, DiagonalGaussian)
+        self.policy_kfac.learn(log_prob, getattr(old, "log_std", None))
+        parameters = self.policy_kfac.parameters()
+        decay = self.config.weight_decay if gaussian else 0.0
+        loss = -(advantage * log_prob).mean(-1).sum() + decay / 2 * self.size(self.policy)
+        old_log_prob = log_prob.detach()
+        before = DiagonalGaussian(old.mean.detach().clone(), old.log_std.detach().clone()) if gaussian else None
+        self.policy_kfac.step(torch.autograd.grad(loss, parameters), self.rate)
+        with torch.no_grad():
+            new = self.policy(obs)
+            kl = kl_divergence(before, new) if gaussian else old_log_prob - new.log_prob(action)
+        kl = kl.mean(-1)
+        used, wide, narrow = self.rate, kl > 2 * self.radius, kl < self.radius / 2
+        self.rate = torch.where(wide, used / 1.5, torch.where(narrow, used * 1.5, used)).clamp(1e-8, 1.0)
+        return {"kl": kl, "rate": used, "entropy": -old_log_prob.mean(-1)}
+
+    def fit(self, seen, target, noise):
+        """`value_updates` steps on the whole batch. noise: [members, updates, steps]."""
+        parameters = self.value_kfac.parameters()
+        for i in range(noise.shape[1]):
+            with self.value_kfac.watch():
+                value = self.value(seen).squeeze(-1)
+            self.value_kfac.learn(2 * noise[:, i] * value)
+            loss = (value - target).square().mean(-1).sum() + self.config.weight_decay / 2 * self.size(self.value)
+            self.value_kfac.step(torch.autograd.grad(loss, parameters), self.config.value_learning_rate)
+
+    @staticmethod
+    def size(module):
+        """Sum of squares of all weights, biases left out."""
+        return sum(layer.weight.square().sum() for layer in module.modules() if isinstance(layer, Linear))
+
+    def state_dict(self):
+        own = {"rate": self.rate.cpu().numpy().copy()}
+        for name, kfac in (("policy_kfac", self.policy_kfac), ("value_kfac", self.value_kfac)):
+            own |= {f"{name}.{key}": array for key, array in kfac.state_dict().items()}
+        return super().state_dict() | own
+
+    def load_state_dict(self, arrays):
+        super().load_state_dict(arrays)
+        self.rate = self.tensor(arrays["rate"])
+        for name, kfac in (("policy_kfac", self.policy_kfac), ("value_kfac", self.value_kfac)):
+            kfac.load_state_dict({k.removeprefix(f"{name}."): x for k, x in arrays.items() if k.startswith(f"{name}.")})
+
+    def _optimisers(self):
+        return {}

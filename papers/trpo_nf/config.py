@@ -1,0 +1,103 @@
+"""Settings of TRPO and ACKTR with the paper's policy classes, and of its toys. Imports no learning library."""
+
+from dataclasses import dataclass
+
+from common.lab.config import setting
+from common.rl import config as shared
+
+POLICIES = ("gaussian", "gmm2", "gmm5", "flow")
+PRESETS = ("equations", "released")
+PRESET_MEANING = (
+    "equations: K single couplings without layer normalisation, independent components with the mixture's own density, "
+    "KL <= radius; released: K pairs of couplings with layer normalisation, one trunk and the geometric mean of densities, "
+    "no normalising constant, KL <= 1.5 radius, batches of negative curvature skipped by the flow"
+)
+
+
+@dataclass(frozen=True)
+class Policy:
+    """The policy classes, for every algorithm that trains them."""
+
+    policy: str = setting("flow", "policy class", "Section 5.1", choices=POLICIES)
+    preset: str = setting("equations", PRESET_MEANING, "paper and authors' code", choices=PRESETS)
+    couplings: int = setting(4, "K: couplings, or pairs of them as released", "Appendix B", low=1, high=64)
+    coupling_units: int = setting(3, "l1: units per hidden layer of s and t", "Appendix B", low=1, high=1024)
+    embedding_units: int = setting(64, "units per hidden layer of the state embedding L", "Appendix B", low=1, high=4096)
+
+
+@dataclass(frozen=True)
+class TRPONF(Policy, shared.TRPO):
+    """TRPO with a factorised Gaussian, a mixture of 2 or 5 Gaussians, or a normalizing flow (Sections 4 and 5)."""
+
+    def problem(self):
+        """One line on settings that do not fit together, or None."""
+        if self.fisher == "analytic" and self.policy != "gaussian":
+            return f"fisher = 'analytic' is known for policy = 'gaussian' alone, not for {self.policy!r}"
+        if self.preset == "released" and (self.kl_tolerance != 1.0 or self.skip_negative_curvature):
+            return "preset = 'released' sets kl_tolerance and skip_negative_curvature itself; leave them out"
+        return super().problem()
+
+
+@dataclass(frozen=True)
+class PPONF(Policy, shared.PPO):
+    """PPO with the same policies: the paper's conclusion says that the flow gains little there."""
+
+
+@dataclass(frozen=True)
+class ACKTR(Policy, shared.OnPolicy):
+    """ACKTR with the same policies (Section 5.1, Figure 5)."""
+
+    batch_steps: int = setting(2500, "steps an iteration", "authors' code", low=2, high=1_000_000, unit="steps")
+    trace: float = setting(0.97, "trace decay lambda of the advantages", "authors' code", low=0.0, high=1.0)
+    kl_radius: float = setting(
+        0.002, "KL that the step size aims at", "Appendix A: .02 and .002", low=1e-8, unit="nats", per_member=True
+    )
+    observation_limit: float = setting(10.0, "clip of normalised observations", "authors' code", low=0.1, high=1e6)
+    remember: bool = setting(True, "the observation before stands beside the present one", "authors' code")
+    rescale: bool = setting(True, "actions in [-1, 1] are scaled to the simulator's bounds, clipped", "authors' code")
+    value_learning_rate: float = setting(1e-3, "learning rate for V", "authors' code", low=0.0)
+    first_rate: float = setting(0.03, "first step size of the policy", "authors' code", low=1e-8, high=1.0)
+    damping: float = setting(0.01, "added to products of eigenvalues", "authors' code", low=0.0)
+    clip_kl: float = setting(0.01, "largest predicted divergence of a policy step", "baselines", low=0.0)
+    weight_decay: float = setting(3e-4, "weight decay of V and of the Gaussian, not of the flow", "authors' code", low=0.0)
+    value_updates: int = setting(25, "full-batch steps that fit V", "authors' code", low=1, high=10_000)
+
+    def problem(self):
+        """One line on settings that do not fit together, or None."""
+        if self.timeouts != "terminal":
+            return "timeouts = 'bootstrapped' is not there for ACKTR, whose V sees the time within the episode"
+        return super().problem()
+
+
+@dataclass(frozen=True)
+class Toys(Policy):
+    """Distributions over actions in two dimensions, without state or environment (Sections 4.2 and 4.3)."""
+
+    toy: str = setting(
+        "kl_ball",
+        "kl_ball, entropy: Figure 1; correlated, bimodal: the bandits of Figure 2",
+        "Sections 4.2 and 4.3",
+        choices=("kl_ball", "entropy", "correlated", "bimodal"),
+    )
+    constant: bool = setting(
+        True, "the flow's log-density has its normalising constant", "eq. 6; the released density lacks it"
+    )
+    estimator: str = setting(
+        "pathwise", "gradient of the bandits' objective", "our choice: the paper names both", choices=("pathwise", "score")
+    )
+    iterations: int = setting(10_000, "gradient steps", "our choice: the paper states none", low=1, high=1_000_000)
+    samples: int = setting(512, "samples a gradient step", "our choice: the paper states none", low=2, high=100_000)
+    learning_rate: float = setting(1e-3, "Adam's, falling to 0 over the last half", "our choice", low=0.0)
+    kl: float = setting(0.01, "KL at the boundary of the ball", "Section 4.2", low=0.0, unit="nats")
+    origin_std: float = setting(0.1, "standard deviation of the ball's centre", "Section 4.2", low=1e-6)
+    origin_samples: int = setting(1000, "samples that form the ball's centre", "our choice", low=2, high=100_000)
+    entropy: float = setting(-1.0, "entropy to reach", "Figure 1 (c): -1 and -4", unit="nats")
+    temperature: float = setting(0.1, "weight c of the entropy", "our choice: the paper states none", low=1e-6)
+    correlation: float = setting(
+        0.9, "of Sigma = [[1, rho], [rho, 1]]", "our choice: the paper states none", low=-0.99, high=0.99
+    )
+    distance: float = setting(0.5, "modes of the bimodal bandit at -(d, d) and (d, d)", "our choice", low=0.0, high=2.0)
+    width: float = setting(0.5, "Lambda = diag(width, width)", "our choice: the paper states none", low=1e-6)
+    first_spread: float = setting(
+        0.1, "deviation of the means before a bandit's training", "our choice: components start together", low=0.0
+    )

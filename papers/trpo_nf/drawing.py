@@ -1,0 +1,113 @@
+"""Parts of the figures: panels, clouds of samples, contours, the chosen KL radius."""
+
+import matplotlib.pyplot as plt
+import numpy as np
+
+from common.lab import plots
+
+COLOURS = {"flow": "#D55E00", "gmm5": "#009E73", "gmm2": "#E69F00", "gaussian": "#0072B2"}
+LABELS = {"flow": "flow", "gmm5": "GMM, K = 5", "gmm2": "GMM, K = 2", "gaussian": "Gaussian"}
+
+
+def environments(results):
+    return list(results.frame["env"].unique())
+
+
+def panels(titles, ncols, height=2.3):
+    """A figure and {title: axes}, at most `ncols` in a row; no empty panel is left."""
+    ncols = min(ncols, len(titles))
+    nrows = -(-len(titles) // ncols)
+    fig, axes = plt.subplots(nrows, ncols, figsize=(3.1 * ncols, height * nrows + 0.3), squeeze=False)
+    for ax in axes.flat[len(titles) :]:
+        ax.remove()
+    return fig, dict(zip(titles, axes.flat, strict=False))
+
+
+def finish(ax, title):
+    ax.set_title(title)
+    ax.set_xlim(left=0)
+    plots.steps_axis(ax)
+
+
+def outer_labels(fig, ylabel):
+    """Labels on the outer axes alone: the first of a row, the last of a column."""
+    places = {ax: ax.get_subplotspec() for ax in fig.axes}
+    lowest = {}
+    for place in places.values():
+        lowest[place.colspan.start] = max(place.rowspan.start, lowest.get(place.colspan.start, 0))
+    for ax, place in places.items():
+        ax.set_ylabel(ylabel if place.is_first_col() else "")
+        ax.set_xlabel("environment steps" if place.rowspan.start == lowest[place.colspan.start] else "")
+
+
+def mean_line(ax, curve, colour):
+    """The members' mean alone, thin and dotted."""
+    if len(curve):
+        wide = curve.pivot(index="step", columns=["cell", "member"], values="value").dropna()
+        ax.plot(wide.index, wide.mean(axis=1), ":", color=colour, linewidth=1)
+
+
+def chosen_radius(choice, env, policy):
+    """The KL radius with the higher mean final return over the seeds that choose; 0.01 where they did not run, and where
+    both diverged."""
+    if env not in environments(choice):
+        return 0.01
+    means = {}
+    for radius in choice.setting("kl_radius"):
+        finals = choice.final("return", env=env, policy=policy, kl_radius=radius)
+        means[radius] = np.mean(finals) if len(finals) and np.isfinite(finals).all() else -np.inf
+    return max(means, key=means.get) if max(means.values()) > -np.inf else 0.01
+
+
+def first(results, table, **where):
+    """A table's rows of the first member of the one cell that `where` leaves."""
+    rows = results.table(table)
+    for key, value in where.items():
+        if key in rows:
+            rows = rows[rows[key] == value]
+    return rows[rows["member"] == rows["member"].iloc[0]]
+
+
+def cloud(ax, rows, colour):
+    """Samples of a policy, over those that form the centre of a KL ball."""
+    centre, own = rows[rows["kind"] == "centre"], rows[rows["kind"] == "policy"]
+    ax.plot(centre["x"], centre["y"], ".", color="0.6", markersize=2, zorder=3)
+    ax.plot(own["x"], own["y"], ".", color=colour, markersize=2, alpha=0.6)
+
+
+def contours(ax, rows):
+    """Filled contours of a log-density."""
+    grid = rows.pivot(index="y", columns="x", values="log_prob")
+    ax.contourf(grid.columns, grid.index, np.clip(grid.to_numpy(), -20, None), levels=12, cmap="viridis")
+
+
+def bandit_target(ax, toy, temperature=0.1, correlation=0.9, distance=0.5, width=0.5):
+    """Contours of the best policy's density at 1, 2 and 3 standard deviations; the toys' default settings."""
+    axis = np.linspace(-1.2, 1.2, 121)
+    x, y = np.meshgrid(axis, axis)
+    if toy == "correlated":
+        cost = (x**2 + y**2 - 2 * correlation * x * y) / (1 - correlation**2)
+    else:
+        cost = np.minimum(*[((x - s * distance) ** 2 + (y - s * distance) ** 2) / width for s in (-1, 1)])
+    ax.contour(x, y, -cost / temperature, levels=[-4.5, -2.0, -0.5], colors="black", linewidths=0.6)
+
+
+def same_limits(axes):
+    """The same part of the plane in every panel, with equal scales."""
+    low = [min(ax.get_xlim()[0] for ax in axes), min(ax.get_ylim()[0] for ax in axes)]
+    high = [max(ax.get_xlim()[1] for ax in axes), max(ax.get_ylim()[1] for ax in axes)]
+    for ax in axes:
+        ax.set(xlim=(low[0], high[0]), ylim=(low[1], high[1]))
+
+
+def radii(ax, kinds, references):
+    """Radii of half and of 99.9 % of the samples relative to the mean of a reference, a dot a member; logarithmic."""
+    marks = {"radius_50": ("half of the samples", "#0072B2", -0.15), "radius_999": ("99.9 %", "#D55E00", 0.15)}
+    for metric, (label, colour, offset) in marks.items():
+        for place, ((_, results, where), (reference, there)) in enumerate(zip(kinds, references, strict=True)):
+            ratio = results.final(metric, 1, **where) / np.nanmean(reference.final(metric, 1, **there))
+            jitter = np.linspace(-0.1, 0.1, len(ratio))
+            ax.plot(place + offset + jitter, ratio, "o", color=colour, markersize=2.5, label=label if place == 0 else None)
+    ax.set_yscale("log")
+    ax.axhline(1, color="0.5", linewidth=0.8)
+    ax.set_xticks(range(len(kinds)), [name for name, _, _ in kinds], rotation=35, ha="right", fontsize=6.5)

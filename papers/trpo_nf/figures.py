@@ -1,0 +1,254 @@
+"""Figures 1 to 7 of the paper and three of our own. Each reads the cells that its arguments name, and nothing else."""
+
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.lines import Line2D
+
+from common.lab import plots
+from papers.trpo_nf import drawing
+from papers.trpo_nf.drawing import COLOURS, LABELS
+
+
+def fig1_kl_entropy(
+    kl_ball="coupling_units=3",
+    kl_ball_gaussian="policy=gaussian",
+    entropy="constant=true",
+    entropy_gaussian="policy=gaussian",
+):
+    """(a) Log-density and (b) samples of a Gaussian and of flows on the boundary of the ball KL = 0.01 about 1000 samples of
+    N(0, 0.01 I) (grey). "Without constant" leaves -ln 2 pi out of the flow's log-density, as released: its ball is that of
+    KL = 1.848. (c) Samples of Gaussians and flows of the same entropy. One random start of each kind; the couplings are
+    single ones, of networks with 3 units (preset equations)."""
+    fig, axes = plt.subplots(3, 3, figsize=(7.5, 7.5))
+    kinds = {
+        "Gaussian": (kl_ball_gaussian, {}, COLOURS["gaussian"]),
+        "flow": (kl_ball, {"constant": True}, COLOURS["flow"]),
+        "flow without constant": (kl_ball, {"constant": False}, "#CC79A7"),
+    }
+    for (title, (results, where, colour)), column in zip(kinds.items(), axes[:2].T, strict=True):
+        drawing.contours(column[0], drawing.first(results, "density", **where))
+        drawing.cloud(column[1], drawing.first(results, "samples", **where), colour)
+        for letter, ax in zip("ab", column, strict=True):
+            ax.set_title(f"({letter}) {title}")
+            ax.set(xlim=(-0.5, 0.5), ylim=(-0.5, 0.5), aspect="equal")
+    for level, ax in zip((-1.0, -4.0), axes[2], strict=False):
+        limit = 4 * 0.1468 * np.exp((level + 1) / 2)
+        for results, colour in ((entropy, COLOURS["flow"]), (entropy_gaussian, COLOURS["gaussian"])):
+            drawing.cloud(ax, drawing.first(results, "samples", entropy=level), colour)
+        ax.set_title(f"(c) entropy {level:g}")
+        ax.set(xlim=(-limit, limit), ylim=(-limit, limit), aspect="equal")
+    axes[2, 2].axis("off")
+    axes[2, 2].legend(
+        [Line2D([], [], marker="o", linestyle="", color=COLOURS[one]) for one in ("gaussian", "flow")], ["Gaussian", "flow"]
+    )
+    return fig
+
+
+def fig2_expressiveness(
+    bandits="preset=equations, estimator=pathwise, policy=gaussian|gmm2|flow", trpo_ant="policy=gaussian|flow"
+):
+    """What policies learn. (a) Bandit whose best policy is a Gaussian of correlation 0.9, and (b) bandit of two modes:
+    samples of trained policies over the contours of the best one; one random start. (c) Ant: the way of the robot's centre
+    of mass from the origin in episodes of the trained policies of all seeds (preset equations)."""
+    policies = ["gaussian", "gmm2", "flow"]
+    fig, axes = plt.subplots(2, 4, figsize=(9, 4.6))
+    for letter, toy, row in zip("ab", ("correlated", "bimodal"), axes, strict=True):
+        for policy, ax in zip(policies, row[:3], strict=True):
+            drawing.bandit_target(ax, toy)
+            drawing.cloud(ax, drawing.first(bandits, "samples", toy=toy, policy=policy), COLOURS[policy])
+            ax.set_title(f"({letter}) {LABELS[policy]}")
+            ax.set(xlim=(-1.2, 1.2), ylim=(-1.2, 1.2), aspect="equal")
+    paths = trpo_ant.table("trajectories")
+    for policy, ax in zip(("gaussian", "flow"), axes[:, 3], strict=True):
+        for _, path in paths[paths["policy"] == policy].groupby(["member", "episode"]):
+            ax.plot(path["x"], path["y"], color=COLOURS[policy], linewidth=0.5, alpha=0.6)
+        ax.plot(0, 0, "k+")
+        ax.set(title=f"(c) Ant, {LABELS[policy]}", xlabel="x (m)", ylabel="y (m)")
+    drawing.same_limits(axes[:, 3])
+    return fig
+
+
+def fig3_trpo_mujoco(trpo, trpo_small, trpo_ant, trpo_choice, trpo_released):
+    """TRPO with four policy classes: mean return of the last 40 training episodes. Solid: the KL radius, of 0.01 and 0.001,
+    that two further seeds chose for a class and task; dotted: the other one, where it was run. Faint: seeds; line: their
+    mean, with its 95 % interval from three seeds on. Panels "released" show the released policies and rules, the others
+    those of the equations. RllabSimpleHumanoid is rebuilt with a body of our own, and stands in for rllab's. Every
+    environment step is counted."""
+    environments = [*drawing.environments(trpo), *drawing.environments(trpo_ant)]
+    released = drawing.environments(trpo_released)
+    fig, axes = drawing.panels([*environments, *(f"{env}, released" for env in released)], 3)
+    for env in environments:
+        main = trpo_ant if env in drawing.environments(trpo_ant) else trpo
+        for policy in main.setting("policy"):
+            curves = {0.01: main.curve("return", env=env, policy=policy)}
+            if env in drawing.environments(trpo_small):
+                curves[0.001] = trpo_small.curve("return", env=env, policy=policy)
+            best = drawing.chosen_radius(trpo_choice, env, policy) if len(curves) > 1 else 0.01
+            for radius, curve in curves.items():
+                if radius == best:
+                    plots.seeds_and_mean(axes[env], curve, LABELS[policy], COLOURS[policy])
+                else:
+                    drawing.mean_line(axes[env], curve, COLOURS[policy])
+        drawing.finish(axes[env], env)
+    for env in released:
+        title = f"{env}, released"
+        for policy in trpo_released.setting("policy"):
+            plots.seeds_and_mean(
+                axes[title], trpo_released.curve("return", env=env, policy=policy), LABELS[policy], COLOURS[policy]
+            )
+        drawing.finish(axes[title], title)
+    drawing.outer_labels(fig, "return")
+    plots.legend_below(fig)
+    return fig
+
+
+def fig4_trpo_humanoid(trpo_humanoids):
+    """TRPO on humanoids of the Bullet port of Roboschool, which stands in for Roboschool: mean return of the last 40
+    training episodes, one curve a seed; preset equations, KL radius 0.01."""
+    fig, axes = drawing.panels(drawing.environments(trpo_humanoids), 3)
+    for env, ax in axes.items():
+        for policy in trpo_humanoids.setting("policy"):
+            curve = trpo_humanoids.curve("return", env=env, policy=policy)
+            for i, (_, rows) in enumerate(curve.groupby("member")):
+                label = LABELS[policy] if i == 0 else None
+                ax.plot(rows["step"], rows["value"], color=COLOURS[policy], label=label)
+        drawing.finish(ax, env)
+    drawing.outer_labels(fig, "return")
+    plots.legend_below(fig)
+    return fig
+
+
+def fig5_acktr(acktr, acktr_roboschool):
+    """ACKTR with the Gaussian and the flow: mean return of the last 40 training episodes, at both targets for the KL: 0.002
+    solid, as in the authors' code, 0.02 dotted. Faint: seeds; line: their mean, with its 95 % interval from three seeds on.
+    (R): the Bullet port stands in for Roboschool. Preset equations. (The paper's caption and text name opposite colours.)"""
+    sources = {env: acktr for env in drawing.environments(acktr)}
+    sources |= {env: acktr_roboschool for env in drawing.environments(acktr_roboschool)}
+    fig, axes = drawing.panels(list(sources), 4)
+    for env, ax in axes.items():
+        for policy in sources[env].setting("policy"):
+            where = {"env": env, "policy": policy}
+            plots.seeds_and_mean(ax, sources[env].curve("return", kl_radius=0.002, **where), LABELS[policy], COLOURS[policy])
+            drawing.mean_line(ax, sources[env].curve("return", kl_radius=0.02, **where), COLOURS[policy])
+        drawing.finish(ax, f"{env} (R)" if "Bullet" in env else env)
+    drawing.outer_labels(fig, "return")
+    plots.legend_below(fig)
+    return fig
+
+
+def fig6_sensitivity(sensitivity, sensitivity_reacher, sensitivity_humanoid):
+    """Sensitivity to the KL radius: quantiles of the final return over 30 draws of log10 radius in [-3, -2] and of one of
+    five seeds, the same draws for both policies. A run that diverged counts as the lowest. Preset equations;
+    RllabSimpleHumanoid is rebuilt."""
+    sources = [(results, env) for results in (sensitivity_reacher, sensitivity, sensitivity_humanoid)
+               for env in drawing.environments(results)]  # fmt: skip
+    fig, axes = drawing.panels([env for _, env in sources], 4)
+    for results, env in sources:
+        for policy in results.setting("policy"):
+            finals = np.sort(np.nan_to_num(results.final("return", env=env, policy=policy), nan=-np.inf))
+            axes[env].plot(
+                (np.arange(len(finals)) + 0.5) / len(finals), finals, ".-", color=COLOURS[policy], label=LABELS[policy]
+            )
+        axes[env].set(title=env, xlabel="quantile")
+    axes[sources[0][1]].set_ylabel("final return")
+    plots.legend_below(fig)
+    return fig
+
+
+def fig7_ablation(ablation_k, ablation_units, ablation_embedding):
+    """The flow's own settings: number K of couplings (or pairs of them, as released), and l1 read as the width of the
+    networks s and t (Appendix B, authors' code) or of the state embedding (Section 5.3). Mean return of the last 40 training
+    episodes; faint: seeds; line: their mean, with its 95 % interval from three seeds on. KL radius 0.01."""
+    rows = [(env, preset) for preset in ablation_k.setting("preset") for env in drawing.environments(ablation_k)]
+    titles = [f"{what}\n{env}, {preset}" for env, preset in rows for what in ("K", "l1, s and t", "l1, state embedding")]
+    fig, axes = drawing.panels(titles, 3)
+    palette = plots.colours(range(4))
+    for env, preset in rows:
+        where = {"env": env, "preset": preset}
+        curves = [("K", f"K = {k}", i, ablation_k.curve("return", couplings=k, **where))
+                  for i, k in enumerate(ablation_k.setting("couplings"))]  # fmt: skip
+        curves.append(("l1, s and t", "l1 = 3", 0, ablation_k.curve("return", couplings=4, **where)))
+        curves += [("l1, s and t", f"l1 = {u}", i + 1, ablation_units.curve("return", coupling_units=u, **where))
+                   for i, u in enumerate(ablation_units.setting("coupling_units"))]  # fmt: skip
+        curves += [("l1, state embedding", f"l1 = {u}", i, ablation_embedding.curve("return", embedding_units=u, **where))
+                   for i, u in enumerate(ablation_embedding.setting("embedding_units"))]  # fmt: skip
+        for what, label, i, curve in curves:
+            plots.seeds_and_mean(axes[f"{what}\n{env}, {preset}"], curve, label, palette[i])
+    for title, ax in axes.items():
+        drawing.finish(ax, title)
+    drawing.outer_labels(fig, "return")
+    plots.legend_below(fig)
+    return fig
+
+
+def figx_gmm_density(
+    trpo="env=Hopper-v4|Reacher-v4, policy=gmm2|gmm5",
+    trpo_released="env=Hopper-v4|Reacher-v4, policy=gmm2|gmm5",
+    bandits="policy=gmm2|gmm5, estimator=pathwise",
+):
+    """Mixtures of Gaussians with their own density and independent networks (equations), and with the geometric mean of the
+    components' densities, which is no density, and one trunk (released). Top: return of TRPO. Bottom: distance between
+    components in standard deviations after each bandit, on a logarithmic axis, one dot a random start; below the line at
+    0.5 the components stand in one place. Under the geometric mean the bandits' objective has no upper bound."""
+    environments, toys = drawing.environments(trpo), bandits.setting("toy")
+    fig, axes = drawing.panels([*environments, *toys], 2)
+    for env in environments:
+        for style, (name, results) in zip(("-", "--"), (("equations", trpo), ("released", trpo_released)), strict=True):
+            for policy in results.setting("policy"):
+                curve = results.curve("return", env=env, policy=policy)
+                plots.seeds_and_mean(axes[env], curve, f"{LABELS[policy]}, {name}", COLOURS[policy], linestyle=style)
+        drawing.finish(axes[env], env)
+        axes[env].set_ylabel("return")
+    for toy in toys:
+        kinds = [(policy, preset) for policy in bandits.setting("policy") for preset in bandits.setting("preset")]
+        for place, (policy, preset) in enumerate(kinds):
+            distances = bandits.final("component_distance", 1, toy=toy, policy=policy, preset=preset)
+            jitter = np.linspace(-0.2, 0.2, len(distances))
+            axes[toy].plot(place + jitter, distances, "o", color=COLOURS[policy], markersize=3)
+        axes[toy].set_xticks(range(len(kinds)), [f"{LABELS[policy]}\n{preset}" for policy, preset in kinds])
+        axes[toy].axhline(0.5, color="0.5", linewidth=0.8)
+        axes[toy].set(yscale="log", title=f"bandit, {toy}", ylabel="distance of components")
+    plots.legend_below(fig)
+    return fig
+
+
+def figx_fisher(trpo_fisher, trpo="env=Hopper-v4|HalfCheetah-v4, policy=flow"):
+    """TRPO with the flow under three estimates of its Fisher matrix: the Hessian of the KL sampled at the actions taken, as
+    released, which can have negative curvature; the same over 8 fresh actions a state; and the covariance of the scores of
+    8 fresh actions, which cannot. Left: return; right: share of batches whose step was given up for negative curvature.
+    Faint: seeds; line: their mean, with its 95 % interval from three seeds on. Preset equations."""
+    environments = drawing.environments(trpo_fisher)
+    fig, axes = drawing.panels([f"{env}{what}" for env in environments for what in ("", ", negative curvature")], 2)
+    palette = plots.colours(["Hessian, actions taken", "Hessian, 8 fresh actions", "scores, 8 fresh actions"])
+    for env in environments:
+        for what, metric in (("", "return"), (", negative curvature", "negative_curvature")):
+            curves = [trpo.curve(metric, env=env)]
+            curves += [trpo_fisher.curve(metric, env=env, fisher=one) for one in ("fresh", "scores")]
+            for (label, colour), curve in zip(palette.items(), curves, strict=True):
+                plots.seeds_and_mean(axes[env + what], curve, label, colour)
+            drawing.finish(axes[env + what], env + what)
+        axes[env].set_ylabel("return")
+    plots.legend_below(fig)
+    return fig
+
+
+def figx_constant(kl_ball, kl_ball_gaussian, entropy, entropy_gaussian):
+    """How far distributions of the same "KL" or "entropy" reach, with the flow's normalising constant and without it, as
+    released: radii that hold half and 99.9 % of the samples, in those of the Gaussians' mean; one dot a random start. Left:
+    on the boundary of the ball KL = 0.01, by width of the flow's networks. Right: at entropies -1 and -4. Preset
+    equations."""
+    fig, axes = plt.subplots(1, 2, figsize=(8, 3.4))
+    units = kl_ball.setting("coupling_units")
+    balls = [("Gaussian", kl_ball_gaussian, {})]
+    balls += [(f"flow {u}{'' if k else ', no constant'}", kl_ball, {"constant": k, "coupling_units": u})
+              for k in (True, False) for u in units]  # fmt: skip
+    drawing.radii(axes[0], balls, [(kl_ball_gaussian, {})] * len(balls))
+    levels = [(f"{name}\nH = {level:g}", results, {"entropy": level, **where}) for level in (-1.0, -4.0)
+              for name, results, where in (("Gaussian", entropy_gaussian, {}), ("flow", entropy, {"constant": True}),
+                                           ("flow, no constant", entropy, {"constant": False}))]  # fmt: skip
+    drawing.radii(axes[1], levels, [(entropy_gaussian, {"entropy": where["entropy"]}) for _, _, where in levels])
+    axes[0].set_title("KL = 0.01")
+    axes[1].set_title("equal entropy")
+    axes[0].set_ylabel("radius, relative to Gaussians'")
+    plots.legend_below(fig)
+    return fig

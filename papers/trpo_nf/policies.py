@@ -1,0 +1,176 @@
+"""The paper's policy classes: factorised Gaussian, mixtures of Gaussians, normalizing flow (Section 4.1, Appendices A and
+B).
+
+A policy is a module: `forward(obs)` gives a distribution over actions that are not squashed, `draws` the random numbers of
+an iteration, `noise` what the distribution makes of them, `actor` a NumPy function that acts step by step. obs: [members,
+batch, observations], normalised. At the start all of them are close to N(0, I) in every state.
+
+Two presets, because the released code departs from the paper:
+
+                         equations (Appendices A, B)                released (authors' code)
+    flow of K            K couplings                                K pairs of couplings
+    networks s, t        four layers of weights (three hidden)      three (two hidden), layer normalisation
+    log-density          ln p                                       ln p + (m / 2) ln 2 pi: the constant is left out
+    components           networks of their own                      one trunk, linear means on top
+    density of K         ln (1/K) sum_k N_k                         (1/K) sum_k ln N_k: a product, not a mixture
+    trust region         KL <= radius                               KL <= 1.5 radius
+    negative curvature   no step, V is fitted                       flow: the whole batch is passed over
+
+The constant cancels in ratios and divergences between two flows; it counts in entropies and beside other classes.
+"""
+
+import dataclasses
+import math
+
+import numpy as np
+import torch
+from torch import nn
+
+from common.flows.coupling import Coupling, Shift, with_norm_eps
+from common.flows.distributions import DiagonalGaussian, FlowDistribution
+from common.flows.mixtures import GaussianMixture
+from common.flows.networks import MLP, normc, small_uniform, widths, xavier_uniform
+from common.flows.transforms import Compose
+from common.lab.errors import UserError
+from common.rl import host
+from common.rl.gaussian import FactorisedGaussian
+
+NORM_EPS = 1e-12  # what the released layer normalisation adds to a variance
+
+
+def build(config, rngs, observations, actions):
+    """The policy that `config.policy` and `config.preset` name."""
+    released = config.preset == "released"
+    if config.policy == "gaussian":
+        return FactorisedGaussian(rngs, observations, actions, widths(config.hidden))
+    if config.policy == "flow":
+        return CouplingFlow(
+            rngs, observations, actions, config.couplings, config.coupling_units, config.embedding_units, released
+        )
+    return Mixture(rngs, observations, actions, widths(config.hidden), int(config.policy.removeprefix("gmm")), released)
+
+
+def with_preset(config):
+    """TRPO's settings with what the preset decides filled in."""
+    if config.preset == "equations":
+        return config
+    return dataclasses.replace(config, kl_tolerance=1.5, skip_negative_curvature=config.policy == "flow")
+
+
+class CouplingFlow(nn.Module):
+    """a = g_K o … o g_2 o (L(s) + g_1(e)), e ~ N(0, I) (eq. 7): affine couplings with alternating halves kept (eq. 8), whose
+    networks s and t do not see the state; a network L of the state is added behind the first one (eq. 9).
+
+    The last layers of s, t and L start in U(-0.003, 0.003), so that the flow starts close to the identity. Raises
+    `UserError` for actions of one dimension, of which a coupling has nothing to split.
+    """
+
+    def __init__(self, rngs, observations, actions, couplings, units, embedding_units, released):
+        super().__init__()
+        if actions < 2:
+            raise UserError(
+                "policy = 'flow' needs actions of two dimensions or more: with one, couplings have no half to condition on "
+                "and the flow degenerates to a Gaussian whose standard deviation does not depend on the state"
+            )
+        self.actions, self.released = actions, released
+        hidden, count = [units] * (2 if released else 3), couplings * (2 if released else 1)
+        options = {"layer_norm": released, "init": xavier_uniform(), "last_init": small_uniform()}
+        layers = [Coupling(rngs, actions, i % 2 == 0, hidden, **options) for i in range(count)]
+        embedding = MLP(rngs, [observations, embedding_units, embedding_units, actions], "relu", **options)
+        if released:
+            for layer in layers:
+                with_norm_eps(layer.network, NORM_EPS)
+                # The released networks read all entries, half of them masked, and are initialised for that width.
+                layer.network[0].weight.data *= math.sqrt((layer.kept + units) / (actions + units))
+            with_norm_eps(embedding, NORM_EPS)
+        self.transform = Compose(layers[0], Shift(embedding), *layers[1:])
+
+    def forward(self, obs):
+        zeros = obs.new_zeros(*obs.shape[:-1], self.actions)
+        kind = WithoutConstant if self.released else FlowDistribution
+        return kind(DiagonalGaussian(zeros, zeros), self.transform, obs)
+
+    def draws(self, rng, size):
+        """Random numbers of `size` sampled actions of one member."""
+        return {"noise": rng.standard_normal((size, self.actions), dtype=np.float32)}
+
+    def noise(self, draws):
+        return draws["noise"]
+
+    def actor(self, draws):
+        """A function (step, obs [members, observations]) -> action [members, actions], with row `step` of `draws`. What the
+        first coupling makes of the noise does not depend on the state, and is computed for all steps at once."""
+        first, shift, *rest = self.transform.transforms
+        with torch.inference_mode():
+            noise = torch.from_numpy(draws["noise"]).to(next(self.parameters()).device)
+            moved = first(noise)[0].cpu().numpy()
+        embedding, couplings = host.network(shift.network), host.chain([host.coupling(one) for one in rest])
+        return lambda step, obs: couplings(moved[:, step] + embedding(obs[:, None])[:, 0])
+
+
+class WithoutConstant(FlowDistribution):
+    """A flow whose log-density lacks -(m / 2) ln 2 pi, as released."""
+
+    def rsample_and_log_prob(self, noise=None):
+        y, log_prob = super().rsample_and_log_prob(noise)
+        return y, log_prob + 0.5 * math.log(2 * math.pi) * y.shape[-1]
+
+    def log_prob(self, y):
+        return super().log_prob(y) + 0.5 * math.log(2 * math.pi) * y.shape[-1]
+
+
+class Mixture(nn.Module):
+    """Equally weighted Gaussians N(mu_k(s), diag(sigma_k)^2), each parameterised as the factorised Gaussian. Released: the
+    means share their hidden layers, and the density is `GeometricMixture`'s."""
+
+    def __init__(self, rngs, observations, actions, hidden, components, released):
+        super().__init__()
+        self.actions, self.components, self.released = actions, components, released
+        rows, outputs = rngs, components * actions
+        if not released:
+            rows, outputs = [rng for rng in rngs for _ in range(components)], actions
+        self.mean = MLP(rows, [observations, *hidden, outputs], "tanh", normc(1.0), normc(0.01))
+        self.log_std = nn.Parameter(torch.zeros(len(rngs), 1, components, actions))
+
+    def means(self, obs):
+        """mu_k(s), [members, batch, components, actions]."""
+        members, batch, features = obs.shape
+        if self.released:
+            return self.mean(obs).view(members, batch, self.components, self.actions)
+        every = obs.unsqueeze(1).expand(members, self.components, batch, features).reshape(-1, batch, features)
+        return self.mean(every).view(members, self.components, batch, self.actions).transpose(1, 2)
+
+    def forward(self, obs):
+        mean = self.means(obs)
+        return (GeometricMixture if self.released else GaussianMixture)(mean, self.log_std.expand_as(mean))
+
+    def draws(self, rng, size):
+        """Random numbers of `size` sampled actions of one member."""
+        return {
+            "component": rng.integers(self.components, size=size),
+            "noise": rng.standard_normal((size, self.actions), dtype=np.float32),
+        }
+
+    def noise(self, draws):
+        return draws["component"], draws["noise"]
+
+    def actor(self, draws):
+        """A function (step, obs [members, observations]) -> action [members, actions], with row `step` of `draws`."""
+        mean, std, chosen = host.network(self.mean), np.exp(host.array(self.log_std))[:, 0], draws["component"]
+        members = np.arange(len(std))
+        noise = draws["noise"] * std[members[:, None], chosen]
+        copies = 1 if self.released else self.components
+
+        def act(step, obs):
+            every = mean(np.repeat(obs, copies, 0)[:, None]).reshape(len(members), self.components, self.actions)
+            return every[members, chosen[:, step]] + noise[:, step]
+
+        return act
+
+
+class GeometricMixture(GaussianMixture):
+    """What the released code takes for the log-density of a mixture: the mean of the components' log-densities, that of a
+    product of Gaussians. It does not integrate to 1, and is not the density of what is sampled: that is the mixture."""
+
+    def log_prob(self, x):
+        return self.components.log_prob(x.unsqueeze(-2)).mean(-1)

@@ -1,0 +1,175 @@
+"""The on-policy loop: what it counts and records, and that a run killed anywhere ends with the bytes of a whole one."""
+
+import numpy as np
+import pytest
+
+from common.lab.errors import UserError
+from common.lab.journal import Journal
+from common.rl import trpo
+from common.rl.config import TRPO
+from common.rl.onpolicy import Fleet, Report, on_policy
+from common.rl.raw import RawEnvironment
+from common.rl.streams import reset_seed
+from tests.journals import MemoryJournal
+
+SMALL = {"hidden": "2x32", "value_hidden": "2x32", "batch_steps": 64, "minibatch": 32, "epochs": 1}
+
+
+def settings(env="Hopper-v4", **changed):
+    return TRPO(**{"env": env, "total_steps": 384, "record_every": 64, **SMALL, **changed})
+
+
+class Killed(Exception):
+    pass
+
+
+def dying(iterations):
+    """A learner that is killed after so many updates."""
+
+    def build(*arguments):
+        learner = trpo.Learner(*arguments)
+        original, left = learner.update, [iterations]
+
+        def update(rollout, draws):
+            if not left[0]:
+                raise Killed
+            left[0] -= 1
+            return original(rollout, draws)
+
+        learner.update = update
+        return learner
+
+    return build
+
+
+def journal(folder, seeds=(4, 5)):
+    return Journal(folder, [str(seed) for seed in seeds], "digest", every_seconds=0.0)
+
+
+@pytest.mark.parametrize("env", ["Hopper-v4", "Reacher-v4", "Ant-v4"])
+def test_killed_and_started_again_the_run_ends_with_the_same_records(env, tmp_path):
+    """Restoring these simulators' states is not exact, so that a resumption replays the present episode."""
+    config = settings(env)
+    whole = journal(tmp_path / "whole")
+    on_policy(trpo.Learner, config, [4, 5], whole)
+    for kill in (1, 3, 1):
+        with pytest.raises(Killed):
+            on_policy(dying(kill), config, [4, 5], journal(tmp_path / "killed"))
+    again = journal(tmp_path / "killed")
+    on_policy(trpo.Learner, config, [4, 5], again)
+    assert again.start_step > 0
+    assert again.records == whole.records
+
+
+def test_a_simulator_that_does_not_repeat_is_recognised(tmp_path):
+    config = settings("Hopper-v4")
+    with pytest.raises(Killed):
+        on_policy(dying(2), config, [4], journal(tmp_path, [4]))
+    from common.lab import checkpoints
+
+    newest = max(tmp_path.glob("checkpoint-?"), key=lambda f: checkpoints.read(f)[1]["step"])
+    arrays, state = checkpoints.read(newest)
+    arrays["fleet.obs"] = arrays["fleet.obs"] + 1
+    checkpoints.write(newest, arrays, state)
+    with pytest.raises(UserError, match="does not repeat"):
+        on_policy(trpo.Learner, config, [4], journal(tmp_path, [4]))
+
+
+def test_every_environment_step_is_counted_and_actions_go_out_as_they_are(monkeypatch):
+    sent = []
+    original = RawEnvironment.step
+    monkeypatch.setattr(RawEnvironment, "step", lambda self, action: sent.append(action.copy()) or original(self, action))
+    kept = MemoryJournal(2)
+    on_policy(trpo.Learner, settings("Humanoid-v4", total_steps=200), [4, 5], kept)
+    assert len(sent) == 2 * 192, "what does not fill a batch is left out"
+    steps = sorted({step for _, step, _, _ in kept.records})
+    assert steps == [64, 128, 192]
+    assert np.abs(sent).max() > 1, "the simulator's own limits are +-0.4; the policy starts with a deviation of 1"
+
+
+def test_episodes_and_their_returns():
+    """The recorded return is the mean over the last 40 episodes of what a plain loop over the same actions collects."""
+    config = settings("Hopper-v4", batch_steps=64, total_steps=64)
+    fleet = Fleet(config, [4])
+    rng = np.random.default_rng(0)
+    actions = rng.standard_normal((64, 1, 3)).astype(np.float32)
+    rollout = fleet.roll(lambda t, obs: actions[t], 0, MemoryJournal(1))
+    env, episode, total, returns, lengths, age = RawEnvironment("Hopper-v4"), 0, 0.0, [], [], 0
+    obs = env.reset(reset_seed(4, "reset", 0))
+    for t in range(64):
+        assert np.array_equal(rollout.obs[0, t], obs)
+        obs, reward, terminated, truncated = env.step(actions[t, 0])
+        assert np.array_equal(rollout.next_obs[0, t], obs) and rollout.reward[0, t] == np.float32(reward)
+        assert rollout.terminated[0, t] == terminated and rollout.truncated[0, t] == truncated
+        total, age = total + reward, age + 1
+        if terminated or truncated:
+            episode += 1
+            returns, lengths, total, age = [*returns, total], [*lengths, age], 0.0, 0
+            obs = env.reset(reset_seed(4, "reset", episode))
+    assert len(returns) > 1 and list(fleet.returns[0]) == returns and list(fleet.lengths[0]) == lengths
+    assert rollout.completed[0] == sum(lengths) and len(fleet.played[0]) == 64 - sum(lengths)
+    kept = MemoryJournal(1)
+    fleet.record(64, kept)
+    assert kept.records == [(0, 64, "return", np.mean(returns)), (0, 64, "episode_length", np.mean(lengths))]
+
+
+def test_a_member_in_a_fleet_is_the_run_it_would_be_alone():
+    config = settings("Reacher-v4", total_steps=192)
+    together, alone = MemoryJournal(3), MemoryJournal(1)
+    on_policy(trpo.Learner, config, [4, 5, 6], together)
+    on_policy(trpo.Learner, config, [5], alone)
+    mine = [(step, metric, value) for m, step, metric, value in together.records if m == 1]
+    expected = [(step, metric, value) for _, step, metric, value in alone.records]
+    assert [r[:2] for r in mine] == [r[:2] for r in expected]
+    np.testing.assert_allclose([r[2] for r in mine], [r[2] for r in expected], rtol=2e-3, atol=2e-3)
+
+
+def test_another_seed_is_another_run():
+    first, other = MemoryJournal(1), MemoryJournal(1)
+    for kept, seed in ((first, 4), (other, 5)):
+        on_policy(trpo.Learner, settings("Reacher-v4", total_steps=128), [seed], kept)
+    assert first.records != other.records
+
+
+def test_a_member_that_diverges_stops_alone():
+    def poisoned(config, seeds, observations, actions, device):
+        learner = trpo.Learner(config, seeds, observations, actions, device)
+        learner.policy.mean[0].weight.data[0] = np.nan
+        return learner
+
+    kept = MemoryJournal(2)
+    on_policy(poisoned, settings("Reacher-v4", total_steps=192), [4, 5], kept)
+    assert kept.divergences == [(0, 1)]
+    assert not [r for r in kept.records if r[0] == 0]
+    returns = [value for m, _, metric, value in kept.records if m == 1 and metric == "return"]
+    assert len(returns) == 3 and np.isfinite(returns).all()
+
+
+def test_a_report_is_a_mean_over_finite_values():
+    report, kept = Report(2), MemoryJournal(2)
+    report.add({"kl": np.array([1.0, np.nan])})
+    again = Report(2)
+    again.restore(report.state())
+    again.add({"kl": np.array([3.0, np.nan])})
+    again.write(10, kept, np.array([True, True]))
+    assert kept.records == [(0, 10, "kl", 2.0)]
+
+
+def test_trajectories_are_recorded_at_the_end():
+    kept = MemoryJournal(2)
+    on_policy(trpo.Learner, settings("Ant-v4", total_steps=64, trajectories=2), [4, 5], kept)
+    assert [m for m, _ in kept.tables["trajectories"]] == [0, 1, 0, 1]
+    rows = kept.tables["trajectories"][0][1]
+    assert list(rows[0]) == ["episode", "step", "x", "y", "return"] and rows[0]["step"] == 0 and abs(rows[0]["x"]) < 0.3
+    assert rows[-1]["step"] > 0 and all(np.isfinite(list(row.values())).all() for row in rows)
+
+
+def test_a_missing_package_and_settings_that_do_not_fit_are_said():
+    import importlib.util
+
+    if importlib.util.find_spec("pybullet_envs_gymnasium") is None:
+        with pytest.raises(UserError, match="pybullet_envs_gymnasium"):
+            RawEnvironment("HumanoidBulletEnv-v0")
+    assert "less than batch_steps" in settings(total_steps=32).problem()
+    assert "over 200 points" in settings(total_steps=100_000).problem()
+    assert "more than batch_steps" in settings(minibatch=128).problem()

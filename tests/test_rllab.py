@@ -1,0 +1,71 @@
+"""The rebuilt humanoids have the dimensions, rewards and ends of the originals, and can stand."""
+
+import numpy as np
+import pytest
+
+from common.rl.raw import RawEnvironment
+from common.rl.rllab import Humanoid, register
+
+FACTS = {"RllabSimpleHumanoid-v0": (102, 10, 0.01, 1), "RllabHumanoid-v0": (142, 21, 0.002, 4)}
+
+
+@pytest.mark.parametrize("name", FACTS)
+def test_dimensions_and_time_steps(name):
+    env = RawEnvironment(name)
+    observations, actions, step, repeat = FACTS[name]
+    assert (env.observations, env.actions) == (observations, actions)
+    inner = env.gym.unwrapped
+    assert inner.model.opt.timestep == step and inner.repeat == repeat
+    assert env.gym.spec.max_episode_steps == 1000
+    limits = inner.model.actuator_ctrlrange[:, 1] * inner.model.actuator_gear[:, 0]
+    if name == "RllabSimpleHumanoid-v0":
+        assert sorted(limits) == [20] * 4 + [100] * 6
+    else:
+        assert (inner.model.actuator_ctrlrange[:, 1] == 0.4).all()
+    assert 20 < inner.model.body_mass.sum() < 60
+    register()
+
+
+@pytest.mark.parametrize("name", FACTS)
+def test_it_starts_on_its_feet_and_falls_when_left_alone(name):
+    env = RawEnvironment(name)
+    env.reset(0)
+    inner = env.gym.unwrapped
+    assert 0.8 < inner.data.qpos[2] < 2.0
+    lowest = min(inner.data.geom_xpos[g][2] - inner.model.geom_size[g][0] for g in range(1, inner.model.ngeom))
+    assert -0.05 < lowest < 0.15
+    heights, ended, steps = [], False, 0
+    while not ended and steps < 1000:
+        obs, reward, ended, _ = env.step(np.zeros(env.actions, np.float32))
+        heights.append(inner.data.qpos[2])
+        steps += 1
+        assert np.isfinite(obs).all() and abs(reward) < 10
+    assert ended and 10 < steps < 1000 and heights[-1] < 0.8
+    assert max(heights) < 1.6
+
+
+@pytest.mark.parametrize("full", [False, True])
+def test_the_reward_is_the_published_one(full):
+    env = Humanoid(full)
+    env.reset(seed=1)
+    before = env.data.xipos[1].copy()
+    action = np.random.default_rng(0).uniform(-2, 2, env.action_space.shape)
+    obs, reward, _, _, _ = env.step(action)
+    velocity = (env.data.xipos[1] - before) / (env.repeat * env.model.opt.timestep)
+    forces = obs[env.model.nq + env.model.nv : -3]
+    clipped = np.clip(action, -1, 1)
+    expected = (
+        velocity[0] + 0.2 - 0.0005 * (clipped**2).sum() - 0.5e-5 * (forces**2).sum() - 0.005 * (velocity[1:] ** 2).sum()
+    )
+    np.testing.assert_allclose(reward, expected)
+    np.testing.assert_allclose(obs[-3:], env.data.xipos[1])
+    assert np.abs(forces).max() <= 1
+
+
+def test_the_same_seed_is_the_same_episode():
+    rewards = []
+    for _ in range(2):
+        env = RawEnvironment("RllabSimpleHumanoid-v0")
+        env.reset(3)
+        rewards.append([env.step(np.full(10, 0.3, np.float32))[1] for _ in range(20)])
+    assert rewards[0] == rewards[1]

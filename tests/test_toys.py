@@ -1,0 +1,149 @@
+"""The toys against what is known of them in closed form, and the loop that trains them."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from common.flows.distributions import DiagonalGaussian
+from papers.trpo_nf import spread
+from papers.trpo_nf.config import Toys
+from papers.trpo_nf.toys import Learner, train
+from tests.journals import MemoryJournal
+from tests.test_onpolicy import journal
+
+
+def run(seeds=(0, 1, 2), **settings):
+    """What a toy records at its end, {metric: [members]}."""
+    kept = MemoryJournal(len(seeds))
+    train(Learner, Toys(**settings), list(seeds), kept)
+    last = [(name, value) for _, step, name, value in kept.records if step == settings["iterations"]]
+    return {name: np.array([value for other, value in last if other == name]) for name, _ in last}, kept
+
+
+def test_a_gaussian_on_the_boundary_is_hardly_wider_than_the_centre():
+    """In closed form: standard deviations between 0.0933 and 0.1109 where KL = 0.01 and the samples are many."""
+    found, kept = run(toy="kl_ball", policy="gaussian", iterations=700, learning_rate=1e-2, origin_samples=4000)
+    assert (found["arrived"] == 1).all()
+    np.testing.assert_allclose(found["kl"], 0.01, atol=6e-4)
+    assert (found["std"] < 0.115).all() and (found["std"] > 0.088).all()
+    np.testing.assert_allclose(found["kurtosis"], 3, atol=0.2)
+    assert {name for name in kept.tables} == {"samples", "density"} and len(kept.tables["samples"]) == 2
+
+
+def test_without_the_constant_the_ball_is_that_much_larger():
+    """The released density is too large by ln 2 pi in two dimensions, so that "KL = 0.01" is 1.848 in truth."""
+    found, _ = run(toy="kl_ball", policy="flow", constant=False, iterations=500, seeds=(0, 2))
+    np.testing.assert_allclose(found["kl"], 0.01 + math.log(2 * math.pi), atol=1e-3)
+
+
+def test_a_gaussian_of_known_entropy():
+    """H = -1: standard deviations whose product is e^(-1) / (2 pi e), 0.1468 each if they are equal."""
+    found, _ = run(toy="entropy", policy="gaussian", iterations=500, learning_rate=1e-2)
+    np.testing.assert_allclose(found["entropy"], -1, atol=0.05)
+    np.testing.assert_allclose(np.sqrt(found["det_covariance"]), 0.1468**2, rtol=0.06)
+
+
+def test_the_best_factorised_gaussian_for_a_correlated_target():
+    """Standard deviation 0.0975 each and a gap of 0.830 nats (closed form)."""
+    shared = {"toy": "correlated", "policy": "gaussian", "learning_rate": 4e-2, "samples": 256}
+    found, _ = run(iterations=900, **shared)
+    np.testing.assert_allclose(found["std"], 0.0975, rtol=0.04)
+    np.testing.assert_allclose(found["kl_to_target"], 0.830, atol=0.02)
+    scored, _ = run(iterations=900, estimator="score", **shared)
+    np.testing.assert_allclose(scored["kl_to_target"], 0.830, atol=0.05)
+
+
+def test_two_components_apart_fit_the_bimodal_target():
+    shared = {"toy": "bimodal", "learning_rate": 2e-2, "samples": 256, "iterations": 700}
+    found, _ = run(policy="gmm2", first_spread=0.7, seeds=(0, 1, 2, 3, 4, 5), **shared)
+    apart = found["smaller_mass"] > 0.2
+    assert apart.any()
+    assert found["kl_to_target"][apart].max() < 0.05
+    np.testing.assert_allclose(found["kl_to_target"][~apart], math.log(2), atol=0.1)
+
+
+def test_under_the_released_density_the_bandits_have_no_best_policy():
+    """-E ln of a product of densities grows without bound as components part: "entropy" beats any reward."""
+    settings = {"toy": "bimodal", "policy": "gmm2", "learning_rate": 2e-2, "samples": 256, "iterations": 700}
+    product, _ = run(preset="released", first_spread=0.7, **settings)
+    assert product["component_distance"].min() > 100 and np.isnan(product["kl_to_target"]).all()
+
+
+@pytest.mark.parametrize("toy", ["kl_ball", "entropy", "correlated", "bimodal"])
+@pytest.mark.parametrize("preset", ["equations", "released"])
+def test_every_toy_with_every_policy(toy, preset):
+    for policy in ("gaussian", "gmm5", "flow"):
+        for estimator in ("pathwise", "score") if toy in ("correlated", "bimodal") else ("pathwise",):
+            shared = {"toy": toy, "policy": policy, "preset": preset, "estimator": estimator}
+            found, _ = run((0, 1), iterations=5, samples=16, origin_samples=20, **shared)
+            assert np.isfinite(found["std"]).all() and np.isfinite(found["objective"]).all(), shared
+
+
+def test_rewards_are_the_bandits():
+    learner = Learner(Toys(toy="correlated", policy="gaussian"), [0])
+    a = torch.randn(7, 2)
+    inverse = torch.linalg.inv(torch.tensor([[1.0, 0.9], [0.9, 1.0]]))
+    torch.testing.assert_close(learner.reward(a), -torch.einsum("ni,ij,nj->n", a, inverse, a), rtol=1e-4, atol=1e-4)
+    learner = Learner(Toys(toy="bimodal", policy="gaussian"), [0])
+    expected = [max(-(p + 0.5).square().sum() / 0.5, -(p - 0.5).square().sum() / 0.5) for p in a]
+    torch.testing.assert_close(learner.reward(a), torch.stack(expected))
+
+
+def test_quadrature_is_the_closed_form():
+    def family(size):
+        return DiagonalGaussian(torch.full((1, size, 2), 0.1), torch.full((1, size, 2), math.log(0.2)))
+
+    def log_target(x):
+        return -0.5 * (x / 0.3).square().sum(-1) + 7
+
+    kl = spread.kl_by_quadrature(family, log_target, 1, "cpu")
+    expected = 2 * (math.log(0.3 / 0.2) + (0.04 + 0.01) / (2 * 0.09) - 0.5)
+    np.testing.assert_allclose(kl.item(), expected, rtol=1e-4)
+
+
+def test_spreads_of_a_known_cloud():
+    x = torch.from_numpy(np.random.default_rng(0).standard_normal((2, 200_000, 2)))
+    x[1] = torch.stack([x[1, :, 0], 0.6 * x[1, :, 0] + 0.8 * x[1, :, 1]], -1)
+    found = spread.measure(x)
+    radii = [math.sqrt(-2 * math.log(1 - q)) for q in (0.5, 0.9, 0.99, 0.999)]
+    np.testing.assert_allclose([found[k][0] for k in spread.QUANTILES], radii, rtol=0.02)
+    np.testing.assert_allclose(found["correlation"], [0, 0.6], atol=0.01)
+    np.testing.assert_allclose(found["det_covariance"], [1, 0.64], rtol=0.02)
+    np.testing.assert_allclose(found["kurtosis"], 3, rtol=0.02)
+    low, high = (spread.modes(x[:1] * 0.1 + centre, 0.5) for centre in (-0.5, 0.5))
+    assert low["mass_low"] > 0.99 and high["mass_high"] > 0.99 and low["smaller_mass"] < 0.01
+
+
+def test_a_member_in_a_fleet_is_the_run_it_would_be_alone():
+    settings = {"toy": "correlated", "policy": "flow", "iterations": 40, "samples": 64}
+    together, _ = run((3, 4, 5), **settings)
+    alone, _ = run((4,), **settings)
+    for name in alone:
+        np.testing.assert_allclose(together[name][1], alone[name][0], rtol=1e-3, atol=1e-4, err_msg=name)
+
+
+@pytest.mark.parametrize("toy", ["kl_ball", "bimodal"])
+def test_an_interrupted_run_ends_with_the_same_records(toy, tmp_path):
+    settings = Toys(toy=toy, policy="flow", iterations=60, samples=32, origin_samples=50)
+    whole = journal(tmp_path / "whole")
+    train(Learner, settings, [4, 5], whole)
+
+    def dying(*arguments):
+        fleet = Learner(*arguments)
+        original = fleet.update
+
+        def update(i, draws):
+            if i == 37:
+                raise KeyboardInterrupt
+            return original(i, draws)
+
+        fleet.update = update
+        return fleet
+
+    with pytest.raises(KeyboardInterrupt):
+        train(dying, settings, [4, 5], journal(tmp_path / "killed"))
+    again = journal(tmp_path / "killed")
+    train(Learner, settings, [4, 5], again)
+    assert again.start_step == 37 and again.records == whole.records and again.tables == whole.tables
