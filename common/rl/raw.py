@@ -74,6 +74,6 @@ def make_anywhere(name):
         module = importlib.import_module(home)
     except ImportError as error:
         raise UserError(f"{name}: needs the package {home.partition('.')[0]!r}, which is not installed ({error})") from error
-    if hasattr(module, "register"):
+    if home.startswith("common."):  # other packages register their environments when they are imported
         module.register()
     return make(name)
