@@ -62,7 +62,8 @@ def row(paper, kind, name, scale):
     rests = "to be run" if not scale else scale if not cells else f"{scale}, {'-'.join(map(str, seeds))} seeds"
     rests += ", stale" if any(one.stale for one in found) else ""
     link = f"[{name}]({GALLERY}/{name}{'.png' if kind == 'figures' else '.md'})" if scale else name
-    return [link, commands.caption(function), rests, *(cost(name, at) for at in ("quick", "day", "paper"))]
+    shows = commands.caption(function).partition(". ")[0].rstrip(".")
+    return [link, shows, rests, *(cost(name, at) for at in ("quick", "day", "paper"))]
 
 
 def cost(name, scale):
