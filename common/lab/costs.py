@@ -81,8 +81,8 @@ def work(settings):
 
 
 def kind(device):
-    """The sort of device, without its number or name."""
-    return "cpu" if str(device).startswith("cpu") else "gpu"
+    """The sort of device, without its number or name; a run on a CPU records the processor's architecture."""
+    return "cpu" if str(device).startswith(("cpu", "x86", "aarch64", "arm64", "AMD64")) else "gpu"
 
 
 @functools.cache
