@@ -33,7 +33,7 @@ def _run(options):
     from common.lab import commands
 
     seeds = _seeds(options.seeds)
-    print(shown(commands.run(options.name, options.scale, options.threads, options.device, seeds)))
+    _say(commands.run(options.name, options.scale, options.threads, options.device, seeds))
 
 
 def _draw(options):
@@ -116,7 +116,7 @@ def _parser():
     listing = command("list", _list, "what there is to build", scaled=False)
     listing.add_argument("paper", nargs="?", help="one paper alone")
     explain = command("explain", _explain, "the chain from a picture to its algorithm", "NAME")
-    run = command("run", _run, "train one cell", "PAPER/EXPERIMENT/CELL")
+    run = command("run", _run, "train cells, or all", "PAPER[/EXPERIMENT[/CELL]]")
     run.add_argument("--seeds", help="only these seeds: 4,5")
     cost = command("cost", _cost, "hours that an artefact would take", "NAME")
     drawn = [
@@ -131,7 +131,7 @@ def _parser():
     for one in (*drawn, explain, cost):
         one.add_argument("--fresh", action="store_true", help="accept no stale or partial published results")
     for one in (run, cost):
-        one.add_argument("--threads", type=_positive, help="worker processes (default: one a member)")
+        one.add_argument("--threads", type=_positive, help="worker processes (default: one a core)")
         one.add_argument("--device", default=_configured("device", "cpu"), help="cpu, cuda (default: %(default)s)")
     publish = command("publish", _publish, "copy finished results to published/", "PAPER[/EXPERIMENT[/CELL]]")
     publish.add_argument("--partial", action="store_true", help="also cells in which some members are finished")

@@ -136,7 +136,11 @@ from common.lab.errors import UserError
 from common.lab.files import atomic_write
 
 
-def run(cell, threads=1, device="cpu", seeds=None):
+def run_all(cells, threads=1, device="cpu", seeds=None, split=1):
+    return [run(cell, device) for cell in cells]
+
+
+def run(cell, device):
     if (cell.root / "broken").exists():
         raise UserError("no space left on device; earlier results are untouched")
     while (cell.root / "wait").exists():

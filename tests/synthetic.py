@@ -2,13 +2,25 @@
 
 import numpy as np
 import pandas as pd
+from scipy.stats import norm
 
 from common.lab import catalog
-from common.lab.records import Results
+from common.lab.records import COLUMNS, KEYS, Results
 from common.lab.sources import Source
 
-# Standard deviates of the seeds: mean 0, standard deviation 1, as spread as four normal ones.
-DEVIATES = np.array([-1.1902, -0.3376, 0.3376, 1.1902])
+
+def deviates(n):
+    """Standard deviates of n seeds, ascending: as spread as n normal ones, mean 0, standard deviation 1. One is 0."""
+    z = norm.ppf((np.arange(n) + 0.5) / n)
+    return z / z.std(ddof=1) if n > 1 else z
+
+
+def recorded(config):
+    """The steps at which a run of these settings records; a toy records its end."""
+    if hasattr(config, "iterations"):
+        return np.array([config.iterations])
+    interval = config.evaluate_every if hasattr(config, "evaluate_every") else config.record_every
+    return np.arange(interval, config.total_steps + 1, interval)
 
 
 class Synthetic(Results):
@@ -19,24 +31,29 @@ class Synthetic(Results):
 
 
 def synthetic(paper, experiment, scale, selection, metrics, tables=(), seeds=None):
-    """Results of all selected cells. `metrics(experiment, cell, z, steps)` gives {metric: value or [steps]} of the seed with
-    deviate z; a metric of one value stands at the last step alone. `tables`: {name: function (experiment, cell, z) ->
-    [rows]}. `seeds` keeps that many."""
+    """Results of all selected cells, which may be none.
+
+    `metrics(experiment, cell, z, steps)` gives {metric: value or [steps]} of the seed with deviate z; a metric of one value
+    stands at the last step alone; {"diverged": 1} is a seed that was never evaluated. `tables`: {name: function (experiment,
+    cell, z) -> [rows]}. `seeds` keeps that many.
+    """
     cells = catalog.select(catalog.cells(paper, experiment, scale), selection, experiment, scale)
     sources, rows, further = [], [], {name: [] for name in dict(tables)}
     for cell in cells.values():
         members = cell.members[:seeds]
         sources.append(Source(cell, "results", cell.folder, {"commit": "0" * 40}, False, tuple(members)))
-        steps = np.arange(cell.config.evaluate_every, cell.config.total_steps + 1, cell.config.evaluate_every)
-        for number, member in enumerate(members):
-            keys = {"cell": cell.name, **cell.point, "member": number, "seed": member["seed"]}
-            z = DEVIATES[number]
+        steps = recorded(cell.config)
+        for number, (member, z) in enumerate(zip(members, deviates(len(members)), strict=True)):
+            keys = {"cell": cell.name, **cell.point, "member": number, **member}
             for metric, values in metrics(experiment, cell, z, steps).items():
                 at = steps if np.ndim(values) else steps[-1:]
                 rows.append(pd.DataFrame(keys | {"step": at, "metric": metric, "value": np.atleast_1d(values)}))
             for name, make in dict(tables).items():
                 further[name] += [keys | row for row in make(experiment, cell, z)]
     results = Synthetic(scale, sources)
-    results.__dict__["frame"] = pd.concat(rows, ignore_index=True)
-    results.__dict__["given"] = {name: pd.DataFrame(found) for name, found in further.items()}
+    none = pd.DataFrame(columns=["cell", *COLUMNS])
+    results.__dict__["frame"] = pd.concat(rows, ignore_index=True) if rows else none
+    results.__dict__["given"] = {
+        name: pd.DataFrame(found, columns=None if found else ["cell", *KEYS]) for name, found in further.items()
+    }
     return results

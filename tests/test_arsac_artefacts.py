@@ -11,10 +11,8 @@ import pytest
 
 from common.lab import catalog, plots, records
 from common.lab.config import fields
-from common.lab.stats import Verdict
 from papers.arsac import claims, figures, tables
 from papers.arsac.config import ARSAC
-from papers.arsac.evidence import every
 from tests.synthetic import synthetic
 
 matplotlib.use("agg")
@@ -204,20 +202,6 @@ def test_a_diverged_seed_is_counted(made):
     verdict = claims.c06_halfcheetah_gains(broken, results["sac"])
     assert verdict.n == 3
     assert verdict.note.count("1 of 8 seeds diverged") == 2
-
-
-def test_every_needs_all_parts_and_corrects_what_contradicts():
-    def part(status, p):
-        return Verdict(status, 1.0, 0.5, 1.5, p=p, n=4)
-
-    yes, no, open_ = part("reproduced", 0.04), part("contradicted", 0.04), part("inconclusive", 0.3)
-    assert every({"a": yes, "b": part("reproduced", 0.01)}, "").status == "reproduced"
-    assert every({"a": yes, "b": part("reproduced", 0.01)}, "").p == 0.04
-    assert every({"a": yes, "b": open_}, "").status == "inconclusive"
-    assert every({"a": yes, "b": no}, "").status == "inconclusive"  # 0.08 after Bonferroni
-    found = every({"a": open_, "b": part("contradicted", 0.01)}, "")
-    assert (found.status, found.p) == ("contradicted", 0.02)
-    assert every({"a": yes, "b": part("untested", np.nan)}, "").status == "untested"
 
 
 def test_the_papers_sixteen_claims_are_all_there():

@@ -26,7 +26,7 @@ def repository(tmp_path_factory):
         ("draw fig3_schematic --output /proc/figure.pdf", "cannot be written"),
         ("tabulate table1_final", "has not been run"),
         ("judge nobody", "unknown paper 'nobody'; allowed: toy"),
-        ("run x", "the form is <paper>/<experiment>/<cell>"),
+        ("run toy/toy/A-0.5/x", "the form is <paper>[/<experiment>[/<cell>]]"),
         ("run nobody/toy/A-0.5", "unknown paper 'nobody'"),
         ("run toy/tyo/A-0.5", "unknown experiment 'tyo'; did you mean toy"),
         ("run toy/toy/A-0.6", "unknown cell 'A-0.6'; did you mean A-0.5"),

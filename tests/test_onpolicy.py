@@ -145,6 +145,21 @@ def test_a_member_that_diverges_stops_alone():
     assert len(returns) == 3 and np.isfinite(returns).all()
 
 
+def test_a_reward_that_is_not_finite_ends_its_member_alone(monkeypatch):
+    original, calls = RawEnvironment.step, []
+
+    def step(self, action):
+        obs, reward, *ends = original(self, action)
+        calls.append(self)
+        return (obs, -np.inf if len(calls) == 41 else reward, *ends)  # the 21st step of the first of two members
+
+    monkeypatch.setattr(RawEnvironment, "step", step)
+    kept = MemoryJournal(2)
+    on_policy(trpo.Learner, settings("Reacher-v4", total_steps=192), [4, 5], kept)
+    assert kept.divergences == [(0, 21)]
+    assert {m for m, _, metric, _ in kept.records if metric == "return"} == {1}
+
+
 def test_a_report_is_a_mean_over_finite_values():
     report, kept = Report(2), MemoryJournal(2)
     report.add({"kl": np.array([1.0, np.nan])})

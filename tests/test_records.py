@@ -27,17 +27,18 @@ def toy(tmp_path, monkeypatch):
         yield repository
 
 
-def write(cell, members=None, digest=None, diverged=(), folder=None):
-    """Results of a cell: 12 evaluations, the return of member m at evaluation k being m + k."""
+def write(cell, members=None, digest=None, diverged=(), lost=(), folder=None):
+    """Results of a cell: 12 evaluations, the return of member m at evaluation k being m + k. Seeds that diverged were
+    evaluated 6 times, lost ones never."""
     rows = []
     for index, member in enumerate(cell.members):
         if members is not None and member not in members:
             continue
-        last = 6 if member["seed"] in diverged else 12
+        last = 0 if member["seed"] in lost else 6 if member["seed"] in diverged else 12
         for k in range(1, last + 1):
             rows.append({"member": index, **member, "step": 100 * k, "metric": "return", "value": float(index + k)})
-        if member["seed"] in diverged:
-            rows.append({"member": index, **member, "step": 610, "metric": "diverged", "value": 1.0})
+        if member["seed"] in (*diverged, *lost):
+            rows.append({"member": index, **member, "step": 100 * last + 10, "metric": "diverged", "value": 1.0})
     folder = folder or cell.folder
     records.write_rows(folder / "metrics.csv", rows)
     held = list(cell.members if members is None else members)
@@ -114,6 +115,39 @@ def test_results_join_cells_with_their_grid(toy):
         results.curve("return", gian=1.0)
     with pytest.raises(UserError, match="tables: 'trace' is not among them"):
         results.table("trace")
+
+
+def test_a_member_that_diverged_before_its_first_evaluation_is_counted(toy):
+    """Of cell A-0.5 seed 5 is lost at once, of B-1.0 every seed is."""
+    for cell in catalog.cells("toy", "toy", "quick").values():
+        write(cell, lost={"A-0.5": [5], "B-1.0": [4, 5, 6]}.get(cell.name, ()))
+    results = records.load("toy", "toy", "quick")
+    assert (results.diverged, results.seeds, results.steps) == (4, 3, 1200)
+    np.testing.assert_array_equal(results.final("return", last=1), [12, np.nan, 14, *[12, 13, 14] * 2, *[np.nan] * 3])
+    np.testing.assert_array_equal(results.final("return", env="A", gain=0.5, seed=5), [np.nan])
+    assert "diverged 4" in plots.summary([results], "quick")
+    verdict = stats.difference(results.final("return", env="A", gain=1.0), results.final("return", env="A", gain=0.5))
+    assert "1 of 6 seeds diverged" in verdict.note
+    verdict = stats.difference(results.final("return", env="B", gain=1.0), results.final("return", env="B", gain=0.5))
+    assert (verdict.status, verdict.n) == ("untested", 0) and "3 of 6 seeds diverged" in verdict.note
+    # Where nobody lived, no metric is known, and none is denied.
+    alone = records.load("toy", "toy", "quick", "env=B, gain=1.0")
+    assert alone.has("return") and alone.curve("return").empty and np.isnan(alone.final("return")).all()
+    assert not results.has("retrun")
+
+
+def test_only_cells_that_record_a_metric_count_for_it(toy):
+    """A metric of the cells of A alone, recorded at the end: who diverged before has none."""
+    for cell in catalog.cells("toy", "toy", "quick").values():
+        write(cell, diverged=[5])
+        table = pd.read_csv(cell.folder / "metrics.csv")
+        if cell.point["env"] == "A":
+            ends = table[table["step"] == 1200].assign(metric="own", value=7.0)
+            table = pd.concat([table, ends]).sort_values(["member", "metric", "step"])
+            table.to_csv(cell.folder / "metrics.csv", index=False)
+    results = records.load("toy", "toy", "quick")
+    np.testing.assert_array_equal(results.final("own"), [7, np.nan, 7] * 2)
+    assert len(results.final("own", env="B")) == 0
 
 
 def test_scalars_are_as_they_were_set(toy):

@@ -246,6 +246,15 @@ def test_skipped_members_keep_their_value_function():
         assert torch.equal(parameter[0], earlier[0]) and not torch.equal(parameter[1], earlier[1])
 
 
+def test_a_first_batch_that_is_skipped_leaves_no_moments():
+    fleet = learner([4, 5], skip_negative_curvature=True)
+    obs, target = torch.randn(2, STEPS, OBSERVATIONS), torch.randn(2, STEPS)
+    order = torch.from_numpy(draws([4, 5], "update", 0, fleet.update_draws)["order"])
+    fleet.fit_all_but(torch.tensor([True, False]), obs, target, order)
+    for moment in fleet.fitted()[len(list(fleet.value.parameters())) :]:
+        assert not moment[0].any() and moment[1].any()
+
+
 def test_the_value_function_is_fitted_to_its_targets():
     fleet = learner([4, 5], epochs=60)
     obs = torch.randn(2, STEPS, OBSERVATIONS)

@@ -20,7 +20,7 @@ from common.lab.errors import UserError
 from common.rl.gaussian import FactorisedGaussian
 from common.rl.onpolicy import draws, on_policy
 from papers.trpo_nf import policies
-from papers.trpo_nf.config import TRPONF
+from papers.trpo_nf.config import ACKTR, POLICIES, PPONF, TRPONF, Toys
 from papers.trpo_nf.trpo_nf import Learner
 from tests.journals import MemoryJournal
 from tests.test_trpo import jittered
@@ -31,7 +31,8 @@ CASES = [(policy, preset) for policy in ("gaussian", "gmm2", "gmm5", "flow") for
 
 
 def config(policy="flow", preset="equations", **settings):
-    small = {"batch_steps": STEPS, "minibatch": 16, "hidden": "2x32", "value_hidden": "2x32", "embedding_units": 16}
+    width = {"embedding_units": 16} if policy == "flow" else {"hidden": "2x32"}
+    small = {"batch_steps": STEPS, "minibatch": 16, "value_hidden": "2x32"} | width
     return TRPONF(policy=policy, preset=preset, **{**small, **settings})
 
 
@@ -212,6 +213,34 @@ def test_settings_that_do_not_fit():
     assert "leave them out" in config("flow", "released", kl_tolerance=1.2).problem()
     assert "fisher_actions" in config("flow", fisher_actions=8).problem()
     assert config("gaussian", fisher="analytic", record_every=10_000).problem() is None
+
+
+@pytest.mark.parametrize(
+    "cls, values, said",
+    [
+        (TRPONF, {"policy": "gaussian", "couplings": 6}, "couplings = 6 would be ignored by policy = 'gaussian'"),
+        (ACKTR, {"policy": "gmm2", "embedding_units": 3}, "policy = 'flow' alone has it"),
+        (PPONF, {"policy": "flow", "hidden": "2x32"}, "a flow's width is embedding_units"),
+        (Toys, {"policy": "gmm5", "coupling_units": 32}, "coupling_units = 32"),
+        (Toys, {"policy": "flow", "hidden": "2x32"}, "unknown setting 'hidden'"),
+        (Toys, {"policy": "flow", "embedding_units": 32}, "ignored by toy = 'kl_ball'"),
+        (Toys, {"policy": "gaussian", "constant": False}, "constant = False"),
+        (Toys, {"toy": "correlated", "entropy": -4.0}, "ignored by toy = 'correlated'"),
+    ],
+)
+def test_a_setting_that_would_be_ignored_is_refused(cls, values, said):
+    with pytest.raises(UserError, match=said) as caught:
+        resolve(cls, values, "some.yaml")
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("cls", [TRPONF, ACKTR, PPONF, Toys])
+@pytest.mark.parametrize("policy", POLICIES)
+def test_what_is_read_is_taken(cls, policy):
+    widths = {"couplings": 6, "coupling_units": 5} if policy == "flow" else {}
+    if cls is not Toys:
+        widths |= {"embedding_units": 16} if policy == "flow" else {"hidden": "2x32"}
+    assert resolve(cls, {"policy": policy, **widths}, "some.yaml").problem() is None
 
 
 WORKERS = {

@@ -13,19 +13,33 @@ from common.lab.files import shown
 LARGEST_PUBLISHED = 2 * 10**6  # bytes of one file
 
 
-def run(key, scale, threads=None, device="cpu", seeds=None):
-    """Trains the members of a cell that are missing and writes its results; returns its folder."""
+def run(target, scale, threads=None, device="cpu", seeds=None):
+    """Trains the members that are missing of the cells that `target` names, <paper>[/<experiment>[/<cell>]] or all, and
+    writes their results; returns the cells' folders.
+
+    One cell is split over the threads; several are trained side by side, those that others read first.
+    """
     from common.lab import harness
 
-    cell = catalog.cell(key, scale)
-    known = [member["seed"] for member in cell.members]
-    for seed in seeds or ():
-        if seed not in known:
-            raise UserError(f"{key}: seed {seed} is not among its seeds at scale {scale}: {sorted(set(known))}")
-    cores = min(threads or len(cell.members), len(os.sched_getaffinity(0)))
-    for used in cell.uses:
-        sources.ready(used, fresh=True)
-    return harness.run(cell, threads=cell.threads(cores), device=device, seeds=seeds)
+    cells = _targeted(target, scale)
+    if len(cells) > 1:
+        cells = [cell for cell in cells if sources.source(cell).kind == "missing"]
+    for cell in cells:
+        known = [member["seed"] for member in cell.members]
+        for seed in seeds or ():
+            if seed not in known:
+                raise UserError(f"{cell.key}: seed {seed} is not among its seeds at scale {scale}: {sorted(set(known))}")
+    threads = min(threads or 1000, len(os.sched_getaffinity(0)))
+    folders = []
+    while cells:
+        waiting = {cell.key for cell in cells}
+        ready = [cell for cell in cells if not waiting & {used.key for used in cell.uses}]
+        for used in {used for cell in ready for used in cell.uses}:
+            sources.ready(used, fresh=True)
+        split = ready[0].threads(threads) if len(ready) == 1 else 1
+        folders += harness.run_all(ready, threads, device, seeds, split=split)
+        cells = [cell for cell in cells if cell not in ready]
+    return folders
 
 
 def draw(name, scale, output=None, fresh=False):
@@ -140,7 +154,9 @@ def publish(target, scale, partial=False):
 
 
 def _targeted(target, scale):
-    """The cells that <paper>[/<experiment>[/<cell>]] names."""
+    """The cells that <paper>[/<experiment>[/<cell>]] names; `all` names those of every paper."""
+    if target == "all":
+        return [cell for paper in catalog.papers() for cell in _targeted(paper, scale)]
     parts = target.strip("/").split("/")
     if len(parts) == 3:
         return [catalog.cell(target, scale)]

@@ -1,11 +1,13 @@
-"""Runs a cell: splits its members over worker processes, waits, and joins their parts into the cell's results.
+"""Runs cells: splits their members over worker processes, waits, and joins the parts into each cell's results.
 
 <cell>/metrics.csv, <table>.csv, run.json      the results
 <cell>/.work/part-<members>.json               members that are finished
 <cell>/.work/<members>/                        a worker's checkpoints and logs
 """
 
+import contextlib
 import dataclasses
+import functools
 import json
 import math
 import os
@@ -37,23 +39,60 @@ def run(cell, threads=1, device="cpu", seeds=None, checkpoint_seconds=60.0):
     On a CPU every thread works on its own share of the members; on a GPU all of them are one fleet. Raises `UserError` if
     another process is at it, or if a worker fails.
     """
-    folder = Path(cell.folder)
-    work = folder / ".work"
+    return run_all([cell], threads, device, seeds, checkpoint_seconds, split=threads)[0]
+
+
+def run_all(cells, threads=1, device="cpu", seeds=None, checkpoint_seconds=60.0, split=1):
+    """Train several cells, `threads` workers at a time, each cell as `split` fleets; returns their folders.
+
+    A cell's results are written as soon as its own members are done. Cells of scale smoke are dealt out to one worker a
+    thread, because starting a process costs more than their training.
+    """
+    folders = {}
+    with contextlib.ExitStack() as locks:
+        tasks = []
+        for cell in cells:
+            locks.enter_context(hold(Path(cell.folder) / ".work" / "lock"))
+            made_by(cell)  # as it is now, before the training
+            groups = missing(cell, split if device == "cpu" else 1, seeds)
+            tasks += [(cell, group) for group in groups]
+            if not groups:
+                folders[cell] = join(cell, made_by(cell))
+        small = [task for task in tasks if task[0].scale == "smoke"]
+        jobs = [small[i::threads] for i in range(min(threads, len(small)))]
+        jobs += [[task] for task in tasks if task[0].scale != "smoke"]
+        for job in train(jobs, threads, device, checkpoint_seconds):
+            for task in job:
+                tasks.remove(task)
+            for cell in dict.fromkeys(cell for cell, _ in job):
+                if not any(other is cell for other, _ in tasks):
+                    folders[cell] = join(cell, made_by(cell))
+    return [folders[cell] for cell in cells]
+
+
+def missing(cell, threads, seeds):
+    """The groups of members that have to be trained, their folders made ready."""
     wanted = [m for m in cell.members if seeds is None or m["seed"] in seeds]
     if not wanted:
         raise UserError(f"{cell.folder}: none of the seeds {seeds} is among {[m['seed'] for m in cell.members]}")
-    made_by = provenance.describe()
-    if cell.scale != "smoke":  # no rate is read off a run of seconds
-        made_by["calibration"] = costs.calibration()
-    with hold(work / "lock"):
-        done = {label for part in parts(cell) for label in part["labels"]}
-        todo = [m for m in wanted if label(m) not in done]
-        groups = split(work, cell.digest, todo, threads if device == "cpu" else 1)
-        for group in groups:
-            with hold(work / f"{name(group)}.lock"):  # an orphan of an earlier run may still be writing
-                set_aside(work / name(group), cell.digest)
-        train(cell, groups, threads, device, checkpoint_seconds)
-        return join(cell, made_by)
+    work = Path(cell.folder) / ".work"
+    done = {label for part in parts(cell) for label in part["labels"]}
+    groups = split_members(work, cell.digest, [m for m in wanted if label(m) not in done], threads)
+    for group in groups:
+        with hold(work / f"{name(group)}.lock"):  # an orphan of an earlier run may still be writing
+            set_aside(work / name(group), cell.digest)
+    return groups
+
+
+@functools.cache
+def _machine(calibrated):
+    described = provenance.describe()
+    return described | {"calibration": costs.calibration()} if calibrated else described
+
+
+def made_by(cell):
+    """What run.json says of the machine and the code."""
+    return _machine(cell.scale != "smoke")  # no rate is read off a run of seconds
 
 
 def label(member):
@@ -66,7 +105,7 @@ def name(group):
     return f"{label(group[0])}x{len(group)}"
 
 
-def split(work, digest, members, threads):
+def split_members(work, digest, members, threads):
     """Groups of members, one worker each. A split that an interrupted run began is kept, because its checkpoints are."""
     path = work / "split.json"
     by_label = {label(m): m for m in members}
@@ -93,28 +132,43 @@ def set_aside(folder, digest):
     atomic_write(stamp, digest)
 
 
-def train(cell, groups, threads, device, checkpoint_seconds):
-    """One worker process a group, at most `threads` at a time."""
-    waiting, running = list(groups), {}
+def train(jobs, threads, device, checkpoint_seconds):
+    """One worker process a job, a list of (cell, group), at most `threads` at a time. Yields each job as it ends."""
+    waiting, running = list(jobs), []
     try:
         while waiting or running:
             while waiting and len(running) < threads:
-                group = waiting.pop(0)
-                running[name(group)] = start(cell, group, device, checkpoint_seconds)
+                job = waiting.pop(0)
+                running.append((job, start(job, device, checkpoint_seconds)))
             time.sleep(0.1)
-            for key in [k for k, process in running.items() if process.poll() is not None]:
-                process = running.pop(key)
+            for job, process in [pair for pair in running if pair[1].poll() is not None]:
+                running.remove((job, process))
                 if process.returncode != 0:
-                    raise failure(cell, key, process.returncode)
+                    raise failure(job, process.returncode)
+                yield job
     finally:
-        for process in running.values():
+        for _, process in running:
             process.terminate()  # a worker saves a checkpoint before it ends
-        for process in running.values():
+        for _, process in running:
             process.wait()
 
 
-def start(cell, group, device, checkpoint_seconds):
-    """Write the worker's spec and start it."""
+def start(job, device, checkpoint_seconds):
+    """Write the specs of a job and start its worker."""
+    paths = [specify(cell, group, device, checkpoint_seconds) for cell, group in job]
+    with open(log_file(job), "a") as log:
+        command = [sys.executable, "-m", "common.rl.worker", *map(str, paths)]
+        return subprocess.Popen(command, env={**os.environ, **ENVIRONMENT}, stdout=log, stderr=log)
+
+
+def log_file(job):
+    """Where a job's worker writes what it has to say: beside the first of its cells."""
+    cell, group = job[0]
+    return Path(cell.folder) / ".work" / f"worker-{name(group)}.log"
+
+
+def specify(cell, group, device, checkpoint_seconds):
+    """Write the spec of one fleet; returns its path."""
     work = Path(cell.folder) / ".work"
     config = type(cell.config)
     spec = {
@@ -131,18 +185,17 @@ def start(cell, group, device, checkpoint_seconds):
     }
     path = work / f"spec-{name(group)}.json"
     atomic_write(path, json.dumps(spec))
-    with open(work / f"worker-{name(group)}.log", "a") as log:
-        command = [sys.executable, "-m", "common.rl.worker", str(path)]
-        return subprocess.Popen(command, env={**os.environ, **ENVIRONMENT}, stdout=log, stderr=log)
+    return path
 
 
-def failure(cell, key, status):
+def failure(job, status):
     """A UserError with the last line a worker wrote, or the signal that ended it."""
-    log = Path(cell.folder) / ".work" / f"worker-{key}.log"
+    (cell, group), log = job[0], log_file(job)
+    place = f"{cell.folder}, worker {name(group)}" if len(job) == 1 else f"{len(job)} cells from {cell.folder} on"
     if status < 0:
-        return UserError(f"{cell.folder}, worker {key}: ended by signal {-status}; run again to go on from its checkpoint")
+        return UserError(f"{place}: ended by signal {-status}; run again to go on from its checkpoint")
     lines = [line for line in log.read_text().splitlines() if line.strip()]
-    return UserError(f"{cell.folder}, worker {key}: {lines[-1] if lines else 'died without a word'} (see {log})")
+    return UserError(f"{place}: {lines[-1] if lines else 'died without a word'} (see {log})")
 
 
 def parts(cell):
@@ -151,7 +204,7 @@ def parts(cell):
     return [part for part in found if part["digest"] == cell.digest]
 
 
-def join(cell, made_by):
+def join(cell, origin):
     """Write metrics.csv, the tables and run.json from the finished parts, in the order of the cell's members."""
     finished = parts(cell)
     order = [label(m) for m in cell.members]
@@ -176,7 +229,7 @@ def join(cell, made_by):
         if rows:  # there are none if every member diverged
             records.write_rows(folder / f"{table}.csv", rows)
     records.write_rows(folder / "metrics.csv", metrics)
-    atomic_write(folder / "run.json", json.dumps(summary(cell, finished, diverged) | made_by, indent=1) + "\n")
+    atomic_write(folder / "run.json", json.dumps(summary(cell, finished, diverged) | origin, indent=1) + "\n")
     return folder
 
 

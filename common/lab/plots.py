@@ -115,13 +115,17 @@ def count(number):
 
 
 def legend_below(fig, ncols=None):
-    """One legend for all axes, below them; a label that stands in several axes is shown once."""
+    """One legend for all axes, below them, in as few rows as at most `ncols` columns (default: 4) and the figure's width
+    allow; a label that stands in several axes is shown once."""
     entries = {}
     for ax in fig.axes:
         for handle, label in zip(*ax.get_legend_handles_labels(), strict=True):
             entries.setdefault(label, handle)
-    if entries:
-        fig.legend(entries.values(), entries, loc="outside lower center", ncols=ncols or min(4, len(entries)))
+    for rows in range(-(-len(entries) // (ncols or 4)), len(entries) + 1) if entries else ():
+        legend = fig.legend(entries.values(), entries, loc="outside lower center", ncols=-(-len(entries) // rows))
+        if rows == len(entries) or legend.get_window_extent().width <= fig.bbox.width:
+            return
+        legend.remove()
 
 
 def summary(results, scale):

@@ -19,6 +19,7 @@ from common.lab.files import atomic_write, shown
 
 COLUMNS = ("member", "seed", "step", "metric", "value")
 KEYS = ("member", "seed")
+RUN = ["cell", "member"]  # what tells runs apart, over cells
 
 
 def write_rows(path, rows):
@@ -100,7 +101,7 @@ class Results:
     @property
     def diverged(self):
         """How many members diverged."""
-        return len(self.frame.loc[self.frame["metric"] == "diverged", ["cell", "member"]].drop_duplicates())
+        return len(self.frame.loc[self.frame["metric"] == "diverged", RUN].drop_duplicates())
 
     @property
     def seeds(self):
@@ -123,6 +124,10 @@ class Results:
         """Names of the metrics that were recorded."""
         return sorted(self.frame["metric"].unique())
 
+    def has(self, metric):
+        """Whether a metric was recorded, or may have been missed: no member lived to its first evaluation."""
+        return metric in self.metrics or self.diverged == len(self.frame[RUN].drop_duplicates())
+
     def table(self, name):
         """A further tidy table of all cells, joined as `frame` is. Raises `UserError` if the runs do not write it."""
         for source in self.cells:
@@ -140,20 +145,21 @@ class Results:
         other setting of the algorithm.
         """
         frame = self._where(self.frame, where)
-        if len(self.frame) and metric not in self.metrics:
+        if not self.has(metric):
             raise UserError(f"no run recorded the metric {metric!r}; {nearest(metric, self.metrics)}")
         return frame[frame["metric"] == metric].reset_index(drop=True)
 
     def final(self, metric, last=10, **where):
-        """Mean of each member's last evaluations, as an array in order of cell and member; NaN if it diverged."""
-        frame = self.curve(metric, **where)
-        broken = self.frame.loc[self.frame["metric"] == "diverged", ["cell", "member"]]
-        broken = set(broken.itertuples(index=False, name=None))
-        means = [
-            np.nan if key in broken else float(rows["value"].tail(last).mean())
-            for key, rows in frame.groupby(["cell", "member"], sort=False)
-        ]
-        return np.array(means, dtype=np.float64)
+        """Mean of each member's last evaluations, as an array in order of cell and member; NaN if it diverged, be it before
+        its first evaluation. A cell whose members live and do not record the metric has no numbers of it."""
+        frame = self._where(self.frame, where)
+        ends = self.curve(metric, **where).groupby(RUN)["value"].agg(lambda values: values.tail(last).mean())
+        runs = pd.MultiIndex.from_frame(frame[RUN]).unique()
+        broken = runs.isin(pd.MultiIndex.from_frame(frame.loc[frame["metric"] == "diverged", RUN]))
+        recorded, cells = runs.isin(ends.index), runs.get_level_values("cell")
+        known = cells.isin(cells[recorded]) | ~cells.isin(cells[~broken])
+        means = np.where(broken, np.nan, ends.reindex(runs).to_numpy(np.float64))
+        return means[known & (recorded | broken)]
 
     def setting(self, name):
         """The values that a setting has over the cells, each once."""

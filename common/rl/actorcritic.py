@@ -21,6 +21,7 @@ class ActorCritic:
     """
 
     loop = staticmethod(on_policy)
+    least_std = 0.1  # floor of the normaliser's standard deviations (baselines' variances stay above 1e-2)
 
     def __init__(self, config, seeds, observations, actions, device="cpu"):
         self.config, self.observations, self.actions = config, observations, actions
@@ -28,7 +29,7 @@ class ActorCritic:
         rngs = [generator(seed, "init") for seed in seeds]
         self.policy = self.build_policy(rngs).to(device)
         self.value = self.build_value(rngs).to(device)
-        self.normaliser = Normaliser(len(seeds), observations, config.observation_limit).to(device)
+        self.normaliser = Normaliser(len(seeds), observations, config.observation_limit, self.least_std).to(device)
         self.build_optimisers()
 
     def build_policy(self, rngs):

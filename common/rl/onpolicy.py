@@ -115,7 +115,7 @@ class Fleet:
 
     def roll(self, actor, before, journal):
         """One iteration's `Rollout`. `actor(t, obs)` acts at its step t; `before` steps were taken earlier. A non-finite
-        action ends its member's run."""
+        action, reward or observation ends its member's run."""
         shape = (len(self.seeds), self.config.batch_steps)
         out = Rollout(
             np.zeros((*shape, self.observations), np.float32), np.zeros((*shape, self.actions), np.float32),
@@ -127,9 +127,14 @@ class Fleet:
             action = actor(t, self.obs)
             out.obs[:, t], out.action[:, t] = self.obs, action
             if not np.isfinite(action).all():
-                running = self._bury(action, running, before + t + 1, journal)
+                running = self._bury(np.isfinite(action).all(1), running, before + t + 1, journal)
             for m in running:
                 self._step(m, t, action[m], out)
+            # An action may be finite and its cost, a square, not; or the simulator may come apart.
+            if not (np.isfinite(out.reward[:, t]).all() and np.isfinite(self.obs).all()):
+                sound = np.isfinite(out.reward[:, t]) & np.isfinite(self.obs).all(1)
+                running = self._bury(sound, running, before + t + 1, journal)
+                out.reward[~sound, t], out.next_obs[~sound, t], self.obs[~sound] = 0.0, 0.0, 0.0
         return out
 
     def _step(self, m, t, action, out):
@@ -147,10 +152,10 @@ class Fleet:
             obs = self._reset(m)
         self.obs[m] = obs
 
-    def _bury(self, action, running, step, journal):
-        """The members that still run after those whose action is not finite have stopped."""
+    def _bury(self, sound, running, step, journal):
+        """The members that still run after those that are not `sound` [members] have stopped."""
         for m in running:
-            if not np.isfinite(action[m]).all():
+            if not sound[m]:
                 self.alive[m] = False
                 journal.diverged(m, step)
         return [m for m in running if self.alive[m]]

@@ -9,10 +9,10 @@ On minibatches of steps (s, a) that the policy of parameters theta_old took, wit
 
 one Adam for policy and V. Details that matter (those of OpenAI baselines): advantages are standardised in every minibatch;
 V's change is clipped as the ratio is; a member's gradient is scaled to a norm of 0.5 at most; Adam's epsilon is 1e-5;
-rewards are divided by the running standard deviation of the discounted sum of past rewards, and clipped at 10; weights start
-orthogonal. Departures: normalisers take in a batch at a time, where baselines' take in every step; that sum starts again
-with an episode. The entropy is estimated at the actions taken, which has the right gradient only together with the score
-function; at the default weight of 0 it is recorded alone.
+rewards are divided by the running standard deviation of the discounted sum of past rewards, and clipped at 10; V's weights
+start orthogonal. Departures: normalisers take in a batch at a time, where baselines' take in every step; that sum starts
+again with an episode. The entropy is estimated at the actions taken, which has the right gradient only together with the
+score function; at the default weight of 0 it is recorded alone.
 """
 
 import numpy as np

@@ -147,13 +147,17 @@ class Learner(ActorCritic):
         return {"step_fraction": accepted, "kl": kl, "gain": gain}
 
     def fit_all_but(self, skipped, obs, target, order):
-        """Fit V; members whose batch is skipped keep their weights and Adam's moments."""
-        parameters = list(self.value.parameters())
+        """Fit V; members whose batch is skipped keep their weights and Adam's moments. Adam's count of steps, which only
+        the first few hundred feel, is the fleet's."""
         if not (self.config.skip_negative_curvature and skipped.any()):
             return self.fit_value(obs, target, order)
-        moments = [x for s in self.value_optimiser.state.values() for x in (s["exp_avg"], s["exp_avg_sq"])]
-        kept = [(x, x.detach().clone()) for x in [*parameters, *moments]]
+        kept = [x.detach().clone() for x in self.fitted()]
         self.fit_value(obs, target, order)
         with torch.no_grad():
-            for x, earlier in kept:
-                x[skipped] = earlier[skipped]
+            for i, x in enumerate(self.fitted()):
+                x[skipped] = kept[i][skipped] if i < len(kept) else 0.0  # moments that did not exist before were zero
+
+    def fitted(self):
+        """What a fit of V changes: its weights, then Adam's moments as far as there are any."""
+        moments = [x for s in self.value_optimiser.state.values() for x in (s["exp_avg"], s["exp_avg_sq"])]
+        return [*self.value.parameters(), *moments]

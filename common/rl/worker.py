@@ -1,8 +1,9 @@
 """One worker process: trains some members of a cell as one fleet and leaves a part file.
 
-    python -m common.rl.worker <spec.json>
+    python -m common.rl.worker <spec.json> [<spec.json> ...]
 
-The spec, written by `common.lab.harness`, names the learner, its settings, the members and the files.
+A spec, written by `common.lab.harness`, names the learner, its settings, the members and the files; several are trained
+one after the other.
 """
 
 import dataclasses
@@ -23,28 +24,30 @@ from common.lab.journal import Journal
 from common.lab.locks import hold
 
 
-def main(path):
-    """Exit status 0: the part is written; 2: a mistake a person can correct, named in the last line of stderr."""
-    spec = json.loads(Path(path).read_text())
-    try:
-        with hold(Path(spec["folder"]).with_suffix(".lock")):
-            work(spec)
-    except UserError as error:
-        print(error, file=sys.stderr)
-        return 2
+def main(paths):
+    """Exit status 0: every part is written; 2: a mistake a person can correct, named in the last line of stderr."""
+    stopping = Stopping()
+    for path in paths:
+        spec = json.loads(Path(path).read_text())
+        try:
+            with hold(Path(spec["folder"]).with_suffix(".lock")):
+                work(spec, stopping)
+        except UserError as error:
+            print(error if len(paths) == 1 else f"{spec['folder']}: {error}", file=sys.stderr)
+            return 2
     return 0
 
 
-def work(spec):
-    """Train the spec's members and write its part file."""
+def work(spec, stopping):
+    """Train the spec's members and write its part file. `stopping()` asks whether to end at the next step."""
     import torch
 
     from common.rl.hardware import prepare
 
-    matmul = prepare()
+    matmul = prepare(spec["device"])
     learner = importlib.import_module(spec["module"]).Learner
     seeds = [member["seed"] for member in spec["members"]]
-    journal = Journal(spec["folder"], spec["labels"], spec["digest"], spec["checkpoint_seconds"], Stopping())
+    journal = Journal(spec["folder"], spec["labels"], spec["digest"], spec["checkpoint_seconds"], stopping)
     learner.loop(learner, configuration(spec), seeds, journal, spec["device"])
     on_gpu = spec["device"] != "cpu"
     part = {
@@ -89,4 +92,4 @@ class Stopping:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1]))
+    sys.exit(main(sys.argv[1:]))

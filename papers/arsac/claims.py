@@ -8,22 +8,17 @@ steps and 4 seeds, unless a claim needs less.
 import numpy as np
 
 from common.lab import stats
+from common.lab.evidence import environments, every, last, level, of_curves, of_table
 from common.lab.plots import count
 from papers.arsac.evidence import (
     MARGIN,
     PAPER_STEPS,
     between,
-    environments,
-    every,
     final,
     first,
     judged,
-    last,
-    level,
     over_sizes,
     peak,
-    per_seed,
-    per_seed_of_table,
     reach,
     sizes,
     slope,
@@ -53,7 +48,7 @@ def c02_peak_at_150k(arsac="env=HalfCheetah-v4"):
     all sizes. Least budget: 300k steps, beyond which a later peak would show.
     """
     width = 50_000 * reach(arsac, 300_000)
-    peaks = {base: per_seed(arsac, "log_scale", peak(width), base=base) for base in sizes(arsac)}
+    peaks = {base: of_curves(arsac, "log_scale", peak(width), base=base) for base in sizes(arsac)}
     parts = {base: stats.mean_within(steps, low=120_000, high=220_000) for base, steps in peaks.items()}
     return judged(every(parts, "step of the peak of ln β"), arsac, steps=300_000)
 
@@ -78,7 +73,7 @@ def c04_initial_increase_elsewhere(arsac="env=Hopper-v4|Walker2d-v4|Ant-v4"):
     for env in environments(arsac):
         rises = [_rise(arsac, "log_scale", shrink, env=env, base=base) for base in sizes(arsac)]
         parts[env] = stats.mean_within(over_sizes(rises), low=0)
-        found = [per_seed(arsac, "log_scale", peak(50_000 * shrink), env=env, base=base) for base in sizes(arsac)]
+        found = [of_curves(arsac, "log_scale", peak(50_000 * shrink), env=env, base=base) for base in sizes(arsac)]
         peaks.append(f"{env} " + " / ".join(count(steps.mean()) for steps in found))
     verdict = every(parts, "rise of ln β to steps 100k-200k").with_note("peaks by size: " + ", ".join(peaks))
     return judged(verdict, arsac, steps=200_000)
@@ -172,12 +167,12 @@ def c13_captures_dynamics(arsac="env=Walker2d-v4, base=1x32"):
         size = {name: rows.filter(regex=f"^autocorrelation_{name}_").abs() for name in "xu"}
         return float(np.nanmean(size["x"]) - np.nanmean(size["u"]))
 
-    largest = per_seed_of_table(arsac, "dimensions", lambda rows: rows["shift_share"].max())
-    smallest = per_seed_of_table(arsac, "dimensions", lambda rows: rows["shift_share"].min())
+    largest = of_table(arsac, "dimensions", lambda rows: rows["shift_share"].max())
+    smallest = of_table(arsac, "dimensions", lambda rows: rows["shift_share"].min())
     parts = {
         "largest share": stats.mean_within(largest, low=0.5),
         "smallest share": stats.mean_within(smallest, high=0.2),
-        "autocorrelation removed": stats.mean_within(per_seed_of_table(arsac, "dimensions", memory), low=0),
+        "autocorrelation removed": stats.mean_within(of_table(arsac, "dimensions", memory), low=0),
     }
     return judged(every(parts, "share of the variance of x that is the shift's"), arsac)
 
@@ -191,7 +186,7 @@ def c14_flow_is_used_everywhere(arsac):
     parts = {}
     for env in environments(arsac):
         for metric, symbol in (("abs_log_scale", "|ln β|"), ("abs_shift", "|δ|")):
-            used = over_sizes([per_seed(arsac, metric, last(), env=env, base=base) for base in sizes(arsac)])
+            used = over_sizes([of_curves(arsac, metric, last(), env=env, base=base) for base in sizes(arsac)])
             parts[f"{env} {symbol}"] = stats.mean_within(used, low=0.1)
         drop = over_sizes([_ablation(arsac, env=env, base=base) for base in sizes(arsac)])
         parts[f"{env} loss without flow"] = stats.mean_within(drop, low=MARGIN)
@@ -278,8 +273,7 @@ def own_released_figure_2_moves_the_base(arsac="env=Walker2d-v4, base=1x32"):
     Walker2d, trained policy, by seed: ln of the standard deviation over time of β μ + δ over that of μ, in the dimension
     with the largest shift's share, above 0.
     """
-    driven = arsac.table("dimensions").sort_values("shift_share", kind="stable").drop_duplicates("seed", keep="last")
-    dims = driven.set_index("seed")["dim"]
+    dims = of_table(arsac, "dimensions", lambda rows: rows.loc[rows["shift_share"].idxmax(), "dim"])
 
     def excess(rows):
         rows = rows[rows["dim"] == dims[rows["seed"].iloc[0]]]
@@ -287,7 +281,7 @@ def own_released_figure_2_moves_the_base(arsac="env=Walker2d-v4, base=1x32"):
         return np.log(moved / rows["base_mean"].std()) if len(rows) > 1 else np.nan
 
     what = "ln of the base's movement as released over its true one"
-    return judged(stats.mean_within(per_seed_of_table(arsac, "trace", excess), low=0, what=what), arsac)
+    return judged(stats.mean_within(of_table(arsac, "trace", excess), low=0, what=what), arsac)
 
 
 def own_gain_beyond_capacity(sac_wide, arsac="env=HalfCheetah-v4, base=1x128|2x256", sac="env=HalfCheetah-v4, base=2x256"):
@@ -333,19 +327,19 @@ def own_limited_observations_need_the_flow(arsac_masked, arsac_delayed, sac_hist
 
 def _rise(results, metric, shrink, **where):
     """From the first 20k steps to steps 100k-200k."""
-    early = per_seed(results, metric, first(20_000 * shrink), **where)
-    return per_seed(results, metric, between(100_000 * shrink, 200_000 * shrink), **where) - early
+    early = of_curves(results, metric, first(20_000 * shrink), **where)
+    return of_curves(results, metric, between(100_000 * shrink, 200_000 * shrink), **where) - early
 
 
 def _fall(results, metric, shrink, **where):
     """From steps 100k-200k to the last tenth of the run."""
-    late = per_seed(results, metric, between(0.9 * results.steps, results.steps), **where)
-    return per_seed(results, metric, between(100_000 * shrink, 200_000 * shrink), **where) - late
+    late = of_curves(results, metric, between(0.9 * results.steps, results.steps), **where)
+    return of_curves(results, metric, between(100_000 * shrink, 200_000 * shrink), **where) - late
 
 
 def _late_slope(results, metric, env):
     measure = slope(300_000 * reach(results, PAPER_STEPS), results.steps)
-    return over_sizes([per_seed(results, metric, measure, env=env, base=base) for base in sizes(results)])
+    return over_sizes([of_curves(results, metric, measure, env=env, base=base) for base in sizes(results)])
 
 
 def _ordered(results, measure, direction, what):
@@ -358,7 +352,7 @@ def _ordered(results, measure, direction, what):
 
 
 def _final(metric):
-    return lambda results, **where: per_seed(results, metric, last(), **where)
+    return lambda results, **where: of_curves(results, metric, last(), **where)
 
 
 def _equal(ours, theirs):
@@ -372,8 +366,8 @@ def _equal(ours, theirs):
 
 def _ablation(arsac, **where):
     """Share of the return that is lost without the flow, on the same episodes of the trained policy."""
-    whole = per_seed(arsac, "return", last(1), **where)
-    return (whole - per_seed(arsac, "return_without_flow", last(1), **where)) / level(whole)
+    whole = of_curves(arsac, "return", last(1), **where)
+    return (whole - of_curves(arsac, "return_without_flow", last(1), **where)) / level(whole)
 
 
 def _limited(masked, delayed):

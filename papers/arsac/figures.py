@@ -5,6 +5,7 @@ import numpy as np
 from matplotlib.ticker import MaxNLocator
 
 from common.lab import plots, records
+from common.lab.evidence import environments
 from papers.arsac.schematic import draw_policy
 
 # Points of a Savitzky-Golay window (cubic), or None for curves as measured. The authors' Figure 4 has 71 of 100 points.
@@ -55,7 +56,7 @@ def fig2_flow_policy(arsac="env=Walker2d-v4, base=1x32"):
     for ax in axes[1]:
         ax.set_xlabel("step of the episode")
         ax.xaxis.set_major_locator(MaxNLocator(5, integer=True))
-    fig.suptitle(f"{_environments(arsac)[0]}, base {arsac.setting('base')[0]}, seed {seed}", fontsize=9)
+    fig.suptitle(f"{environments(arsac)[0]}, base {arsac.setting('base')[0]}, seed {seed}", fontsize=9)
     plots.legend_below(fig)
     return fig
 
@@ -65,7 +66,7 @@ def fig3_logscale(arsac="env=HalfCheetah-v4"):
     action dimensions of the evaluation episodes, not smoothed. Faint: seeds; line: their mean, with its 95 % interval from
     three seeds on. Dotted: the authors' means of 4 seeds on -v2, as far as our runs go."""
     fig, ax = plt.subplots(figsize=(5, 3.2))
-    for env in _environments(arsac):
+    for env in environments(arsac):
         _log_scales(ax, arsac, env)
     ax.set_ylabel("mean log-scale, ln β")
     plots.legend_below(fig)
@@ -76,7 +77,7 @@ def fig4_performance(sac, arsac="base=1x32|1x128"):
     """Return during training, mean over evaluation episodes, for two sizes of the policy's base network. Faint: seeds;
     line: their mean, with its 95 % interval from three seeds on. Dashed: mean final return of SAC at its usual size, 2x256.
     Dotted: the authors' means of 4 seeds on -v2, which they smoothed, as far as our runs go."""
-    fig, axes = _panels(_environments(arsac), 2)
+    fig, axes = _panels(environments(arsac), 2)
     runs = {"SAC": sac, "ARSAC": arsac}
     for env, ax in axes.items():
         for (algorithm, base), colour in FIGURE_4.items():
@@ -95,7 +96,7 @@ def fig5_logscale_all(arsac):
     """Log-scale of the affine flow during training in every environment, one curve a size of the base network: mean of
     ln β over steps and action dimensions of the evaluation episodes, not smoothed. Faint: seeds; line: their mean, with its
     95 % interval from three seeds on. Dotted: the authors' means of 4 seeds on -v2, as far as our runs go."""
-    fig, axes = _panels(_environments(arsac), 2)
+    fig, axes = _panels(environments(arsac), 2)
     for env, ax in axes.items():
         _log_scales(ax, arsac, env)
     _outer_labels(fig, "mean log-scale, ln β")
@@ -149,10 +150,10 @@ def figx_arsac_pomdp(
     late = {"ARSAC": arsac_delayed, "SAC": sac_delayed, "SAC that sees 3 past actions": sac_history_delayed}
     columns = [("velocities hidden", hidden, {})]
     columns += [(f"{delay} steps late", late, {"delay": delay}) for delay in arsac_delayed.setting("delay")]
-    environments = _environments(arsac_masked)
-    titles = [f"{env}, {title}" for env in environments for title, _, _ in columns]
+    shown = environments(arsac_masked)
+    titles = [f"{env}, {title}" for env in shown for title, _, _ in columns]
     fig, axes = _panels(titles, len(columns), height=2.0, sharey="row")
-    for env, row in zip(environments, np.reshape(list(axes.values()), (-1, len(columns))), strict=True):
+    for env, row in zip(shown, np.reshape(list(axes.values()), (-1, len(columns))), strict=True):
         for ax, (title, runs, where) in zip(row, columns, strict=True):
             for label, one in runs.items():
                 curve = one.curve("return", env=env, **where)
@@ -163,10 +164,6 @@ def figx_arsac_pomdp(
     _outer_labels(fig, "return")
     plots.legend_below(fig, ncols=3)
     return fig
-
-
-def _environments(results):
-    return list(results.frame["env"].unique())
 
 
 def _panels(titles, ncols, height=2.3, sharey=False):

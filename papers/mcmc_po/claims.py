@@ -5,11 +5,11 @@ several environments holds if it holds in each (`every`). The paper's budget, 5 
 tests a claim on returns; laws and the bandit run at full size at every scale but `smoke`, and need three seeds.
 """
 
+from common.lab.evidence import every
 from papers.mcmc_po.evidence import (
     above,
     at_least,
     environments,
-    every,
     final,
     judged,
     of_table,

@@ -1,13 +1,12 @@
-"""From results to what claims compare: one number a seed, and one verdict from several.
+"""What MCMC-PO's claims compare: one number a seed as arrays, comparisons that tell where nothing was run, and the paper's
+budget. NaN stands for a seed that diverged."""
 
-Numbers of seeds are arrays; NaN stands for a seed that diverged, which `common.lab.stats` counts and never drops.
-"""
-
-from dataclasses import replace
+from functools import partial
 
 import numpy as np
 
-from common.lab import stats
+from common.lab import evidence, stats
+from common.lab.evidence import level
 
 STEPS, SEEDS = 500_000, 5  # the paper's budget
 LAST = 5  # evaluations that a final number averages
@@ -15,12 +14,12 @@ MARGIN = 0.1  # of the reference's final return: closer than that is "the same"
 COMMAND = "snakemake --cores 16 figures/claims_mcmc_po.md --config scale=paper"
 ENVIRONMENTS = ("Hopper-v4", "HalfCheetah-v4", "Ant-v4")
 
+judged = partial(evidence.judged, steps=STEPS, seeds=SEEDS, command=COMMAND)
+
 
 def final(results, metric="return", **where):
     """Mean of each seed's last evaluations, in the order of the seeds; empty if nothing of the kind was run."""
-    if not len(results.frame) or metric not in results.metrics:
-        return np.array([])
-    return results.final(metric, LAST, **where)
+    return results.final(metric, LAST, **where) if results.has(metric) else np.array([])
 
 
 def of_table(results, name, column, where, **cells):
@@ -28,24 +27,18 @@ def of_table(results, name, column, where, **cells):
     `cells` leaves. NaN for a seed that is not in the table: it diverged."""
     if not results.cells:
         return np.array([])
-    frame, rows = results.frame, results.table(name)
-    for key, value in cells.items():
-        frame = frame[frame[key] == value]
-    for key, value in (cells | where).items():
-        rows = rows[rows[key] == value]
-    return rows.set_index("seed")[column].reindex(sorted(frame["seed"].unique())).to_numpy(float)
+
+    def number(run):
+        found = evidence.rows(run, where)[column]
+        return found.item() if len(found) else np.nan
+
+    return evidence.of_table(results, name, number, **cells).to_numpy()
 
 
 def environments(results):
     """The environments that were run, in the paper's order."""
-    ran = set(results.frame["env"]) if len(results.frame) else set()
+    ran = evidence.environments(results)
     return [env for env in ENVIRONMENTS if env in ran]
-
-
-def level(values):
-    """Size of a reference's return, for margins in its units."""
-    finite = values[np.isfinite(values)]
-    return max(abs(float(finite.mean())), 1e-9) if len(finite) else 1.0
 
 
 def missing(what):
@@ -75,44 +68,6 @@ def within(a, low=None, high=None, what=""):
 def rising(groups, direction="increasing", what=""):
     """Claim: values rise (or fall) over the levels of `groups`, [levels][seeds]."""
     return stats.ordered(groups, direction, what=what) if all(map(len, groups)) else missing(what)
-
-
-def every(parts, what):
-    """Claim: all of `parts`, {name: Verdict}, hold.
-
-    Reproduced if each is, at its own level (intersection-union: the largest p counts); contradicted if one is after a
-    Bonferroni correction for their number; untested if one is; else inconclusive. Effect and interval are those of the
-    part that decides; the note tells the others.
-    """
-    if not parts:
-        return missing(what)
-    by_status = {status: {n: v for n, v in parts.items() if v.status == status} for status in stats.STATUSES}
-    contradicted = {n: v for n, v in by_status["contradicted"].items() if not v.p * len(parts) > 0.05}
-    if contradicted:
-        name = min(contradicted, key=lambda n: contradicted[n].p)
-        chosen = replace(parts[name], p=min(1.0, len(parts) * parts[name].p))
-    elif by_status["untested"]:
-        name = next(iter(by_status["untested"]))
-        chosen = parts[name]
-    elif len(by_status["reproduced"]) < len(parts):
-        undecided = by_status["inconclusive"] | by_status["contradicted"]
-        name = max(undecided, key=lambda n: undecided[n].p)
-        settle = [v.seeds_to_settle for v in undecided.values()]
-        more = None if None in settle else max(settle)
-        chosen = replace(parts[name], status="inconclusive", seeds_to_settle=more)
-    else:
-        name = max(parts, key=lambda n: parts[n].p)
-        chosen = parts[name]
-    if len(parts) == 1:
-        return replace(chosen, what=what)
-    told = ", ".join(f"{n} {v.effect:.3g} ({v.status})" for n, v in parts.items())
-    return replace(chosen, what=f"{what}; {name}").with_note(f"all parts: {told}")
-
-
-def judged(verdict, *results, steps=STEPS, seeds=SEEDS):
-    """The verdict if all results have the least budget, in steps and seeds, that can test the claim."""
-    had = [(one.steps, one.seeds) if one.cells else (0, 0) for one in results]
-    return stats.within_budget(verdict, min(s for s, _ in had), steps, min(n for _, n in had), seeds, COMMAND)
 
 
 def seconds(results, **where):

@@ -15,7 +15,7 @@ flow's do not.
 Departures: factors and eigenvectors are computed in turn, where the released optimiser does so in the background and is not
 deterministic; blocks of layer normalisations, which it passes over, are diagonal; one batch is exactly `batch_steps` steps,
 where released code gathers whole episodes and, with the flow, throws the excess away; V's state is bootstrapped at a batch's
-end.
+end; the observation before the first is zero before normalising, where the released filter puts zeros after it.
 """
 
 import numpy as np
@@ -33,6 +33,8 @@ from papers.trpo_nf import policies
 
 class Learner(ActorCritic):
     """A fleet of ACKTR learners. `kl_radius` may differ between members."""
+
+    least_std = 1e-8  # the filter of baselines' ACKTR has no other floor
 
     def __init__(self, config, seeds, observations, actions, device="cpu"):
         super().__init__(config, seeds, observations, actions, device)

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from common.lab.config import setting
+from common.lab.config import fields, setting
 from common.rl import config as shared
 
 POLICIES = ("gaussian", "gmm2", "gmm5", "flow")
@@ -14,6 +14,15 @@ PRESET_MEANING = (
 )
 
 
+def changed(config, *names):
+    """'name = value' of the first of these settings, as far as the class has them, that is not at its default; or None."""
+    declared = fields(type(config))
+    for name in names:
+        if name in declared and (value := getattr(config, name)) != declared[name].default:
+            return f"{name} = {value}"
+    return None
+
+
 @dataclass(frozen=True)
 class Policy:
     """The policy classes, for every algorithm that trains them."""
@@ -23,6 +32,16 @@ class Policy:
     couplings: int = setting(4, "K: couplings, or pairs of them as released", "Appendix B", low=1, high=64)
     coupling_units: int = setting(3, "l1: units per hidden layer of s and t", "Appendix B", low=1, high=1024)
     embedding_units: int = setting(64, "units per hidden layer of the state embedding L", "Appendix B", low=1, high=4096)
+
+    def problem(self):
+        """One line on a setting that the policy class would ignore or on settings that do not fit together, or None."""
+        of_flows = ("couplings", "coupling_units", "embedding_units")
+        ignored = changed(self, *(("hidden",) if self.policy == "flow" else of_flows))
+        if ignored:
+            instead = "; a flow's width is embedding_units" if self.policy == "flow" else ", policy = 'flow' alone has it"
+            return f"{ignored} would be ignored by policy = {self.policy!r}{instead}"
+        further = getattr(super(), "problem", None)  # that of the algorithm, if it has one
+        return further() if further else None
 
 
 @dataclass(frozen=True)
@@ -101,3 +120,15 @@ class Toys(Policy):
     first_spread: float = setting(
         0.1, "deviation of the means before a bandit's training", "our choice: components start together", low=0.0
     )
+
+    def problem(self):
+        """One line on a setting that the toy or its policy class would ignore, or None."""
+        bandits = ("correlated", "bimodal")
+        read_by = {"kl": ("kl_ball",), "origin_std": ("kl_ball",), "origin_samples": ("kl_ball",), "entropy": ("entropy",),
+                   "estimator": bandits, "temperature": bandits, "first_spread": bandits, "correlation": ("correlated",),
+                   "distance": ("bimodal",), "width": ("bimodal",), "embedding_units": ()}  # fmt: skip
+        if ignored := changed(self, *(name for name, toys in read_by.items() if self.toy not in toys)):
+            return f"{ignored} would be ignored by toy = {self.toy!r}"
+        if not self.constant and self.policy != "flow":
+            return f"constant = False would be ignored by policy = {self.policy!r}, policy = 'flow' alone has it"
+        return super().problem()

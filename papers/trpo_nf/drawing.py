@@ -4,20 +4,17 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 from common.lab import plots
+from common.lab.evidence import environments
 
 COLOURS = {"flow": "#D55E00", "gmm5": "#009E73", "gmm2": "#E69F00", "gaussian": "#0072B2"}
 LABELS = {"flow": "flow", "gmm5": "GMM, K = 5", "gmm2": "GMM, K = 2", "gaussian": "Gaussian"}
-
-
-def environments(results):
-    return list(results.frame["env"].unique())
 
 
 def panels(titles, ncols, height=2.3):
     """A figure and {title: axes}, at most `ncols` in a row; no empty panel is left."""
     ncols = min(ncols, len(titles))
     nrows = -(-len(titles) // ncols)
-    fig, axes = plt.subplots(nrows, ncols, figsize=(3.1 * ncols, height * nrows + 0.3), squeeze=False)
+    fig, axes = plt.subplots(nrows, ncols, figsize=(max(4.6, 3.1 * ncols), height * nrows + 0.3), squeeze=False)
     for ax in axes.flat[len(titles) :]:
         ax.remove()
     return fig, dict(zip(titles, axes.flat, strict=False))
@@ -45,6 +42,20 @@ def mean_line(ax, curve, colour):
     if len(curve):
         wide = curve.pivot(index="step", columns=["cell", "member"], values="value").dropna()
         ax.plot(wide.index, wide.mean(axis=1), ":", color=colour, linewidth=1)
+
+
+def classes(axes, results):
+    """Every policy class of an experiment in the panels {environment: axes}: seeds and mean."""
+    for env, ax in axes.items():
+        for policy in results.setting("policy"):
+            plots.seeds_and_mean(ax, results.curve("return", env=env, policy=policy), LABELS[policy], COLOURS[policy])
+        finish(ax, env)
+
+
+def variants(ax, curves, policy):
+    """{name: curve} of one policy class, the first solid, the second dashed."""
+    for linestyle, (name, curve) in zip(("-", "--"), curves.items(), strict=True):
+        plots.seeds_and_mean(ax, curve, f"{LABELS[policy]}, {name}", COLOURS[policy], linestyle=linestyle)
 
 
 def chosen_radius(choice, env, policy):
@@ -89,7 +100,7 @@ def bandit_target(ax, toy, temperature=0.1, correlation=0.9, distance=0.5, width
         cost = (x**2 + y**2 - 2 * correlation * x * y) / (1 - correlation**2)
     else:
         cost = np.minimum(*[((x - s * distance) ** 2 + (y - s * distance) ** 2) / width for s in (-1, 1)])
-    ax.contour(x, y, -cost / temperature, levels=[-4.5, -2.0, -0.5], colors="black", linewidths=0.6)
+    ax.contour(x, y, -cost / temperature, levels=[-4.5, -2.0, -0.5], colors="black", linewidths=0.6, linestyles="solid")
 
 
 def same_limits(axes):

@@ -1,12 +1,13 @@
-"""From results to what claims compare: one number a seed, and one verdict from several. NaN stands for a seed that
-diverged."""
+"""What TRPO-NF's claims compare: one number a member (see `common.lab.evidence`), for members differ in more than seeds, and
+the paper's budget."""
 
-from dataclasses import replace
+from functools import partial
 
 import numpy as np
-import pandas as pd
+from scipy.stats import ks_2samp
 
-from common.lab import stats
+from common.lab import evidence, stats
+from common.lab.evidence import environments, last, level
 
 PAPER_STEPS = 1_000_000
 PAPER_SEEDS = 5
@@ -14,39 +15,23 @@ STARTS = 10  # random starts of a toy that suffice for a verdict
 MARGIN = 0.1  # of the reference's final return: closer than that is "the same"
 COMMAND = "snakemake --cores 16 figures/claims_trpo_nf.md --config scale=paper"
 
-
-def per_member(results, metric, count=10, **where):
-    """Mean of the last `count` records of every member of the one cell that `where` leaves: a Series by member."""
-    frame = rows(results.frame, where)
-    broken = set(frame.loc[frame["metric"] == "diverged", "member"])
-    means = frame[frame["metric"] == metric].groupby("member")["value"].apply(lambda values: values.tail(count).mean())
-    return pd.Series({m: np.nan if m in broken else means.get(m, np.nan) for m in sorted(set(frame["member"]))}, dtype=float)
+judged = partial(evidence.judged, steps=PAPER_STEPS, seeds=PAPER_SEEDS, command=COMMAND)
+per_member = partial(evidence.of_curves, by="member")
 
 
 def final(results, **where):
     """Final return: mean of each member's last ten records."""
-    return per_member(results, "return", **where)
+    return per_member(results, "return", last(), **where)
 
 
 def best(results, **where):
     """Highest record of every member's return."""
-    frame = rows(results.frame, where)
-    return frame[frame["metric"] == "return"].groupby("member")["value"].max()
+    return per_member(results, "return", lambda steps, values: values.max(), **where)
 
 
 def measured(results, metric, **where):
     """A toy's final measurement of every random start."""
-    return per_member(results, metric, 1, **where)
-
-
-def environments(results):
-    return list(results.frame["env"].unique()) if "env" in results.frame else []
-
-
-def level(values):
-    """Size of a reference's return, for margins in its units."""
-    finite = np.asarray(values)[np.isfinite(values)]
-    return max(abs(float(finite.mean())), 1e-9) if len(finite) else 1.0
+    return per_member(results, metric, last(1), **where)
 
 
 def scaled(values, reference):
@@ -68,47 +53,32 @@ def improves(ours, theirs, what):
     return stats.aggregate(stats.probability_of_improvement, *arms, low=0.5, what=what)
 
 
-def every(parts, what):
-    """Claim: all of `parts`, {name: Verdict}, hold.
+def dominates(ours, theirs, what=""):
+    """Claim: the quantiles of ours [n] lie above those of theirs [m] (first-order stochastic dominance).
 
-    Reproduced if each is, at its own level (intersection-union test: the largest p counts); contradicted if one is after a
-    Bonferroni correction for their number; untested if one is; else inconclusive. Effect and interval are the deciding
-    part's.
+    Two one-sided Kolmogorov-Smirnov tests at 2.5 % each: reproduced if ours is above somewhere and nowhere below,
+    contradicted if it is below somewhere. Effect: the largest gap between the two distribution functions, negative if ours
+    is below there. Runs are taken as independent; one that diverged ranks below all others.
     """
-    status = {name: v.status for name, v in parts.items()}
-    refuted = {name: v for name, v in parts.items() if v.status == "contradicted" and v.p * len(parts) <= 0.05}
-    open_ones = {name: v for name, v in parts.items() if v.status not in ("reproduced", "untested")}
-    if refuted:
-        name = min(refuted, key=lambda one: refuted[one].p)
-        chosen = replace(parts[name], p=min(1.0, len(parts) * parts[name].p))
-    elif "untested" in status.values():
-        name = next(one for one in parts if status[one] == "untested")
-        chosen = parts[name]
-    elif open_ones:
-        name = max(open_ones, key=lambda one: open_ones[one].p)
-        settle = [v.seeds_to_settle for v in open_ones.values()]
-        chosen = replace(parts[name], status="inconclusive", seeds_to_settle=None if None in settle else max(settle))
-    else:
-        name = max(parts, key=lambda one: parts[one].p)
-        chosen = parts[name]
-    chosen = replace(chosen, what=f"{what}; {name}" if len(parts) > 1 else what)
-    if len(parts) > 1:
-        chosen = chosen.with_note("all parts: " + ", ".join(f"{k} {v.effect:.3g} ({v.status})" for k, v in parts.items()))
-    return chosen
-
-
-def judged(verdict, *results, steps=PAPER_STEPS, seeds=PAPER_SEEDS):
-    """The verdict if all results have the least budget, in steps and seeds, that can test the claim."""
-    had_steps, had_seeds = min(one.steps for one in results), min(one.seeds for one in results)
-    return stats.within_budget(verdict, had_steps, steps, had_seeds, seeds, COMMAND)
+    arms = [np.asarray(arm, dtype=float) for arm in (ours, theirs)]
+    n, lost = min(int(np.isfinite(arm).sum()) for arm in arms), sum(int((~np.isfinite(arm)).sum()) for arm in arms)
+    if n < 3:
+        return stats.untested("n < 3", n=n, what=what)
+    lowest = min(np.nanmin(arm) for arm in arms) - 1
+    ranked = [np.nan_to_num(arm, nan=lowest) for arm in arms]
+    above, below = (ks_2samp(*ranked, alternative=side) for side in ("less", "greater"))  # of distribution functions
+    far = below if below.pvalue < above.pvalue else above
+    p = min(1.0, 2 * far.pvalue)
+    status = "inconclusive"
+    if 2 * below.pvalue <= 0.05:  # wherever else it is above
+        far, p, status = below, 2 * below.pvalue, "contradicted"
+    elif p <= 0.05:
+        status = "reproduced"
+    effect = float(-far.statistic if far is below else far.statistic)
+    verdict = stats.Verdict(status, effect, p=float(p), n=n, what=what)
+    return verdict.with_note(f"{lost} of {sum(map(len, arms))} seeds diverged, ranked lowest") if lost else verdict
 
 
 def toy(verdict, *results, iterations=2_000):
     """The verdict of a toy, which is cheap, if it was trained to an end."""
     return judged(verdict, *results, steps=iterations, seeds=STARTS)
-
-
-def rows(frame, where):
-    for key, value in where.items():
-        frame = frame[frame[key] == value]
-    return frame

@@ -39,7 +39,9 @@ def fig1_kl_entropy(
         ax.set(xlim=(-limit, limit), ylim=(-limit, limit), aspect="equal")
     axes[2, 2].axis("off")
     axes[2, 2].legend(
-        [Line2D([], [], marker="o", linestyle="", color=COLOURS[one]) for one in ("gaussian", "flow")], ["Gaussian", "flow"]
+        [Line2D([], [], marker="o", linestyle="", color=COLOURS[one]) for one in ("gaussian", "flow")],
+        ["Gaussian", "flow"],
+        loc="center left",
     )
     return fig
 
@@ -177,7 +179,7 @@ def fig7_ablation(ablation_k, ablation_units, ablation_embedding):
     for title, ax in axes.items():
         drawing.finish(ax, title)
     drawing.outer_labels(fig, "return")
-    plots.legend_below(fig)
+    plots.legend_below(fig, ncols=6)
     return fig
 
 
@@ -205,7 +207,7 @@ def figx_gmm_density(
             distances = bandits.final("component_distance", 1, toy=toy, policy=policy, preset=preset)
             jitter = np.linspace(-0.2, 0.2, len(distances))
             axes[toy].plot(place + jitter, distances, "o", color=COLOURS[policy], markersize=3)
-        axes[toy].set_xticks(range(len(kinds)), [f"{LABELS[policy]}\n{preset}" for policy, preset in kinds])
+        axes[toy].set_xticks(range(len(kinds)), [f"{LABELS[policy].split(', ')[-1]}\n{preset}" for policy, preset in kinds])
         axes[toy].axhline(0.5, color="0.5", linewidth=0.8)
         axes[toy].set(yscale="log", title=f"bandit, {toy}", ylabel="distance of components")
     plots.legend_below(fig)
@@ -240,7 +242,7 @@ def figx_constant(kl_ball, kl_ball_gaussian, entropy, entropy_gaussian):
     fig, axes = plt.subplots(1, 2, figsize=(8, 3.4))
     units = kl_ball.setting("coupling_units")
     balls = [("Gaussian", kl_ball_gaussian, {})]
-    balls += [(f"flow {u}{'' if k else ', no constant'}", kl_ball, {"constant": k, "coupling_units": u})
+    balls += [(f"flow, {u} units{'' if k else ', no constant'}", kl_ball, {"constant": k, "coupling_units": u})
               for k in (True, False) for u in units]  # fmt: skip
     drawing.radii(axes[0], balls, [(kl_ball_gaussian, {})] * len(balls))
     levels = [(f"{name}\nH = {level:g}", results, {"entropy": level, **where}) for level in (-1.0, -4.0)
@@ -250,5 +252,59 @@ def figx_constant(kl_ball, kl_ball_gaussian, entropy, entropy_gaussian):
     axes[0].set_title("KL = 0.01")
     axes[1].set_title("equal entropy")
     axes[0].set_ylabel("radius, relative to Gaussians'")
+    plots.legend_below(fig)
+    return fig
+
+
+def figx_timeouts(trpo_timeouts, trpo="env=Hopper-v4|HalfCheetah-v4|Reacher-v4, policy=gaussian|flow"):
+    """What a time limit is to TRPO: a termination, after which nothing is worth anything, as released (solid), or a pause
+    beyond which V goes on (dashed). HalfCheetah and Reacher end by time limits alone. Mean return of the last 40 training
+    episodes; faint: seeds; line: their mean, with its 95 % interval from three seeds on. Preset equations, KL radius
+    0.01."""
+    fig, axes = drawing.panels(drawing.environments(trpo_timeouts), 3)
+    for env, ax in axes.items():
+        for policy in trpo_timeouts.setting("policy"):
+            arms = {"terminal": trpo, "bootstrapped": trpo_timeouts}
+            drawing.variants(ax, {name: one.curve("return", env=env, policy=policy) for name, one in arms.items()}, policy)
+        drawing.finish(ax, env)
+    drawing.outer_labels(fig, "return")
+    plots.legend_below(fig)
+    return fig
+
+
+def figx_width(trpo_narrow, trpo_narrow_flow, trpo="env=Hopper-v4|HalfCheetah-v4|Reacher-v4, policy=gaussian|flow"):
+    """Networks of 64 units, as Appendix A says (solid), and of 32, as the authors' scripts have them (dashed): those of the
+    Gaussian's mean and of V; of V alone with the flow, whose state embedding has 64 in both. Mean return of the last 40
+    training episodes; faint: seeds; line: their mean, with its 95 % interval from three seeds on. Preset equations, KL
+    radius 0.01."""
+    fig, axes = drawing.panels(drawing.environments(trpo_narrow), 3)
+    for env, ax in axes.items():
+        for policy, narrow in (("gaussian", trpo_narrow), ("flow", trpo_narrow_flow)):
+            arms = {"64 units": trpo, "32 units": narrow}
+            drawing.variants(ax, {name: one.curve("return", env=env, policy=policy) for name, one in arms.items()}, policy)
+        drawing.finish(ax, env)
+    drawing.outer_labels(fig, "return")
+    plots.legend_below(fig)
+    return fig
+
+
+def figx_ppo(ppo):
+    """PPO with the Gaussian and the flow, of which the paper's conclusion says in words that it gains little. Mean return of
+    the last 40 training episodes; faint: seeds; line: their mean, with its 95 % interval from three seeds on. Preset
+    equations."""
+    fig, axes = drawing.panels(drawing.environments(ppo), 4)
+    drawing.classes(axes, ppo)
+    drawing.outer_labels(fig, "return")
+    plots.legend_below(fig)
+    return fig
+
+
+def figx_rllab_humanoid(trpo_rllab_humanoid):
+    """TRPO with four policy classes on the larger humanoid of rllab, rebuilt with a body of our own, which stands in for
+    rllab's. Mean return of the last 40 training episodes; faint: seeds; line: their mean, with its 95 % interval from three
+    seeds on. Preset equations, KL radius 0.01."""
+    fig, axes = drawing.panels(drawing.environments(trpo_rllab_humanoid), 1)
+    drawing.classes(axes, trpo_rllab_humanoid)
+    drawing.outer_labels(fig, "return")
     plots.legend_below(fig)
     return fig

@@ -46,7 +46,7 @@ def on_grid(family, members, device, limit=LIMIT, cells=CELLS):
 
 def kl_by_quadrature(family, log_target, members, device):
     """KL[pi || p*], [members], p* known up to a constant; the grid takes in all of p* that matters. NaN where it does not
-    hold all of pi: over 5 % of its mass lies outside, or falls between the points."""
+    hold all of pi: over 1 % of its mass lies outside, or falls between the points."""
     points, log_prob = on_grid(family, members, device)
     area = (points[1, 1] - points[0, 1]).double() ** 2
     log_prob = log_prob.double().clamp(min=-1e4)  # where the density rounds to 0 it adds 0, not NaN
@@ -54,4 +54,4 @@ def kl_by_quadrature(family, log_target, members, device):
     log_truth = log_truth - torch.logsumexp(log_truth, 0) - area.log()
     mass = log_prob.exp().sum(-1) * area
     kl = (log_prob.exp() * (log_prob - log_truth)).sum(-1) * area
-    return torch.where((mass - 1).abs() < 0.05, kl, torch.nan)
+    return torch.where((mass - 1).abs() < 0.01, kl, torch.nan)

@@ -13,8 +13,9 @@ N(mu_i, (c / 2) Lambda); the paper drops the minus sign.
 
 Gradients of the bandits are `pathwise`, through a = f(e), or by the `score` function, mean (r - c ln pi - mean) d ln pi.
 
-A member that reaches the boundary of the KL ball stays there. At the end 10,000 samples tell spread, tails and modes, and
-quadrature on a grid tells KL[pi || p*], both with the density that the samples truly have.
+A member that reaches the boundary of the KL ball stays there. It may come from inside: without the normalising constant
+"KL" is no divergence and starts below zero for some, which "first_kl" tells. At the end 10,000 samples tell spread, tails
+and modes, and quadrature on a grid tells KL[pi || p*], both with the density that the samples truly have.
 """
 
 import numpy as np
@@ -71,6 +72,8 @@ class Learner:
         self.origin = torch.tensor(np.stack(centre) * config.origin_std, dtype=torch.float32, device=device)
         self.arrived = torch.zeros(len(seeds), dtype=torch.bool, device=device)
         self.final = flatten(self.parameters, len(seeds)).detach().clone()
+        with torch.no_grad():
+            self.first_kl = self.divergence() if config.toy == "kl_ball" else None
 
     @staticmethod
     def draws(rng, *shape):
@@ -160,7 +163,7 @@ class Learner:
         x, log_prob = (part.double() for part in self.sampled())
         found = spread.measure(x) | {"entropy": -log_prob.mean(-1)}
         if c.toy == "kl_ball":
-            found |= {"kl": self.divergence(truth=True), "arrived": self.arrived.float()}
+            found |= {"kl": self.divergence(truth=True), "arrived": self.arrived.float(), "first_kl": self.first_kl}
         if c.toy in ("correlated", "bimodal"):
             found |= spread.modes(x, c.distance) if c.toy == "bimodal" else {}
             found["kl_to_target"] = spread.kl_by_quadrature(self.family.truth, self.log_target, len(self.seeds), self.device)

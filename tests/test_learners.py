@@ -1,0 +1,187 @@
+"""Laws of every learner: a member of a fleet is the run that it would be alone, a run that was stopped and started again is
+the run that was not, and a NaN stays with its member."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from common.lab.journal import Journal
+from common.rl import config as shared
+from common.rl import ddpg, loops, onpolicy, ppo, sac, sac_auto, td3, trpo
+from papers.arsac import arsac
+from papers.arsac.config import ARSAC
+from papers.mcmc_po import config as mcmc
+from papers.mcmc_po import hmc, langevin, sac_coupling
+from papers.mcmc_po import toys as bandit
+from papers.trpo_nf import acktr, ppo_nf, toys, trpo_nf
+from papers.trpo_nf import config as nf
+
+WARMUP, STEPS = 20, 60
+OFF = {"env": "Hopper-v4", "base": "1x32", "critic": "1x32", "total_steps": STEPS, "warmup": WARMUP, "update_after": 30,
+       "batch_size": 16, "evaluate_every": 30, "evaluation_episodes": 1}  # fmt: skip
+ON = {"env": "Reacher-v4", "value_hidden": "1x32", "batch_steps": 60, "total_steps": 240, "record_every": 60}
+TRUST = ON | {"minibatch": 16, "epochs": 2}
+GAUSSIAN, FLOW = {"hidden": "1x32"}, {"policy": "flow", "embedding_units": 16}
+CHAIN = {"pid": True, "snapshot_every": 7}
+
+
+@dataclass(frozen=True)
+class Case:
+    """A learner, its loop, and settings of a run of less than a second. `tolerance`: of what a member records beside others,
+    whose sums are rounded in another order; `diverges`: the step at which a policy of NaN ends its run, if the loop knows
+    such an end."""
+
+    loop: Any
+    learner: Any
+    config: Any
+    stop: int  # questions whether to stop that are answered by no
+    tolerance: float
+    diverges: int | None
+
+
+def off(module, config, **settings):
+    return Case(loops.off_policy, module.Learner, config(**OFF | settings), 43, 1e-2, WARMUP + 1)
+
+
+def on(module, config, tolerance=5e-3, **settings):
+    return Case(onpolicy.on_policy, module.Learner, config(**settings), 2, tolerance, 1)
+
+
+CASES = {
+    "sac": off(sac, shared.SAC),
+    "sac_auto": off(sac_auto, shared.SACAuto),
+    "td3": off(td3, shared.TD3),
+    "ddpg": off(ddpg, shared.DDPG),
+    "arsac": off(arsac, ARSAC, flow="1x32"),
+    "sac_coupling": off(sac_coupling, mcmc.SACCoupling),
+    "hmc": off(hmc, mcmc.HMC, leapfrog_steps=2, **CHAIN),
+    "langevin_noisy": off(langevin, mcmc.Langevin, kind="noisy", chain_steps=2, **CHAIN),
+    "langevin_flow": off(langevin, mcmc.Langevin, kind="flow", chain_steps=2, **CHAIN),
+    "trpo": on(trpo, shared.TRPO, 2e-3, **TRUST | GAUSSIAN),
+    "trpo_gmm2": on(trpo_nf, nf.TRPONF, **TRUST | GAUSSIAN, policy="gmm2"),
+    "trpo_flow": on(trpo_nf, nf.TRPONF, **TRUST | FLOW),
+    "ppo": on(ppo, shared.PPO, 2e-3, **TRUST | GAUSSIAN),
+    "ppo_flow": on(ppo_nf, nf.PPONF, **TRUST | FLOW),
+    "acktr": on(acktr, nf.ACKTR, **ON | GAUSSIAN, policy="gaussian", value_updates=3),
+    "acktr_flow": on(acktr, nf.ACKTR, **ON | FLOW, value_updates=3),
+    "toy_ball": Case(
+        toys.train, toys.Learner, nf.Toys(toy="kl_ball", iterations=40, samples=32, origin_samples=50), 22, 1e-3, None
+    ),
+    "toy_bandit": Case(
+        toys.train, toys.Learner, nf.Toys(toy="bimodal", policy="gmm2", iterations=40, samples=64), 22, 1e-3, None
+    ),
+    "chain_bandit": Case(
+        bandit.loop,
+        bandit.Learner,
+        mcmc.Toys(total_steps=24, evaluate_every=8, batch_size=16, samples=50, contexts=2, prior="snapshot", **CHAIN),
+        13,
+        2e-2,
+        None,
+    ),
+}
+
+
+@dataclass
+class Build:
+    """Makes a learner, keeps it and notes its critics' losses. `poisoned`: its first member's policy is NaN."""
+
+    make: Any
+    poisoned: bool = False
+    losses: list = field(default_factory=list)
+    made: Any = None
+
+    def __call__(self, *arguments):
+        self.made = made = self.make(*arguments)
+        if self.poisoned:
+            policy = next(getattr(made, name) for name in ("policy", "family", "base") if hasattr(made, name))
+            next(policy.parameters()).data[0] = torch.nan
+        if hasattr(made, "critic_loss"):
+            original = made.critic_loss
+            made.critic_loss = lambda *inputs: self.losses.append(original(*inputs)) or self.losses[-1]
+        return made
+
+
+class After:
+    """Whether to stop: no, so many times, and then yes."""
+
+    def __init__(self, questions):
+        self.left = questions
+
+    def __call__(self):
+        self.left -= 1
+        return self.left < 0
+
+
+def run(name, seeds, folder, poisoned=False, stopping=lambda: False):
+    """Trains a case's members; returns (journal, build)."""
+    case = CASES[name]
+    journal = Journal(folder, [str(seed) for seed in seeds], "digest", 1e9, stopping)
+    build = Build(case.learner, poisoned)
+    case.loop(build, case.config, list(seeds), journal)
+    return journal, build
+
+
+def records_of(journal, member):
+    """{(step, metric): value} of one member."""
+    return {(step, metric): float(value) for m, step, metric, value in journal.records if m == member}
+
+
+def same(ours, theirs, tolerance):
+    assert ours.keys() == theirs.keys()
+    keys = list(theirs)
+    np.testing.assert_allclose([ours[k] for k in keys], [theirs[k] for k in keys], tolerance, tolerance, err_msg=str(keys))
+
+
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory):
+    """name -> (journal, build) of seed 5 alone, made once."""
+    made = {}
+
+    def get(name):
+        if name not in made:
+            made[name] = run(name, [5], tmp_path_factory.mktemp("alone"))
+        return made[name]
+
+    return get
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_a_member_in_a_fleet_is_the_run_it_would_be_alone(name, alone, tmp_path):
+    """The same random transitions; critics' losses to 1e-5 over 30 updates; the same records."""
+    (together, fleet), (single, one) = run(name, [4, 5, 6], tmp_path), alone(name)
+    assert len(fleet.losses) == len(one.losses) == (30 if CASES[name].loop is loops.off_policy else 0)
+    for ours, theirs in zip(fleet.losses, one.losses, strict=True):
+        torch.testing.assert_close(ours[1:2], theirs, rtol=1e-5, atol=1e-5)
+    if one.losses:
+        rows = [np.concatenate(journal.pending[m])[: WARMUP + 1] for journal, m in ((together, 1), (single, 0))]
+        assert np.array_equal(*rows) and len(rows[0]) == WARMUP + 1
+    same(records_of(together, 1), records_of(single, 0), CASES[name].tolerance)
+    assert records_of(together, 0) != records_of(together, 1)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_stopping_and_going_on_changes_nothing(name, alone, tmp_path):
+    """Not one bit of the records, the tables and the learner."""
+    (whole, build), stop = alone(name), CASES[name].stop
+    with pytest.raises(SystemExit, match="stopped at step") as told:
+        run(name, [5], tmp_path, stopping=After(stop))
+    resumed, again = run(name, [5], tmp_path)
+    assert 0 < resumed.start_step < max(step for _, step, *_ in whole.records) and str(resumed.start_step) in str(told.value)
+    assert resumed.records == whole.records and resumed.tables == whole.tables
+    expected, found = build.made.state_dict(), again.made.state_dict()
+    assert expected.keys() == found.keys()
+    assert all(np.array_equal(expected[key], found[key], equal_nan=True) for key in expected)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_a_nan_stays_with_its_member(name, alone, tmp_path):
+    case, (single, _) = CASES[name], alone(name)
+    together, _ = run(name, [4, 5], tmp_path, poisoned=True)
+    lost = records_of(together, 0)
+    assert [key for key in lost if key[1] == "diverged"] == ([(case.diverges, "diverged")] if case.diverges else [])
+    assert all(np.isnan(lost[key]) for key in lost if key[1] in ("objective", "kl", "value")) or case.diverges
+    assert not any(step > case.diverges for step, _ in lost if case.diverges)
+    same(records_of(together, 1), records_of(single, 0), case.tolerance)
