@@ -10,7 +10,6 @@ from common.rl.onpolicy import on_policy
 from papers.trpo_nf import acktr, ppo_nf
 from papers.trpo_nf.config import ACKTR, PPONF
 from tests.journals import MemoryJournal
-from tests.test_onpolicy import journal
 
 SMALL = {"hidden": "2x32", "value_hidden": "2x32", "batch_steps": 60, "record_every": 60, "embedding_units": 16}
 
@@ -109,42 +108,6 @@ def test_acktr_with_every_policy(policy, preset):
     values = {metric: [v for _, _, name, v in kept.records if name == metric] for _, _, metric, _ in kept.records}
     assert not kept.divergences and len(values["kl"]) == 8 and np.isfinite(values["kl"]).all()
     assert len(set(values["rate"])) > 1 and 1e-8 <= min(values["rate"]) and max(values["rate"]) <= 1
-
-
-def test_acktr_interrupted_ends_with_the_same_records(tmp_path):
-    settings = ACKTR(policy="gaussian", env="Hopper-v4", total_steps=240, value_updates=30, **SMALL)
-    whole = journal(tmp_path / "whole")
-    on_policy(acktr.Learner, settings, [4, 5], whole)
-
-    def dying(*arguments):
-        fleet = acktr.Learner(*arguments)
-        original, calls = fleet.update, []
-
-        def update(*inputs):
-            calls.append(1)
-            if len(calls) == 4:
-                raise KeyboardInterrupt
-            return original(*inputs)
-
-        fleet.update = update
-        return fleet
-
-    with pytest.raises(KeyboardInterrupt):
-        on_policy(dying, settings, [4, 5], journal(tmp_path / "killed"))
-    again = journal(tmp_path / "killed")
-    on_policy(acktr.Learner, settings, [4, 5], again)
-    assert again.start_step == 180 and again.records == whole.records
-
-
-def test_a_member_in_a_fleet_is_the_run_it_would_be_alone():
-    settings = ACKTR(policy="gaussian", env="Reacher-v4", total_steps=120, value_updates=3, **SMALL)
-    together, alone = MemoryJournal(3), MemoryJournal(1)
-    on_policy(acktr.Learner, settings, [4, 5, 6], together)
-    on_policy(acktr.Learner, settings, [5], alone)
-    mine = [(step, metric, value) for m, step, metric, value in together.records if m == 1]
-    expected = [(step, metric, value) for _, step, metric, value in alone.records]
-    assert [r[:2] for r in mine] == [r[:2] for r in expected]
-    np.testing.assert_allclose([r[2] for r in mine], [r[2] for r in expected], rtol=5e-3, atol=5e-3)
 
 
 def test_ppo_with_every_policy():

@@ -1,4 +1,4 @@
-"""The Hamiltonian policy's learner against its equations, and a fleet against its members alone."""
+"""The Hamiltonian policy's learner against its equations."""
 
 import numpy as np
 import pytest
@@ -6,11 +6,9 @@ import torch
 
 from common.lab.config import resolve
 from common.lab.errors import UserError
-from common.rl import loops
 from papers.mcmc_po import hmc, sac_coupling
 from papers.mcmc_po.config import HMC, SAC, SACCoupling
 from papers.mcmc_po.policy import METRICS
-from tests.journals import MemoryJournal
 from tests.test_td3 import ACTIONS, BATCH, OBSERVATIONS, batch_of, copied, draws_of, q, step, track
 
 SMALL = {"base": "1x32", "critic": "1x32", "batch_size": BATCH, "temperature": 0.1}
@@ -147,53 +145,6 @@ def test_every_variant_learns_and_records(settings):
     assert all(len(values) == 2 and np.isfinite(values).all() for values in summary.values())
     rows = made.tables([])["gap"]
     assert [len(r) for r in rows] == [7, 7] and all(np.isfinite(row["bound"]) for row in rows[0])
-
-
-def test_a_member_in_a_fleet_is_the_run_it_would_be_alone():
-    """Same warm-up transitions; losses to 1e-5 relative over 20 updates; the same records at the end."""
-    settings = HMC(env="Hopper-v4", base="1x32", critic="1x32", total_steps=80, warmup=60, update_after=60, batch_size=32,
-                   evaluate_every=80, evaluation_episodes=1, leapfrog_steps=3)  # fmt: skip
-    losses = {2: [], 1: []}
-    journals = {members: MemoryJournal(members) for members in losses}
-
-    def build(config, seeds, *arguments):
-        made = hmc.Learner(config, seeds, *arguments)
-        original = made.critic_loss
-
-        def noted(*arguments):
-            loss = original(*arguments)
-            losses[len(seeds)].append(loss.detach().clone())
-            return loss
-
-        made.critic_loss = noted
-        return made
-
-    loops.off_policy(build, settings, [4, 5], journals[2])
-    loops.off_policy(build, settings, [5], journals[1])
-    assert np.array_equal(np.concatenate(journals[2].rows[1])[:61], np.concatenate(journals[1].rows[0])[:61])
-    assert len(losses[1]) == 20
-    for together, single in zip(losses[2], losses[1], strict=True):
-        torch.testing.assert_close(together[1:], single, rtol=1e-5, atol=1e-5)
-    alone = {r[2]: r[3] for r in journals[1].records}
-    fleet = {r[2]: r[3] for r in journals[2].records if r[0] == 1}
-    assert {"return", "return_without_chain", "return_sampled", "beta", "distance_within"} <= set(alone)
-    assert all(fleet[name] == pytest.approx(alone[name], rel=1e-2, abs=1e-2) for name in alone)
-
-
-def test_a_saved_learner_goes_on_as_if_it_had_not_stopped():
-    whole, stopped, resumed = (learner(snapshot_every=3) for _ in range(3))
-    generator = torch.Generator().manual_seed(0)
-    batches = [batch_of(generator) for _ in range(8)]
-    for number, batch in enumerate(batches):
-        whole.update(batch, draws_of(whole, number))
-    for number, batch in enumerate(batches[:5]):
-        stopped.update(batch, draws_of(stopped, number))
-    resumed.load_state_dict(stopped.state_dict())
-    for number, batch in enumerate(batches[5:], 5):
-        resumed.update(batch, draws_of(resumed, number))
-    expected, found = whole.state_dict(), resumed.state_dict()
-    assert expected.keys() == found.keys()
-    assert all(np.array_equal(expected[key], found[key], equal_nan=True) for key in expected)
 
 
 def test_the_coupling_baseline_starts_as_sac_and_has_about_the_hamiltonian_policys_parameters():

@@ -8,11 +8,10 @@ import torch
 
 from common.lab.config import resolve
 from common.lab.errors import UserError
-from common.rl import ddpg, loops, td3
+from common.rl import ddpg, td3
 from common.rl.config import DDPG, TD3
 from papers.mcmc_po import langevin
 from papers.mcmc_po.config import Langevin
-from tests.journals import MemoryJournal
 from tests.test_td3 import ACTIONS, BATCH, OBSERVATIONS, batch_of, draws_of
 
 SMALL = {"base": "1x32", "critic": "1x32", "batch_size": BATCH}
@@ -118,34 +117,6 @@ def test_distance_is_measured_from_the_last_snapshot():
         found.append(made.meter.take()["distance"][0])
     assert found[0] == pytest.approx(1e-3, rel=1e-4) and found[0] < min(found[1:])
     assert made.pid.threshold == pytest.approx(0.1 * math.sqrt(ACTIONS))
-
-
-@pytest.mark.parametrize("kind", ["noisy", "flow"])
-def test_a_member_in_a_fleet_is_the_run_it_would_be_alone(kind):
-    settings = Langevin(env="Hopper-v4", base="1x32", critic="1x32", total_steps=80, warmup=60, update_after=60,
-                        batch_size=32, evaluate_every=80, evaluation_episodes=1, kind=kind)  # fmt: skip
-    journals = {members: MemoryJournal(members) for members in (2, 1)}
-    loops.off_policy(langevin.Learner, settings, [4, 5], journals[2])
-    loops.off_policy(langevin.Learner, settings, [5], journals[1])
-    alone = {r[2]: r[3] for r in journals[1].records}
-    fleet = {r[2]: r[3] for r in journals[2].records if r[0] == 1}
-    assert {"return", "return_without_chain", "beta"} <= set(alone)
-    assert all(fleet[name] == pytest.approx(alone[name], rel=1e-2, abs=1e-2) for name in alone)
-
-
-def test_a_saved_learner_goes_on_as_if_it_had_not_stopped():
-    whole, stopped, resumed = (learner(snapshot_every=2) for _ in range(3))
-    generator = torch.Generator().manual_seed(0)
-    batches = [batch_of(generator) for _ in range(8)]
-    for number, batch in enumerate(batches):
-        whole.update(batch, draws_of(whole, number))
-    for number, batch in enumerate(batches[:5]):
-        stopped.update(batch, draws_of(stopped, number))
-    resumed.load_state_dict(stopped.state_dict())
-    for number, batch in enumerate(batches[5:], 5):
-        resumed.update(batch, draws_of(resumed, number))
-    expected, found = whole.state_dict(), resumed.state_dict()
-    assert all(np.array_equal(expected[key], found[key], equal_nan=True) for key in expected)
 
 
 def test_bad_settings_are_one_clear_line():

@@ -1,14 +1,11 @@
-"""PPO against its equations, and a fleet against its members alone."""
+"""PPO against its equations."""
 
 import numpy as np
-import pytest
 import torch
 
 from common.rl import ppo
 from common.rl.config import PPO
-from common.rl.onpolicy import Rollout, draws, on_policy
-from tests.journals import MemoryJournal
-from tests.test_onpolicy import journal
+from common.rl.onpolicy import Rollout, draws
 
 OBSERVATIONS, ACTIONS, STEPS = 4, 2, 64
 SMALL = {"hidden": "2x32", "value_hidden": "2x32", "batch_steps": STEPS, "minibatch": 16, "epochs": 2}
@@ -83,42 +80,6 @@ def test_updates_improve_the_surrogate_and_stay_near():
         means.append(reward.mean(1))
         assert np.abs(found["kl"]).max() < 0.2
     assert (means[-1] > means[0] + 0.1).all()
-
-
-def test_a_member_in_a_fleet_is_the_run_it_would_be_alone():
-    settings = PPO(env="Reacher-v4", total_steps=128, record_every=64, **SMALL)
-    together, alone = MemoryJournal(3), MemoryJournal(1)
-    on_policy(ppo.Learner, settings, [4, 5, 6], together)
-    on_policy(ppo.Learner, settings, [5], alone)
-    mine = [(step, metric, value) for m, step, metric, value in together.records if m == 1]
-    expected = [(step, metric, value) for _, step, metric, value in alone.records]
-    assert [r[:2] for r in mine] == [r[:2] for r in expected]
-    np.testing.assert_allclose([r[2] for r in mine], [r[2] for r in expected], rtol=2e-3, atol=2e-3)
-
-
-def test_an_interrupted_run_ends_with_the_same_records(tmp_path):
-    settings = PPO(env="Hopper-v4", total_steps=256, record_every=64, **SMALL)
-    whole = journal(tmp_path / "whole")
-    on_policy(ppo.Learner, settings, [4, 5], whole)
-
-    def dying(*arguments):
-        fleet = ppo.Learner(*arguments)
-        original, calls = fleet.update, []
-
-        def update(*inputs):
-            calls.append(1)
-            if len(calls) == 3:
-                raise KeyboardInterrupt
-            return original(*inputs)
-
-        fleet.update = update
-        return fleet
-
-    with pytest.raises(KeyboardInterrupt):
-        on_policy(dying, settings, [4, 5], journal(tmp_path / "killed"))
-    again = journal(tmp_path / "killed")
-    on_policy(ppo.Learner, settings, [4, 5], again)
-    assert again.start_step == 128 and again.records == whole.records
 
 
 def test_parameters_lie_in_memory_as_their_gradients_do():

@@ -1,7 +1,5 @@
-"""SAC against its equations, and a fleet against its members alone."""
+"""SAC against its equations, and its random numbers."""
 
-import numpy as np
-import pytest
 import torch
 from torch import nn
 
@@ -9,8 +7,6 @@ from common.rl import loops, sac
 from common.rl.buffers import Batch
 from common.rl.config import SAC
 from common.rl.streams import Blocks
-from papers.arsac import arsac
-from papers.arsac.config import ARSAC
 from tests.journals import MemoryJournal
 
 OBSERVATIONS, ACTIONS, BATCH = 3, 2, 32
@@ -108,59 +104,6 @@ def test_updates_are_those_of_the_equations():
         )
 
 
-@pytest.mark.parametrize("module, config", [(sac, SAC), (arsac, ARSAC)])
-def test_a_member_in_a_fleet_is_the_run_it_would_be_alone(module, config):
-    """Same warm-up transitions; losses to 1e-5 relative over 50 updates."""
-    settings = config(
-        env="HalfCheetah-v4",
-        base="1x32",
-        total_steps=110,
-        warmup=60,
-        update_after=60,
-        batch_size=64,
-        evaluate_every=110,
-        evaluation_episodes=1,
-    )
-    fleet, alone = Spy(module.Learner), Spy(module.Learner)
-    journals = MemoryJournal(3), MemoryJournal(1)
-    loops.off_policy(fleet, settings, [4, 5, 6], journals[0])
-    loops.off_policy(alone, settings, [5], journals[1])
-    assert np.array_equal(np.concatenate(journals[0].rows[1])[:61], np.concatenate(journals[1].rows[0])[:61])
-    for together, single in zip(fleet.losses, alone.losses, strict=True):
-        torch.testing.assert_close(together[1:2], single, rtol=1e-5, atol=1e-5)
-    assert len(alone.losses) == 50
-
-
-def test_a_nan_stays_with_its_member():
-    settings = SAC(
-        env="HalfCheetah-v4",
-        base="1x32",
-        critic="1x32",
-        total_steps=80,
-        warmup=20,
-        update_after=30,
-        batch_size=16,
-        evaluate_every=20,
-        evaluation_episodes=1,
-    )
-
-    def poisoned(config, seeds, observations, actions, device):
-        learner = sac.Learner(config, seeds, observations, actions, device)
-        if len(seeds) > 1:
-            learner.policy.base.network[0].weight.data[0] = torch.nan
-        return learner
-
-    together, alone = MemoryJournal(2), MemoryJournal(1)
-    loops.off_policy(poisoned, settings, [4, 5], together)
-    loops.off_policy(poisoned, settings, [5], alone)
-    assert together.divergences == [(0, 21)]
-    assert not any(m == 0 and metric == "return" and step > 20 for m, step, metric, _ in together.records)
-    healthy = [(step, metric, value) for m, step, metric, value in together.records if m == 1]
-    expected = [(step, metric, value) for _, step, metric, value in alone.records]
-    assert [r[:2] for r in healthy] == [r[:2] for r in expected]
-    np.testing.assert_allclose([r[2] for r in healthy], [r[2] for r in expected], rtol=1e-3, atol=1e-3)
-
-
 def test_same_seed_same_records_another_seed_others():
     settings = SAC(
         env="Hopper-v4",
@@ -190,23 +133,3 @@ def test_streams_depend_on_seed_and_entry_alone():
     assert Blocks([8], "act", 10, draw).at(34)["x"][0] == straight[34]
     assert len(set(straight)) == 35
     assert Blocks([8], "update", 10, draw).at(0)["x"][0] != straight[0]
-
-
-class Spy:
-    """A learner's builder that notes the critics' losses."""
-
-    def __init__(self, learner):
-        self.learner = learner
-        self.losses = []
-
-    def __call__(self, *arguments):
-        learner = self.learner(*arguments)
-        original = learner.critic_loss
-
-        def noted(*arguments):
-            loss = original(*arguments)
-            self.losses.append(loss.detach().clone())
-            return loss
-
-        learner.critic_loss = noted
-        return learner

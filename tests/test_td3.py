@@ -1,18 +1,16 @@
-"""TD3, DDPG and SAC with a learned temperature against their equations, and a fleet against its members alone."""
+"""TD3, DDPG and SAC with a learned temperature against their equations."""
 
 import numpy as np
 import pytest
 import torch
 from torch import nn
 
-from common.rl import ddpg, loops, sac, sac_auto, td3
+from common.rl import ddpg, sac, sac_auto, td3
 from common.rl.buffers import Batch
 from common.rl.config import DDPG, SAC, TD3, SACAuto
 from common.rl.streams import Blocks
-from tests.journals import MemoryJournal
 
 OBSERVATIONS, ACTIONS, BATCH = 3, 2, 32
-ALGORITHMS = {"td3": (td3, TD3), "ddpg": (ddpg, DDPG), "sac_auto": (sac_auto, SACAuto)}
 
 
 def batch_of(generator, members=1):
@@ -88,9 +86,8 @@ class DeterministicReference:
         track(self.policy_target, self.policy, c.target_rate)
 
 
-@pytest.mark.parametrize("name", ["td3", "ddpg"])
-def test_deterministic_updates_are_those_of_the_equations(name):
-    module, config = ALGORITHMS[name]
+@pytest.mark.parametrize("module, config", [(td3, TD3), (ddpg, DDPG)])
+def test_deterministic_updates_are_those_of_the_equations(module, config):
     learner = module.Learner(config(base="2x32", critic="2x32", batch_size=BATCH), [7], OBSERVATIONS, ACTIONS)
     reference = DeterministicReference(learner)
     generator = torch.Generator().manual_seed(0)
@@ -131,55 +128,6 @@ def test_temperature_falls_while_the_entropy_exceeds_its_target():
         learner.update(batch_of(generator), draws_of(learner, number))
         assert -learner.log_prob.mean() > -ACTIONS
     assert learner.temperature().item() < 1
-
-
-@pytest.mark.parametrize("name", ALGORITHMS)
-def test_a_member_in_a_fleet_is_the_run_it_would_be_alone(name):
-    """Same warm-up transitions; losses to 1e-5 relative over 50 updates."""
-    module, config = ALGORITHMS[name]
-    settings = config(env="Hopper-v4", base="1x32", critic="1x32", total_steps=110, warmup=60, update_after=60,
-                      batch_size=32, evaluate_every=110, evaluation_episodes=1)  # fmt: skip
-    losses = {2: [], 1: []}
-    journals = {members: MemoryJournal(members) for members in losses}
-
-    def build(config, seeds, *arguments):
-        learner = module.Learner(config, seeds, *arguments)
-        original = learner.critic_loss
-
-        def noted(*arguments):
-            loss = original(*arguments)
-            losses[len(seeds)].append(loss.detach().clone())
-            return loss
-
-        learner.critic_loss = noted
-        return learner
-
-    loops.off_policy(build, settings, [4, 5], journals[2])
-    loops.off_policy(build, settings, [5], journals[1])
-    assert np.array_equal(np.concatenate(journals[2].rows[1])[:61], np.concatenate(journals[1].rows[0])[:61])
-    assert len(losses[1]) == 50
-    for together, single in zip(losses[2], losses[1], strict=True):
-        torch.testing.assert_close(together[1:], single, rtol=1e-5, atol=1e-5)
-    assert {r[2] for r in journals[1].records} >= {"return", "saturated" if name != "sac_auto" else "temperature"}
-
-
-@pytest.mark.parametrize("name", ALGORITHMS)
-def test_a_saved_learner_goes_on_as_if_it_had_not_stopped(name):
-    module, config = ALGORITHMS[name]
-    settings = config(base="1x32", critic="1x32", batch_size=BATCH)
-    whole, stopped, resumed = (module.Learner(settings, [7], OBSERVATIONS, ACTIONS) for _ in range(3))
-    generator = torch.Generator().manual_seed(0)
-    batches = [batch_of(generator) for _ in range(9)]
-    for number, batch in enumerate(batches):
-        whole.update(batch, draws_of(whole, number))
-    for number, batch in enumerate(batches[:5]):
-        stopped.update(batch, draws_of(stopped, number))
-    resumed.load_state_dict(stopped.state_dict())
-    for number, batch in enumerate(batches[5:], 5):
-        resumed.update(batch, draws_of(resumed, number))
-    expected, found = whole.state_dict(), resumed.state_dict()
-    assert expected.keys() == found.keys()
-    assert all(np.array_equal(expected[key], found[key]) for key in expected)
 
 
 def test_exploration_is_clipped_noise_around_the_deterministic_action():

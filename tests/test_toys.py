@@ -11,7 +11,6 @@ from papers.trpo_nf import spread
 from papers.trpo_nf.config import Toys
 from papers.trpo_nf.toys import Learner, train
 from tests.journals import MemoryJournal
-from tests.test_onpolicy import journal
 
 
 def run(seeds=(0, 1, 2), **settings):
@@ -114,36 +113,3 @@ def test_spreads_of_a_known_cloud():
     np.testing.assert_allclose(found["kurtosis"], 3, rtol=0.02)
     low, high = (spread.modes(x[:1] * 0.1 + centre, 0.5) for centre in (-0.5, 0.5))
     assert low["mass_low"] > 0.99 and high["mass_high"] > 0.99 and low["smaller_mass"] < 0.01
-
-
-def test_a_member_in_a_fleet_is_the_run_it_would_be_alone():
-    settings = {"toy": "correlated", "policy": "flow", "iterations": 40, "samples": 64}
-    together, _ = run((3, 4, 5), **settings)
-    alone, _ = run((4,), **settings)
-    for name in alone:
-        np.testing.assert_allclose(together[name][1], alone[name][0], rtol=1e-3, atol=1e-4, err_msg=name)
-
-
-@pytest.mark.parametrize("toy", ["kl_ball", "bimodal"])
-def test_an_interrupted_run_ends_with_the_same_records(toy, tmp_path):
-    settings = Toys(toy=toy, policy="flow", iterations=60, samples=32, origin_samples=50)
-    whole = journal(tmp_path / "whole")
-    train(Learner, settings, [4, 5], whole)
-
-    def dying(*arguments):
-        fleet = Learner(*arguments)
-        original = fleet.update
-
-        def update(i, draws):
-            if i == 37:
-                raise KeyboardInterrupt
-            return original(i, draws)
-
-        fleet.update = update
-        return fleet
-
-    with pytest.raises(KeyboardInterrupt):
-        train(dying, settings, [4, 5], journal(tmp_path / "killed"))
-    again = journal(tmp_path / "killed")
-    train(Learner, settings, [4, 5], again)
-    assert again.start_step == 37 and again.records == whole.records and again.tables == whole.tables

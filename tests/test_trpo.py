@@ -1,4 +1,4 @@
-"""TRPO against its equations, and a fleet against its members alone."""
+"""TRPO against its equations."""
 
 from copy import deepcopy
 
@@ -215,26 +215,6 @@ def test_a_first_step_reaches_the_radius_it_was_given():
     np.testing.assert_allclose(found["gain"], found["expected_gain"], rtol=0.2)
 
 
-def test_a_member_in_a_fleet_is_the_run_it_would_be_alone():
-    seeds = [4, 5, 6]
-    fleet, alone = learner(seeds), learner([5])
-    for iteration in range(3):
-        together, single = update(fleet, seeds, iteration), update(alone, [5], iteration)
-        for name in single:
-            np.testing.assert_allclose(together[name][1:2], single[name], rtol=2e-3, atol=1e-4, err_msg=name)
-    for ours, theirs in zip(fleet.policy.parameters(), alone.policy.parameters(), strict=True):
-        torch.testing.assert_close(ours[1:2], theirs, rtol=1e-3, atol=1e-4)
-
-
-def test_a_nan_stays_with_its_member():
-    seeds = [4, 5]
-    fleet, alone = learner(seeds), learner([5])
-    fleet.policy.mean[0].weight.data[0] = torch.nan
-    together, single = update(fleet, seeds), update(alone, [5])
-    assert np.isnan(together["entropy"][0]) and np.isfinite(together["kl"][1])
-    np.testing.assert_allclose(together["kl"][1:], single["kl"], rtol=1e-3)
-
-
 def test_skipped_members_keep_their_value_function():
     fleet = learner([4, 5], skip_negative_curvature=True)
     update(fleet, [4, 5])
@@ -275,12 +255,3 @@ def test_acting_in_numpy_is_sampling_from_the_policy():
         noise = torch.from_numpy(drawn["noise"][:, t : t + 1])
         expected = fleet.policy(fleet.normaliser(torch.from_numpy(obs)[:, None])).sample(noise)[:, 0]
         np.testing.assert_allclose(actor(t, obs), expected.numpy(), rtol=1e-5, atol=1e-6)
-
-
-def test_state_dicts_bring_a_learner_back():
-    fleet, other = learner(), learner((7, 8, 9))
-    update(fleet, [4, 5, 6])
-    other.load_state_dict(fleet.state_dict())
-    expected, found = update(fleet, [4, 5, 6], 1), update(other, [4, 5, 6], 1)
-    for name in expected:
-        np.testing.assert_array_equal(expected[name], found[name])

@@ -172,18 +172,6 @@ def test_the_preset_decides_what_it_says():
     assert isinstance(learner("gaussian").policy, FactorisedGaussian)
 
 
-def test_a_member_in_a_fleet_is_the_run_it_would_be_alone():
-    for policy in ("flow", "gmm2"):
-        settings = config(policy, env="Reacher-v4", total_steps=180, record_every=60)
-        together, alone = MemoryJournal(3), MemoryJournal(1)
-        on_policy(Learner, settings, [4, 5, 6], together)
-        on_policy(Learner, settings, [5], alone)
-        mine = [(step, metric, value) for m, step, metric, value in together.records if m == 1]
-        expected = [(step, metric, value) for _, step, metric, value in alone.records]
-        assert [r[:2] for r in mine] == [r[:2] for r in expected]
-        np.testing.assert_allclose([r[2] for r in mine], [r[2] for r in expected], rtol=5e-3, atol=5e-3)
-
-
 def test_one_dimensional_actions_are_refused_and_said_why():
     with pytest.raises(UserError, match="degenerates"):
         Learner(config(), [4], OBSERVATIONS, 1)
