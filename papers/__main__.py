@@ -30,10 +30,12 @@ def main(arguments=None):
 
 
 def _run(options):
-    from common.lab import commands
+    from common.lab import commands, watch
 
     seeds = _seeds(options.seeds)
-    _say(commands.run(options.name, options.scale, options.threads, options.device, seeds))
+    with watch.live():
+        folders = commands.run(options.name, options.scale, options.threads, options.device, seeds)
+    _say(folders)
 
 
 def _draw(options):

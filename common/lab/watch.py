@@ -1,7 +1,7 @@
 """Shows what is running: one line a cell, from the progress files that its workers write.
 
-In a terminal the lines stay at the bottom while the workflow's own messages scroll above them; elsewhere they are
-printed now and then.
+Beside a workflow the lines stay at the bottom of the terminal while its own messages, which other processes write, scroll
+above them; elsewhere they are printed now and then.
 """
 
 import contextlib
@@ -62,6 +62,23 @@ def show(watch=False, parent=None):
     finally:
         if footer:
             footer.close()
+
+
+@contextlib.contextmanager
+def live():
+    """Shows what is running below what this process prints, while it lasts; in a terminal only."""
+    if not sys.stderr.isatty():
+        yield
+        return
+    from rich.console import Console
+    from rich.live import Live
+    from rich.text import Text
+
+    def content():
+        return Text.from_ansi("\n".join(lines(running(), colour=True)))
+
+    with Live(get_renderable=content, refresh_per_second=REFRESH_SECONDS, console=Console(stderr=True), transient=True):
+        yield
 
 
 def running(now=None):
