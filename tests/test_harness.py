@@ -5,8 +5,8 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +17,7 @@ from common.lab.errors import UserError
 from common.lab.journal import Journal
 from common.lab.locks import hold
 from papers.arsac.config import ARSAC
+from tests import forked
 
 ROOT = Path(__file__).resolve().parent.parent
 SETTINGS = {
@@ -45,6 +46,7 @@ def spec(folder, env, seeds=(4, 5), checkpoint_seconds=0.05, digest="a"):
 
 
 def start(path):
+    """A worker as the harness starts it."""
     command = [sys.executable, "-m", "common.rl.worker", str(path)]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     return subprocess.Popen(command, cwd=ROOT, env=environment, stderr=subprocess.PIPE, text=True)
@@ -52,21 +54,10 @@ def start(path):
 
 def finish(path):
     """Run a worker to its end; its records and tables, and what it said."""
-    process = start(path)
-    said = process.communicate(timeout=300)[1]
-    assert process.returncode == 0, said
+    status, said = forked.run(path)
+    assert status == 0, said
     part = json.loads((path.parent / "part.json").read_text())
     return (part["records"], part["tables"]), said
-
-
-def kill_after(path, condition):
-    """Start a worker and kill it -9 once `condition()` holds. False if it finished before."""
-    process = start(path)
-    while process.poll() is None and not condition():
-        time.sleep(0.002)
-    process.send_signal(signal.SIGKILL)
-    process.communicate()
-    return process.returncode != 0
 
 
 @pytest.fixture(scope="module")
@@ -79,44 +70,31 @@ def half_cheetah(tmp_path_factory):
 def test_killed_at_random_moments_the_run_ends_with_the_same_bytes(env, times, tmp_path):
     """Restoring these simulators' states is not exact, so that every resumption replays the present episode."""
     expected, _ = finish(spec(tmp_path / "whole", env))
-    path = spec(tmp_path / "killed", env)
-    folder = tmp_path / "killed" / "members"
+    path = spec(tmp_path / "killed", env, checkpoint_seconds=0.0)  # one a step
     rng = np.random.default_rng(0)
-    kills = 0
     for _ in range(times):
-        saves = sum(f.stat().st_mtime for f in folder.glob("checkpoint-?")) if folder.exists() else 0
-        delay = rng.uniform(0.0, 0.2)
-
-        def moved(saves=saves, delay=delay, seen=[]):  # noqa: B006
-            """A while after the next checkpoint."""
-            now = sum(f.stat().st_mtime for f in folder.glob("checkpoint-?")) if folder.exists() else 0
-            if now != saves and not seen:
-                seen.append(time.monotonic())
-            return bool(seen) and time.monotonic() - seen[0] > delay
-
-        kills += kill_after(path, moved)
-    result, said = finish(path)
+        saves, seconds = int(rng.integers(5, 35)), rng.uniform(0.0, 0.005)
+        status, _ = forked.run(path, partial(forked.killed_after, saves, seconds))
+        assert status == -signal.SIGALRM
+    result, said = finish(spec(tmp_path / "killed", env))
     assert result == expected
-    assert kills == times and "going on from step" in said
+    assert "going on from step" in said
 
 
 def test_killed_while_a_checkpoint_is_written(tmp_path, half_cheetah):
     """The half-written file stands aside; the checkpoint before it is whole."""
-    path = spec(tmp_path / "killed", "HalfCheetah-v4")
-    folder = tmp_path / "killed" / "members"
-
-    def writing():
-        return len(list(folder.glob("checkpoint-?"))) == 2 and any(folder.glob(".checkpoint-*"))
-
-    kill_after(path, writing)
-    assert finish(path)[0] == half_cheetah
+    path = spec(tmp_path / "killed", "HalfCheetah-v4", checkpoint_seconds=0.0)
+    status, _ = forked.run(path, partial(forked.killed_while_writing, 50))
+    assert status == -signal.SIGKILL and list((tmp_path / "killed" / "members").glob(".checkpoint-*"))
+    result, said = finish(spec(tmp_path / "killed", "HalfCheetah-v4"))
+    assert result == half_cheetah and "going on from step 49" in said
 
 
 @pytest.mark.parametrize("damage", ["truncated", "altered", "log"])
 def test_a_damaged_checkpoint_is_recognised_and_the_other_one_used(damage, tmp_path, half_cheetah):
-    path = spec(tmp_path / "run", "HalfCheetah-v4")
+    path = spec(tmp_path / "run", "HalfCheetah-v4", checkpoint_seconds=0.0)
     folder = tmp_path / "run" / "members"
-    assert kill_after(path, lambda: len(list(folder.glob("checkpoint-?"))) == 2)
+    assert forked.run(path, partial(forked.killed_after, 50, 0.0))[0] == -signal.SIGALRM
     newest = max(folder.glob("checkpoint-?"), key=lambda f: checkpoints.read(f)[1]["step"])
     content = newest.read_bytes()
     if damage == "truncated":
@@ -126,7 +104,7 @@ def test_a_damaged_checkpoint_is_recognised_and_the_other_one_used(damage, tmp_p
     else:
         log = folder / "log-4.f32"
         log.write_bytes(log.read_bytes()[: checkpoints.read(newest)[1]["lengths"][0] - 4])
-    result, said = finish(path)
+    result, said = finish(spec(tmp_path / "run", "HalfCheetah-v4"))
     assert ("truncated or altered" in said) and "going on from step" in said
     assert result == half_cheetah
 

@@ -83,9 +83,10 @@ class Cell:
         return f"{self.digest}:" + ";".join(",".join(text(v) for v in member.values()) for member in self.members)
 
     def threads(self, cores):
-        """Worker processes that train the cell on a CPU: one a member, as far as there are cores. At smoke one process
-        trains all, because starting it costs more than the training."""
-        return 1 if self.scale == "smoke" else min(len(self.members), cores)
+        """Worker processes that train the cell on a CPU: one a member, as far as there are cores. One process trains all at
+        smoke, because starting it costs more than the training, and where the algorithm says that a `whole_fleet` does."""
+        whole = self.scale == "smoke" or getattr(self.config, "whole_fleet", False)
+        return 1 if whole else min(len(self.members), cores)
 
     def used(self, role):
         """The used cells under a name of `uses`, in grid order."""

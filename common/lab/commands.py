@@ -17,7 +17,8 @@ def run(target, scale, threads=None, device="cpu", seeds=None):
     """Trains the members that are missing of the cells that `target` names, <paper>[/<experiment>[/<cell>]] or all, and
     writes their results; returns the cells' folders.
 
-    One cell is split over the threads; several are trained side by side, those that others read first.
+    One cell is split over the threads, as many as are asked for or as do it good; several are trained side by side, those
+    that others read first.
     """
     from common.lab import harness
 
@@ -29,14 +30,14 @@ def run(target, scale, threads=None, device="cpu", seeds=None):
         for seed in seeds or ():
             if seed not in known:
                 raise UserError(f"{cell.key}: seed {seed} is not among its seeds at scale {scale}: {sorted(set(known))}")
-    threads = min(threads or 1000, len(os.sched_getaffinity(0)))
+    asked, threads = threads, min(threads or 1000, len(os.sched_getaffinity(0)))
     folders = []
     while cells:
         waiting = {cell.key for cell in cells}
         ready = [cell for cell in cells if not waiting & {used.key for used in cell.uses}]
         for used in {used for cell in ready for used in cell.uses}:
             sources.ready(used, fresh=True)
-        split = ready[0].threads(threads) if len(ready) == 1 else 1
+        split = 1 if len(ready) > 1 else threads if asked else ready[0].threads(threads)
         folders += harness.run_all(ready, threads, device, seeds, split=split)
         cells = [cell for cell in cells if cell not in ready]
     return folders

@@ -124,6 +124,8 @@ class DDPG(TD3):
 class OnPolicy:
     """What the on-policy loop, advantages and value fitting need. Defaults: OpenAI baselines' TRPO for MuJoCo."""
 
+    whole_fleet = True  # a fleet in one process: its networks are so small that a member more costs little
+
     env: str = setting("HalfCheetah-v4", "environment", "paper", choices=(*ENVIRONMENTS, *RAW_ENVIRONMENTS))
     total_steps: int = setting(1_000_000, "environment steps", "authors' code", low=1, high=300_000_000, unit="steps")
     batch_steps: int = setting(1024, "steps an iteration", "authors' code", low=2, high=1_000_000, unit="steps")

@@ -1,11 +1,13 @@
 """Settings of the Hamiltonian and Langevin policies, their baselines and the toy bandit. Imports no learning library."""
 
+import math
 from dataclasses import dataclass
 
 from common.lab.config import setting
 from common.rl import config as shared
 
 PEER = "peer: pytorch-soft-actor-critic"
+FLOOR = "our choice: the temperature that Section 5 gives SAC"
 GATES = ("gated", "plain", "implicit")
 GATE_SIZES = ("1x8", "1x16", "1x32", "1x64", "1x256", "2x16")
 
@@ -14,10 +16,14 @@ GATE_SIZES = ("1x8", "1x16", "1x32", "1x64", "1x256", "2x16")
 class Schedule:
     """The off-policy loop as this paper runs it; the fields are those of the shared loop, the sources this paper's."""
 
-    env: str = setting("Hopper-v4", "environment", "Section 5: -v2, which no longer runs", choices=shared.ENVIRONMENTS)
-    observe: str = setting("full", "what is observed", "Section 5: all of it", choices=("full", "positions"))
-    delay: int = setting(0, "delay of observations", "Section 5: none", low=0, high=100, unit="steps")
-    history: int = setting(0, "past actions that the policy is shown", "Section 5: none", low=0, high=100, unit="steps")
+    env: str = setting(
+        "Hopper-v4", "environment", "our choice: -v4, for the paper's -v2 no longer runs", choices=shared.ENVIRONMENTS
+    )
+    observe: str = setting("full", "what is observed", "our choice: the paper hides nothing", choices=("full", "positions"))
+    delay: int = setting(0, "delay of observations", "our choice: the paper has none", low=0, high=100, unit="steps")
+    history: int = setting(
+        0, "past actions that the policy is shown", "our choice: the paper shows none", low=0, high=100, unit="steps"
+    )
     total_steps: int = setting(500_000, "environment steps", "Section 5", low=1, high=100_000_000, unit="steps")
     warmup: int = setting(10_000, "random actions before the policy acts", PEER, low=0, unit="steps")
     update_after: int = setting(256, "transitions before the first update", PEER, low=1, unit="steps")
@@ -37,7 +43,7 @@ class SoftActorCritic(Schedule):
     discount: float = setting(0.99, "discount factor", PEER, low=0.0, high=1.0)
     target_rate: float = setting(5e-3, "rate tau of the target critics' moving average", PEER, low=0.0, high=1.0)
     learning_rate: float = setting(3e-4, "Adam's learning rate, policy and critics", PEER, low=0.0)
-    log_std_low: float = setting(-5.0, "lower clamp of ln sigma", "our choice: steps of half sigma are unstable")
+    log_std_low: float = setting(-20.0, "lower clamp of ln sigma", PEER)
     log_std_high: float = setting(2.0, "upper clamp of ln sigma", PEER)
 
 
@@ -73,7 +79,14 @@ class Leapfrog:
     """The Hamiltonian transition: K leapfrog steps before tanh, and the gate (Sections 3.2 and 4.2)."""
 
     leapfrog_steps: int = setting(5, "leapfrog steps K", "Section 3.3: around 5", low=0, high=100)
-    step_size: float = setting(0.05, "step sizes epsilon at the start", "our choice", low=1e-6, high=100.0)
+    step_size: float = setting(
+        0.05, "step sizes epsilon at the start; stable below 2 exp(log_std_low)", "our choice", low=1e-6, high=100.0
+    )
+    # A leapfrog step on a Gaussian diverges from epsilon = 2 sigma on. At this bound five steps of 0.05 change the energy by
+    # 0.03 nats an action dimension, under the threshold on D; at ln sigma = -3 it is 0.14, at -5, where SAC may go, over 50.
+    log_std_low: float = setting(
+        -2.5, "lower clamp of ln sigma", "our choice: the energy error of steps of 0.05 stays below the threshold"
+    )
     largest_step: float = setting(
         0.5, "upper end of the step sizes' range", "peer: the Hamiltonian VAE's code", low=1e-5, high=100.0
     )
@@ -82,10 +95,13 @@ class Leapfrog:
     )
     gate: str = setting("gated", "gradient: gated, explicit alone, implicit alone", "Section 4.2", choices=GATES)
     gate_units: str = setting(
-        "1x16", "layers x units of the networks sigma and T", "Section 5: 16 neurons", choices=GATE_SIZES
+        "1x16",
+        "layers x units of the networks sigma and T",
+        "our choice: Section 5 has two layers of 16 neurons, to be read as 1x16 or as 2x16",
+        choices=GATE_SIZES,
     )
     gate_open: float = setting(0.9, "sigma at the start", "our choice: near plain leapfrog", low=1e-6, high=0.999999)
-    gate_state: bool = setting(True, "sigma and T see the state", "Section 4.2: optional")
+    gate_state: bool = setting(True, "sigma and T see the state", "our choice: Section 4.2 leaves it open")
     learn_transition: bool = setting(True, "step sizes and gate are learned", "Section 3.2, eq. 11")
     transition_learning_rate: float = setting(1e-4, "Adam's learning rate, step sizes and gate", "our choice", low=0.0)
     alternation: str = setting(
@@ -99,6 +115,9 @@ class Leapfrog:
         """One line on settings that do not fit together, or None."""
         if self.step_size >= self.largest_step:
             return f"step_size = {self.step_size} must lie below largest_step = {self.largest_step}"
+        stable = 2 * math.exp(self.log_std_low)
+        if self.leapfrog_steps and self.step_size >= stable:
+            return f"step_size = {self.step_size} must lie below 2 exp(log_std_low) = {stable:.3g}: else chains diverge"
         return None
 
 
@@ -128,9 +147,7 @@ class SACCoupling(SAC):
 class HMC(TrustRegion, Leapfrog, SAC):
     """Hamiltonian policy optimisation (Algorithm 1)."""
 
-    temperature: float = setting(
-        0.05, "least temperature inside the potential: max(beta, this)", "Section 5: SAC's alpha", low=1e-6
-    )
+    temperature: float = setting(0.05, "least temperature inside the potential: max(beta, this)", FLOOR, low=1e-6)
     pessimism: str = setting(
         "min", "Q of the chain and the objective: least or mean of the critics", "our choice", choices=("min", "mean")
     )
@@ -146,21 +163,27 @@ class HMC(TrustRegion, Leapfrog, SAC):
 
 
 @dataclass(frozen=True)
-class Langevin(TrustRegion, Schedule, shared.TD3):
-    """TD3 whose action is moved by Langevin dynamics on the critic (Section 3.1)."""
+class LangevinSteps(TrustRegion):
+    """The Langevin transition, and how far it may take a deterministic policy's action (Section 3.1)."""
 
-    kind: str = setting("flow", "noisy chain of eq. 7 or flow of eq. 9", "Section 3.1", choices=("noisy", "flow"))
+    kind: str = setting(
+        "flow", "noisy chain of eq. 7 or flow of eq. 9", "Section 3.1: eq. 9 for DDPG and TD3", choices=("noisy", "flow")
+    )
     chain_steps: int = setting(5, "Langevin steps or layers K", "our choice: as the Hamiltonian policy", low=0, high=100)
     step_size: float = setting(0.05, "epsilon at the start, one a step", "our choice", low=1e-6, high=100.0)
     largest_step: float = setting(0.5, "upper end of epsilon's range", "our choice", low=1e-5, high=100.0)
     noise: float = setting(0.05, "lambda of eq. 7 at the start", "our choice", low=1e-6, high=10.0)
-    kick_limit: float = setting(1.0, "clamp of the gradient's part of a step", "our choice", low=1e-6, high=1e9)
+    kick_limit: float = setting(
+        0.1,
+        "clamp of the gradient's part of a step",
+        "our choice: K of them stay inside the action's range, however steep Q is; 1 would drive each action to a bound",
+        low=1e-6,
+        high=1e9,
+    )
     units: str = setting("1x16", "layers x units of sigma, S and T", "our choice: as the gate", choices=GATE_SIZES)
     learn_transition: bool = setting(True, "epsilon, lambda and networks are learned", "Section 3.1, eq. 11")
     transition_learning_rate: float = setting(1e-4, "Adam's learning rate of these", "our choice", low=0.0)
-    temperature: float = setting(
-        0.05, "least temperature inside the gradient: max(beta, this)", "Section 5: SAC's alpha", low=1e-6
-    )
+    temperature: float = setting(0.05, "least temperature inside the gradient: max(beta, this)", FLOOR, low=1e-6)
     threshold: float = setting(
         0.1, "distance to hold, times the root of the action dimensions", "our choice", low=0.0, high=1e3
     )
@@ -173,8 +196,30 @@ class Langevin(TrustRegion, Schedule, shared.TD3):
 
 
 @dataclass(frozen=True)
+class TD3(Schedule, shared.TD3):
+    """The baseline of the Langevin policies, in this paper's loop."""
+
+
+@dataclass(frozen=True)
+class DDPG(Schedule, shared.DDPG):
+    """The other algorithm that Section 3.1 names, in this paper's loop."""
+
+
+@dataclass(frozen=True)
+class Langevin(LangevinSteps, Schedule, shared.TD3):
+    """TD3 whose action is moved by Langevin dynamics on the critic (Section 3.1)."""
+
+
+@dataclass(frozen=True)
+class LangevinDDPG(LangevinSteps, Schedule, shared.DDPG):
+    """DDPG whose action is moved by Langevin dynamics on the critic (Section 3.1)."""
+
+
+@dataclass(frozen=True)
 class Toys(TrustRegion, Leapfrog):
     """The bandit whose posterior is known. Every value is our choice: the paper has no toy."""
+
+    whole_fleet = True
 
     prior: str = setting(
         "fixed", "prior of u: N(0, I), or the policy's last snapshot", "our choice", choices=("fixed", "snapshot")
@@ -182,10 +227,11 @@ class Toys(TrustRegion, Leapfrog):
     base: str = setting(
         "1x4", "layers x units of the policy network", "our choice: small, to leave a gap", choices=("1x2", "1x4", "1x32")
     )
-    log_std_low: float = setting(-5.0, "lower clamp of ln sigma", "as HMC")
-    log_std_high: float = setting(2.0, "upper clamp of ln sigma", "as HMC")
+    log_std_high: float = setting(2.0, "upper clamp of ln sigma", "our choice: as HMC")
     pid: bool = setting(False, "beta is controlled; else it stays as it starts", "our choice: a posterior that stays")
-    temperature: float = setting(0.05, "least temperature inside the potential: max(beta, this)", "as HMC", low=1e-6)
+    temperature: float = setting(
+        0.05, "least temperature inside the potential: max(beta, this)", "our choice: as HMC", low=1e-6
+    )
     learning_rate: float = setting(3e-3, "Adam's learning rate, policy", "our choice", low=0.0)
     transition_learning_rate: float = setting(3e-3, "Adam's learning rate, step sizes and gate", "our choice", low=0.0)
     batch_size: int = setting(128, "contexts an iteration", "our choice", low=1, high=65_536)

@@ -1,6 +1,6 @@
 """Langevin policies: the action of a deterministic policy, moved along the critic's gradient (Section 3.1).
 
-On TD3 (`common/rl/td3.py`), with pi_t the policy's last snapshot, tau = max(beta, floor) and
+On TD3 (`common/rl/td3.py`), or DDPG (`langevin_ddpg.py`), with pi_t the policy's last snapshot, tau = max(beta, floor) and
 
     V(s, a) = Q_1(s, a) / tau - |a - pi_t(s)|                                      (eq. 6; |x| is sqrt(x'x + 1e-6))
 
@@ -12,8 +12,10 @@ or by the deterministic flow, with m a mask that keeps every other entry, the od
 
     y = m x + n ((x + eps^2 / 2 * grad V(s, x) + eps exp(sigma(m x))) exp(S(m x)) + T(m x))      (eq. 9)
 
-and is clipped to [-1, 1] after every step. A policy iteration takes a step on theta and one on h (eps, and lambda or the
-networks) up
+and is clipped to [-1, 1] after every step. The clip passes gradients straight through: where Q is steep, whole chains end at
+a bound, and a policy that is told nothing there would stay. The gradient's part of a step is clamped, so that K steps cannot
+carry every action to a bound whatever its start. A policy iteration takes a step on theta and one on h (eps, and lambda or
+the networks) up
 
     J = E[Q_1(s, a_K) - beta |a_K - pi_t(s)|]                                      (eq. 10)
 
@@ -41,14 +43,28 @@ from common.rl.streams import generator
 from papers.mcmc_po.leapfrog import constant
 from papers.mcmc_po.pid import PID
 from papers.mcmc_po.policy import Meter
+from papers.mcmc_po.visited import Visited
 
-METRICS = ("beta", "distance", "distance_error_squared", "distance_within", "value_gain", "step_size", "noise")
+METRICS = (
+    "beta", "distance", "distance_error_squared", "distance_within", "value_gain", "step_size", "noise", "kicks_clipped",
+    "actions_clipped",
+)  # fmt: skip
 DRIFT = -5.0  # sigma at the start
 
 
 def length(x):
     """sqrt(x'x + 1e-6) over the last axis: the chain starts where the plain norm has no gradient."""
     return (x.square().sum(-1) + 1e-6).sqrt()
+
+
+def clipped(x):
+    """x within [-1, 1], with the gradient of x itself."""
+    return x.clamp(-1, 1).detach() + (x - x.detach())
+
+
+def outside(entries, limit):
+    """Share of a list of tensors' entries, [members, batch, actions] each, beyond a limit, [members]."""
+    return torch.stack([(entry.abs() > limit).float().mean((-2, -1)) for entry in entries]).mean(0)
 
 
 class Noisy(nn.Module):
@@ -71,10 +87,13 @@ class Noisy(nn.Module):
         """lambda, [members, 1, 1]."""
         return self.log_noise.exp()
 
-    def forward(self, k, action, slope, xi):
-        """a_k+1. slope: grad V at a_k; xi: [members, batch, actions], or None for no noise."""
-        limit = self.config.kick_limit
-        moved = action + (self.steps[k] / 2 * slope).clamp(-limit, limit)
+    def kick(self, k, slope):
+        """The gradient's part of step k. slope: grad V at a_k, [members, batch, actions]."""
+        return self.steps[k] / 2 * slope
+
+    def forward(self, k, action, kick, xi):
+        """a_k+1. kick: clamped; xi: [members, batch, actions], or None for no noise."""
+        moved = action + kick
         return moved if xi is None else moved + self.noise * xi
 
 
@@ -105,17 +124,20 @@ class Flow(nn.Module):
         """None is added: 0, [members, 1, 1]."""
         return self.logit.new_zeros(self.logit.shape[1:])
 
-    def forward(self, k, action, slope, xi=None):
-        """y of layer k. slope: grad V at `action`."""
-        limit, eps = self.config.kick_limit, self.steps[k]
+    def kick(self, k, slope):
+        """The gradient's part of layer k, before the mask. slope: grad V at its input, [members, batch, actions]."""
+        return self.steps[k] ** 2 / 2 * slope
+
+    def forward(self, k, action, kick, xi=None):
+        """y of layer k. kick: clamped."""
         keep = self.even if k % 2 else 1 - self.even  # a single entry moves in the first layer
         kept = keep * action
         log_scale = self.log_scale[k](kept).clamp(-5, 2)
-        ahead = action + (eps**2 / 2 * slope).clamp(-limit, limit) + eps * self.drift[k](kept).exp()
+        ahead = action + kick + self.steps[k] * self.drift[k](kept).exp()
         return kept + (1 - keep) * (ahead * log_scale.exp() + self.shift[k](kept))
 
 
-class Learner(td3.Learner):
+class Learner(Visited, td3.Learner):
     """A fleet of TD3 learners whose actions are moved on the critic, one member a seed."""
 
     ablations = ("without_chain",)
@@ -141,16 +163,20 @@ class Learner(td3.Learner):
         return value.detach() + (slope * (action - action.detach())).sum(-1), slope
 
     def chain(self, critics, obs, action, centre, xi=None):
-        """(a_K, Q_1(s, a_K), Q_1(s, a_0)) from a_0 = `action`. centre: pi_t(s); xi: [members, batch, K, actions] or None."""
+        """(a_K, Q_1(s, a_K), Q_1(s, a_0), steps) from a_0 = `action`. centre: pi_t(s); xi: [members, batch, K, actions] or
+        None; steps: for each, the kick before its clamp and the action before its clip."""
+        limit = self.config.kick_limit
         temperature = self.pid.beta.clamp(min=self.config.temperature).view(-1, 1, 1)
         value, slope = self.critic(critics, obs, action)
-        first = value.detach()
+        first, steps = value.detach(), []
         for k in range(self.config.chain_steps):
             away = action - centre
-            ascent = slope / temperature - away / length(away).unsqueeze(-1)
-            action = self.transition(k, action, ascent, None if xi is None else xi[:, :, k]).clamp(-1, 1)
+            kick = self.transition.kick(k, slope / temperature - away / length(away).unsqueeze(-1))
+            moved = self.transition(k, action, kick.clamp(-limit, limit), None if xi is None else xi[:, :, k])
+            steps.append((kick.detach(), moved.detach()))
+            action = clipped(moved)
             value, slope = self.critic(critics, obs, action)
-        return action, value, first
+        return action, value, first, steps
 
     @torch.no_grad()
     def act(self, obs, history, draws=None, ablate=None):
@@ -199,23 +225,26 @@ class Learner(td3.Learner):
 
     def loss(self, obs, state, centre, xi):
         """-J of every member, [members], and what to note of the chain."""
-        action, value, first = self.chain(self.critics, obs, self.policy(state), centre, xi)
+        action, value, first, steps = self.chain(self.critics, obs, self.policy(state), centre, xi)
         distance = length(action - centre)
-        noted = {"distance": distance.detach().mean(-1), "value_gain": (value.detach() - first).mean(-1)}
+        noted = {"distance": distance.detach().mean(-1), "value_gain": (value.detach() - first).mean(-1), "steps": steps}
         return -(value - self.pid.beta.unsqueeze(-1) * distance).mean(-1), noted
 
     @torch.no_grad()
-    def _observe(self, distance, value_gain):
+    def _observe(self, distance, value_gain, steps):
         relative = distance / self.pid.threshold - 1 if self.pid.threshold else distance
-        steps = self.transition.steps
+        sizes, none = self.transition.steps, torch.zeros_like(distance)
+        kicks, moved = zip(*steps, strict=True) if steps else ((), ())
         self.meter.add(
             beta=self.pid.beta,
             distance=distance,
             distance_error_squared=relative.square(),
             distance_within=(relative.abs() <= 0.5).float(),
             value_gain=value_gain,
-            step_size=steps.mean((0, -2, -1)) if len(steps) else torch.zeros_like(distance),
+            step_size=sizes.mean((0, -2, -1)) if steps else none,
             noise=self.transition.noise[:, 0, 0],
+            kicks_clipped=outside(kicks, self.config.kick_limit) if steps else none,
+            actions_clipped=outside(moved, 1.0) if steps else none,
         )
 
     def summarise(self, trace):

@@ -28,18 +28,26 @@ from common.flows.networks import MLP, widths
 RATE = 0.01  # of the moving average of squared gradients
 
 
-def trajectory(u, rho, step, force, steps, limit=math.inf):
+def trajectory(u, rho, step, force, steps, limit=math.inf, kicks=None):
     """Yields (u, rho) at the start and after each of `steps` leapfrog steps.
 
-    u, rho: [members, batch, actions]; step: broadcast against them; force(u): p(u). |step * p| is clamped to `limit`.
+    u, rho: [members, batch, actions]; step: broadcast against them; force(u): p(u). |step * p| is clamped to `limit`;
+    `kicks`, a list, is given step * p of every point as it is before that.
     """
-    kick = (step * force(u)).clamp(-limit, limit) / 2
+
+    def kick(u):
+        whole = step * force(u)
+        if kicks is not None:
+            kicks.append(whole.detach())
+        return whole.clamp(-limit, limit) / 2
+
+    push = kick(u)
     yield u, rho
     for _ in range(steps):
-        half = rho - kick
+        half = rho - push
         u = u + step * half
-        kick = (step * force(u)).clamp(-limit, limit) / 2
-        rho = half - kick
+        push = kick(u)
+        rho = half - push
         yield u, rho
 
 
@@ -110,7 +118,7 @@ class Transition(nn.Module):
 
     def path(self, u, rho, potential, state, steps=None):
         """The chain, as `trajectory` yields it, of `leapfrog_steps` steps or as many as given. potential: has `gradient(u)`
-        and, after that, `action`."""
+        and, after that, `action`; its `kicks` are filled."""
         c = self.config
         shown = state if c.gate_state else state[..., :0]
 
@@ -118,4 +126,5 @@ class Transition(nn.Module):
             gradient = potential.gradient(u)
             return gradient if self.gate is None else self.gate(gradient, potential.action, shown)
 
-        return trajectory(u, rho, self.step, force, c.leapfrog_steps if steps is None else steps, c.kick_limit)
+        steps = c.leapfrog_steps if steps is None else steps
+        return trajectory(u, rho, self.step, force, steps, c.kick_limit, potential.kicks)

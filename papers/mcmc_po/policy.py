@@ -27,8 +27,10 @@ from common.rl.optimisers import descend
 from papers.mcmc_po.leapfrog import Transition
 from papers.mcmc_po.pid import PID
 
+# ln sigma, step size, energy error and the share of clamped kicks tell a chain whose steps are too long for its prior.
 METRICS = (
     "beta", "distance", "distance_error_squared", "distance_within", "value_gain", "bound_gain", "step_size", "momentum",
+    "prior_log_std", "energy_error", "kicks_clipped",
 )  # fmt: skip
 
 
@@ -36,11 +38,12 @@ class Potential:
     """U and its gradient at the points of one chain.
 
     prior: N(mu_t, sigma_t), a distribution over u; critic(action): (Q, dQ/da), both differentiable; temperature: tau,
-    [members, 1].
+    [members, 1]. `kicks`: eps * p before its clamp at every point, for a `Transition` to note, [members, batch, actions].
     """
 
     def __init__(self, prior, critic, temperature):
         self.prior, self.critic, self.temperature = prior, critic, temperature
+        self.kicks = []
         self.precision = (-2 * prior.log_std).exp()
 
     def gradient(self, u):
@@ -76,6 +79,7 @@ class Chain:
         self.action, self.value, self.log_prior = potential.action, potential.value, potential.log_prior
         self.energy = potential.energy(self.rho).detach()
         self.log_prob = log_prob  # ln N(u_0; mu, sigma)
+        self.prior, self.kicks = potential.prior, potential.kicks
 
     def objective(self, beta):
         """J of eq. 17, [members]. beta: [members]."""
@@ -87,6 +91,10 @@ class Chain:
         """The terms of which D is the mean, [members, batch]."""
         momentum = (self.rho.square() - self.states[0][1].square()).sum(-1) / 2
         return self.log_prob - self.log_prior + momentum
+
+    def clipped(self, limit):
+        """Share of the entries of eps * p, over the chain's points, that a clamp to `limit` cuts, [members]."""
+        return torch.stack([(kick.abs() > limit).float().mean((-2, -1)) for kick in self.kicks]).mean(0)
 
 
 class Meter(nn.Module):
@@ -186,6 +194,9 @@ class HamiltonianPolicy:
             bound_gain=self.temperature[:, 0] * (chain.first_energy - chain.energy).mean(-1),
             step_size=self.transition.step.mean((-2, -1)),
             momentum=chain.rho.square().mean((-2, -1)),
+            prior_log_std=chain.prior.log_std.mean((-2, -1)),
+            energy_error=(chain.energy - chain.first_energy).mean(-1),
+            kicks_clipped=chain.clipped(self.config.kick_limit),
         )
         if self.transition.gate is not None:
             self.transition.gate.observe(chain.first_slope)

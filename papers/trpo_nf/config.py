@@ -92,6 +92,8 @@ class ACKTR(Policy, shared.OnPolicy):
 class Toys(Policy):
     """Distributions over actions in two dimensions, without state or environment (Sections 4.2 and 4.3)."""
 
+    whole_fleet = True
+
     toy: str = setting(
         "kl_ball",
         "kl_ball, entropy: Figure 1; correlated, bimodal: the bandits of Figure 2",
