@@ -7,7 +7,8 @@ environment:
 
 (a) the cost of a K = 5 update in units of a SAC update, with a chain of its own for the step on h and with a shared one;
 (b) the same for K = 1, 3, 10: what a leapfrog step costs;
-(c) where an update's time goes: the target's chain, the critics' step, the policy iteration;
+(c) where the time of a training step goes, environment step and update: the simulator, acting, the target's chain, the
+    critics' step, the policy iteration, the targets' moving average and what else there is;
 (d) the cost of acting for one environment step, against SAC's.
 
 By network passes alone a K = 5 update is about 5.5 SAC updates, about 4 with one chain for both steps; the floor is 6.
@@ -17,10 +18,12 @@ import argparse
 import statistics
 import time
 
+import numpy as np
 import torch
 
 from common.rl import sac
 from common.rl.buffers import Batch
+from common.rl.envs import Environment
 from common.rl.hardware import prepare
 from common.rl.optimisers import descend
 from common.rl.streams import Blocks
@@ -28,6 +31,7 @@ from papers.mcmc_po import hmc
 from papers.mcmc_po.config import HMC, SAC
 
 UPDATES = 12  # in a timing
+STEPS = 50  # of the simulator, for each of these
 SIZES = {"Hopper": (11, 3), "HalfCheetah": (17, 6)}
 FLOOR = 6
 
@@ -63,9 +67,25 @@ def compare(name, sizes, options):
         floor = f"   floor {FLOOR}" if label == "K = 5" else ""
         print(f"  {label:<34}{spread(found)} SAC updates{floor}")
     print(f"  {'acting, K = 5':<34}{spread(acting)} times SAC's")
-    parts = chains["K = 5"].parts()
+    parts = {"the simulator": simulator_seconds(name)} | chains["K = 5"].parts()
     total = sum(parts.values())
-    print("  a K = 5 update: " + ", ".join(f"{part} {seconds / total:.0%}" for part, seconds in parts.items()))
+    shares = ", ".join(f"{part} {seconds / total:.0%}" for part, seconds in parts.items())
+    print(f"  a K = 5 training step of {1e3 * total:.0f} ms: {shares}")
+
+
+def simulator_seconds(name):
+    """Seconds of one environment step under random actions."""
+    env, rng = Environment(f"{name}-v4"), np.random.default_rng(0)
+    env.reset(0)
+    actions = iter(rng.uniform(-1, 1, (UPDATES * STEPS, env.actions)).astype(np.float32))
+
+    def play():
+        for _ in range(STEPS):
+            *_, terminated, truncated = env.step(next(actions))
+            if terminated or truncated:
+                env.reset(0)
+
+    return timed(play) / STEPS
 
 
 def spread(values):
@@ -109,7 +129,7 @@ class Timed:
         return timed(lambda: self.learner.act(obs, obs[..., :0], self.acting))
 
     def parts(self):
-        """Seconds of the parts of a Hamiltonian update."""
+        """Seconds of the parts of a Hamiltonian training step, the simulator's left out."""
         one, b, d = self.learner, self.batch, self.draws
 
         def target():
@@ -120,7 +140,9 @@ class Timed:
         chain = timed(target)
         critic = one.critic(one.critics, b.obs, b.history)
         iteration = timed(lambda: one.hamiltonian.improve(b.obs, critic, d))
-        return {"the target's chain": chain, "the critics' step": max(critics - chain, 0.0), "theta, h and beta": iteration}
+        named = {"the target's chain": chain, "the critics' step": max(critics - chain, 0.0), "theta, h and beta": iteration}
+        rest = max(self.update_seconds() - critics - iteration, 0.0)
+        return {"acting": self.acting_seconds()} | named | {"the rest": rest}
 
 
 def timed(work):

@@ -41,13 +41,13 @@ def _run(options):
 def _draw(options):
     from common.lab import commands
 
-    _say(commands.draw(options.name, options.scale, options.output, options.fresh))
+    _say(commands.draw(options.name, options.scale, options.output, options.fresh, options.available))
 
 
 def _tabulate(options):
     from common.lab import commands
 
-    _say(commands.tabulate(options.name, options.scale, options.output, options.fresh))
+    _say(commands.tabulate(options.name, options.scale, options.output, options.fresh, options.available))
 
 
 def _judge(options):
@@ -128,7 +128,7 @@ def _parser():
     ]
     for one in drawn:
         one.add_argument("--output", type=Path, help="the file to write (default: figures/<name>)")
-    drawn[-1].add_argument("--available", action="store_true", help="judge what was run; the rest is untested")
+        one.add_argument("--available", action="store_true", help="take what was run; the rest is left out, or untested")
     command("gallery", _gallery, "redraw docs/gallery and the generated part of README.md", scaled=False)
     for one in (*drawn, explain, cost):
         one.add_argument("--fresh", action="store_true", help="accept no stale or partial published results")

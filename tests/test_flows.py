@@ -66,7 +66,7 @@ def test_log_det_is_the_jacobians(transform):
 
 def test_density_integrates_to_one(transform):
     context = torch.randn(MEMBERS, 1, CONTEXT)
-    grid = torch.linspace(-12, 12, 601)
+    grid = torch.linspace(-12, 12, 301)  # the error of such a sum falls exponentially, here to rounding
     bounded = isinstance(transform, Tanh) or isinstance(transform, Compose) and isinstance(transform.transforms[-1], Tanh)
     # A bounded event is integrated in pre-tanh coordinates, where the grid resolves its edges.
     axis = torch.tanh(grid) if bounded else grid
@@ -76,9 +76,10 @@ def test_density_integrates_to_one(transform):
     base = DiagonalGaussian(torch.zeros(MEMBERS, 1, EVENT), torch.full((MEMBERS, 1, EVENT), -0.5))
     context = context.expand(-1, y.shape[1], -1)
     inside = (y.abs() < 1 - 1e-9).all(-1)
-    density = FlowDistribution(base, transform, context).log_prob(y).exp()
+    with torch.no_grad():
+        density = FlowDistribution(base, transform, context).log_prob(y).exp()
     total = torch.where(inside, density * w, 0.0).sum(-1)
-    torch.testing.assert_close(total if bounded else (density * w).sum(-1), torch.ones(MEMBERS), rtol=0, atol=2e-3)
+    torch.testing.assert_close(total if bounded else (density * w).sum(-1), torch.ones(MEMBERS), rtol=0, atol=1e-6)
 
 
 def test_gradients_reach_every_parameter(transform):

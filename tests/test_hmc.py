@@ -1,5 +1,7 @@
 """The Hamiltonian policy's learner against its equations."""
 
+import re
+
 import numpy as np
 import pytest
 import torch
@@ -44,7 +46,7 @@ class Reference:
 
     def normal(self, network, obs):
         mean, log_std = network(obs).chunk(2, -1)
-        return torch.distributions.Normal(mean, log_std.clamp(-5, 2).exp())
+        return torch.distributions.Normal(mean, log_std.clamp(-2.5, 2).exp())
 
     def force(self, critics, obs, u):
         value = torch.min(*q(critics, obs, torch.tanh(u)))
@@ -172,6 +174,8 @@ def _wide_batch():
     ({"step_size": float("inf")}, "step_size = inf must be finite"),
     ({"step_size": 0.5}, "step_size = 0.5 must lie below largest_step = 0.5"),
     ({"step_size": -0.1}, "step_size = -0.1 is out of range"),
+    ({"step_size": 0.2}, "step_size = 0.2 must lie below 2 exp(log_std_low) = 0.164: else chains diverge"),
+    ({"log_std_low": -5.0}, "step_size = 0.05 must lie below 2 exp(log_std_low) = 0.0135: else chains diverge"),
     ({"proportional": -0.1}, "proportional = -0.1 is out of range"),
     ({"integral": -0.1}, "integral = -0.1 is out of range"),
     ({"derivative": -0.1}, "derivative = -0.1 is out of range"),
@@ -181,9 +185,13 @@ def _wide_batch():
     ({"warmup": 500_000}, "warmup = 500000 leaves no step"),
 ])  # fmt: skip
 def test_bad_settings_are_one_clear_line(values, line):
-    with pytest.raises(UserError, match=line.replace(".", r"\.")) as error:
+    with pytest.raises(UserError, match=re.escape(line)) as error:
         resolve(HMC, values, "hmc.yaml")
     assert "\n" not in str(error.value)
+
+
+def test_no_step_is_too_long_where_none_is_taken():
+    assert resolve(HMC, {"leapfrog_steps": 0, "log_std_low": -5.0}, "hmc.yaml").log_std_low == -5
 
 
 def test_settings_of_the_baseline_are_the_papers():

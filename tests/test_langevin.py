@@ -10,26 +10,26 @@ from common.lab.config import resolve
 from common.lab.errors import UserError
 from common.rl import ddpg, td3
 from common.rl.config import DDPG, TD3
-from papers.mcmc_po import langevin
-from papers.mcmc_po.config import Langevin
+from papers.mcmc_po import langevin, langevin_ddpg
+from papers.mcmc_po.config import Langevin, LangevinDDPG
 from tests.test_td3 import ACTIONS, BATCH, OBSERVATIONS, batch_of, draws_of
 
 SMALL = {"base": "1x32", "critic": "1x32", "batch_size": BATCH}
-AS_DDPG = {"critics": 1, "policy_delay": 1, "target_noise": 0.0, "learning_rate": 1e-4, "critic_learning_rate": 1e-3,
-           "target_rate": 1e-3}  # fmt: skip
+ON_TD3, ON_DDPG = (langevin, Langevin), (langevin_ddpg, LangevinDDPG)
 
 
-def learner(seeds=(7,), **settings):
-    made = langevin.Learner(Langevin(**{**SMALL, **settings}), list(seeds), OBSERVATIONS, ACTIONS)
+def learner(seeds=(7,), on=ON_TD3, **settings):
+    module, config = on
+    made = module.Learner(config(**{**SMALL, **settings}), list(seeds), OBSERVATIONS, ACTIONS)
     generator = torch.Generator().manual_seed(1)
     for parameter in made.transition.parameters():  # networks that matter
         parameter.data += 0.1 * torch.randn(parameter.shape, generator=generator)
     return made
 
 
-@pytest.mark.parametrize("module, config, settings", [(td3, TD3, {}), (ddpg, DDPG, AS_DDPG)])
-def test_without_steps_and_multiplier_it_is_the_plain_algorithm(module, config, settings):
-    ours = learner(chain_steps=0, pid=False, beta=0.0, **settings)
+@pytest.mark.parametrize("module, config, on", [(td3, TD3, ON_TD3), (ddpg, DDPG, ON_DDPG)])
+def test_without_steps_and_multiplier_it_is_the_plain_algorithm(module, config, on):
+    ours = learner(chain_steps=0, pid=False, beta=0.0, on=on)
     theirs = module.Learner(config(**SMALL), [7], OBSERVATIONS, ACTIONS)
     generator = torch.Generator().manual_seed(0)
     for number in range(6):
@@ -57,7 +57,7 @@ def test_noisy_chain_is_equation_7():
     for k in range(2):
         step, noise = 0.5 * torch.sigmoid(made.transition.logit[k]), made.transition.log_noise.exp()
         a = (a + step / 2 * ascent(made, obs, a, centre) + noise * xi[:, :, k]).clamp(-1, 1)
-    found, value, first = made.chain(made.critics, obs, start, centre, xi)
+    found, value, first, _ = made.chain(made.critics, obs, start, centre, xi)
     torch.testing.assert_close(found, a)
     torch.testing.assert_close(value, made.critics(obs, a)[:, 0])
     torch.testing.assert_close(first, made.critics(obs, start)[:, 0])
@@ -84,16 +84,48 @@ def test_a_frozen_transition_climbs_the_critic(kind):
     config = Langevin(**SMALL, kind=kind, step_size=0.01 if kind == "noisy" else 0.1, beta=0.2)
     made = langevin.Learner(config, [7], OBSERVATIONS, ACTIONS)
     obs = torch.randn(1, 256, OBSERVATIONS)
-    _, value, first = made.chain(made.critics, obs, made.policy(obs) * 0.5, made.policy(obs) * 0.5)
+    _, value, first, _ = made.chain(made.critics, obs, made.policy(obs) * 0.5, made.policy(obs) * 0.5)
     assert (value - first).mean() > 0
+
+
+def steep(obs, action):
+    """A critic whose gradient is 10 in every entry of the action."""
+    return 10 * action.sum(-1).unsqueeze(1)
+
+
+@pytest.mark.parametrize("on", [ON_TD3, ON_DDPG])
+@pytest.mark.parametrize("kind, clamped", [("noisy", 1.0), ("flow", 0.0)])
+def test_a_steep_critic_neither_saturates_actions_nor_silences_the_policy(kind, clamped, on):
+    """|Q'| = 10, divided by tau = 0.2. Kicks of the noisy chain are clamped, so that K = 5 of them move an action by 0.5 at
+    most; at a bound the clip passes the gradient on."""
+    made = on[0].Learner(on[1](**SMALL, kind=kind), [7], OBSERVATIONS, ACTIONS)
+    made.critics, obs = steep, torch.randn(1, 64, OBSERVATIONS)
+    state, centre = obs, made.anchor(obs)
+    for bias, at_bound in ((0.0, False), (3.0, True)):
+        made.policy.network[-1].bias.data.fill_(bias)
+        start = made.policy(state)
+        action, _, _, steps = made.chain(steep, obs, start, centre)
+        assert float(langevin.outside([kick for kick, _ in steps], made.config.kick_limit)) == clamped
+        assert (action.abs() <= 1).all() and (action - start).abs().max() <= 0.5 + 1e-6
+        assert (float(langevin.outside([moved for _, moved in steps], 1.0)) > 0.3) == at_bound
+        loss, noted = made.loss(obs, state, centre, None)
+        gradients = torch.autograd.grad(loss.sum(), list(made.policy.parameters()))
+        assert all(gradient.abs().max() > 1e-3 for gradient in gradients)
+        assert noted["value_gain"] > 0
+
+
+def test_the_clip_passes_gradients_straight_through():
+    x = torch.tensor([-3.0, -1.0, 0.2, 1.37, 9.0], requires_grad=True)
+    assert torch.equal(langevin.clipped(x), x.clamp(-1, 1))
+    assert torch.equal(torch.autograd.grad(langevin.clipped(x).sum(), x)[0], torch.ones(5))
 
 
 @pytest.mark.parametrize("settings", [
     {"kind": "noisy"}, {"kind": "flow"}, {"kind": "flow", "learn_transition": False}, {"pid": False}, {"history": 2},
-    {"kind": "noisy", **AS_DDPG}, {"kind": "flow", **AS_DDPG}, {"chain_steps": 0},
+    {"kind": "noisy", "on": ON_DDPG}, {"kind": "flow", "on": ON_DDPG}, {"chain_steps": 0},
 ])  # fmt: skip
 def test_every_variant_learns_and_records(settings):
-    made = langevin.Learner(Langevin(**{**SMALL, **settings}), [4, 5], OBSERVATIONS, ACTIONS)
+    made = learner((4, 5), **settings)
     before = [p.detach().clone() for p in made.transition.parameters()]
     generator = torch.Generator().manual_seed(0)
     for number in range(4):
@@ -104,7 +136,7 @@ def test_every_variant_learns_and_records(settings):
     moved = [not torch.equal(p, b) for p, b in zip(made.transition.parameters(), before, strict=True)]
     assert any(moved) == bool(made.config.learn_transition and made.config.chain_steps)
     summary = made.summarise({name: list(x.numpy()) for name, x in made.inspect(batch.obs, batch.history).items()})
-    assert {"beta", "distance", "distance_rms", "saturated"} <= set(summary)
+    assert {*langevin.METRICS, "distance_rms", "saturated", "coverage"} - set(summary) == {"distance_error_squared"}
     assert all(len(values) == 2 and np.isfinite(values).all() for values in summary.values())
 
 

@@ -14,7 +14,7 @@ from common.rl import ddpg, loops, onpolicy, ppo, sac, sac_auto, td3, trpo
 from papers.arsac import arsac
 from papers.arsac.config import ARSAC
 from papers.mcmc_po import config as mcmc
-from papers.mcmc_po import hmc, langevin, sac_coupling
+from papers.mcmc_po import hmc, langevin, langevin_ddpg, sac_coupling
 from papers.mcmc_po import toys as bandit
 from papers.trpo_nf import acktr, ppo_nf, toys, trpo_nf
 from papers.trpo_nf import config as nf
@@ -60,6 +60,7 @@ CASES = {
     "hmc": off(hmc, mcmc.HMC, leapfrog_steps=2, **CHAIN),
     "langevin_noisy": off(langevin, mcmc.Langevin, kind="noisy", chain_steps=2, **CHAIN),
     "langevin_flow": off(langevin, mcmc.Langevin, kind="flow", chain_steps=2, **CHAIN),
+    "langevin_ddpg": off(langevin_ddpg, mcmc.LangevinDDPG, kind="noisy", chain_steps=2, **CHAIN),
     "trpo": on(trpo, shared.TRPO, 2e-3, **TRUST | GAUSSIAN),
     "trpo_gmm2": on(trpo_nf, nf.TRPONF, stop=1, **TRUST | GAUSSIAN | {"policy": "gmm2", "total_steps": 180}),
     "trpo_flow": on(trpo_nf, nf.TRPONF, **TRUST | FLOW),
@@ -85,12 +86,7 @@ CASES = {
 
 CHAINED = {"return", "return_without_chain", "beta", "distance_within"}
 RECORDED = {"td3": {"saturated"}, "ddpg": {"saturated"}, "sac_auto": {"temperature"}, "hmc": CHAINED | {"return_sampled"},
-            "langevin_noisy": CHAINED, "langevin_flow": CHAINED}  # fmt: skip
-# A fleet that a member's NaN ends: an eigendecomposition, or a draw from probabilities, that refuses NaN.
-KNOWN = {
-    "acktr_flow": pytest.mark.xfail(strict=True, raises=RuntimeError, reason="Kfac decomposes a diverged member's factors"),
-    "chain_bandit": pytest.mark.xfail(strict=True, raises=ValueError, reason="studies draw from a diverged posterior"),
-}
+            "langevin_noisy": CHAINED, "langevin_flow": CHAINED, "langevin_ddpg": CHAINED}  # fmt: skip
 
 
 @dataclass
@@ -186,7 +182,7 @@ def test_stopping_and_going_on_changes_nothing(name, alone, tmp_path):
     assert all(np.array_equal(expected[key], found[key], equal_nan=True) for key in expected)
 
 
-@pytest.mark.parametrize("name", [pytest.param(name, marks=KNOWN.get(name, ())) for name in CASES])
+@pytest.mark.parametrize("name", CASES)
 def test_a_nan_stays_with_its_member(name, alone, tmp_path):
     case, (single, _) = CASES[name], alone(name)
     together, _ = run(name, [4, 5], tmp_path, poisoned=True)

@@ -100,6 +100,29 @@ def test_energy_drifts_with_the_square_of_the_step():
     assert errors[0] / errors[1] == pytest.approx(4, rel=0.1) and errors[1] / errors[2] == pytest.approx(4, rel=0.1)
 
 
+@pytest.mark.parametrize("gate", ["gated", "plain"])
+@pytest.mark.parametrize("config", [HMC, Toys])
+def test_the_narrowest_policys_chain_keeps_its_energy_below_the_threshold(config, gate):
+    """theta = theta_t and a flat Q: what D measures is the energy error alone, and so it is all that a controller could act
+    on. At the lower clamp of ln sigma it stays below what D may be; at SAC's it would be hundreds of times as large."""
+
+    def flat(action):
+        return action.new_zeros(action.shape[:2]), torch.zeros_like(action)
+
+    def error(log_std):
+        h = Transition([np.random.default_rng(0)], config(gate=gate), D, 0).requires_grad_(False)
+        prior = DiagonalGaussian(torch.zeros(1, 20_000, D), torch.full((1, 20_000, D), log_std))
+        here = Potential(prior, flat, torch.full((1, 1), 0.2))
+        u, log_prob = prior.rsample_and_log_prob(torch.randn(1, 20_000, D))
+        chain = Chain(h.path(u, torch.randn(1, 20_000, D), here, u[..., :0]), here, log_prob)
+        torch.testing.assert_close(chain.distances(), chain.energy - chain.first_energy)
+        return float(chain.distances().mean()), float(chain.clipped(config().kick_limit))
+
+    (kept, few), (lost, many) = error(config().log_std_low), error(-5.0)
+    assert 0 < kept < config().threshold * D and lost > 100 * config().threshold * D
+    assert few < 0.15 and many > 0.85  # the shares of clamped kicks tell the two apart
+
+
 def test_sigma_one_is_plain_and_zero_is_implicit():
     (u, rho, state), here = start(8), potential(8)
     ends = {}

@@ -3,11 +3,7 @@
 import importlib
 import json
 import math
-import os
-import subprocess
-import sys
 from dataclasses import asdict
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -22,10 +18,10 @@ from common.rl.onpolicy import draws, on_policy
 from papers.trpo_nf import policies
 from papers.trpo_nf.config import ACKTR, POLICIES, PPONF, TRPONF, Toys
 from papers.trpo_nf.trpo_nf import Learner
+from tests import forked
 from tests.journals import MemoryJournal
 from tests.test_trpo import jittered
 
-ROOT = Path(__file__).resolve().parent.parent
 OBSERVATIONS, ACTIONS, STEPS = 4, 3, 60
 CASES = [(policy, preset) for policy in ("gaussian", "gmm2", "gmm5", "flow") for preset in ("equations", "released")]
 
@@ -249,9 +245,8 @@ def test_a_worker_trains_what_the_harness_asks_for(algorithm, tmp_path):
         "part": str(tmp_path / "part.json"), "checkpoint_seconds": 0.0,
     }  # fmt: skip
     (tmp_path / "spec.json").write_text(json.dumps(spec))
-    command = [sys.executable, "-m", "common.rl.worker", str(tmp_path / "spec.json")]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
-    assert done.returncode == 0, done.stderr
+    status, said = forked.run(tmp_path / "spec.json")
+    assert status == 0, said
     part = json.loads((tmp_path / "part.json").read_text())
     assert {m for m, _, _, _ in part["records"]} == {0, 1}
     if algorithm == "trpo_nf":

@@ -43,9 +43,12 @@ def run(target, scale, threads=None, device="cpu", seeds=None):
     return folders
 
 
-def draw(name, scale, output=None, fresh=False):
-    """Draws a figure from the results of the experiments it names; returns the files written (PDF and PNG)."""
-    function, results = _call(name, "figures", scale, fresh)
+def draw(name, scale, output=None, fresh=False, available=False):
+    """Draws a figure from the results of the experiments it names; returns the files written (PDF and PNG).
+
+    Every cell that it reads must have been run; with `available` it is drawn of those that were, and says so.
+    """
+    function, results = _call(name, "figures", scale, fresh, available)
     import matplotlib
 
     matplotlib.use("agg")
@@ -61,9 +64,9 @@ def draw(name, scale, output=None, fresh=False):
         return plots.save(figure, path, scale)
 
 
-def tabulate(name, scale, output=None, fresh=False):
-    """Writes a table as Markdown, LaTeX and CSV; returns the files."""
-    function, results = _call(name, "tables", scale, fresh)
+def tabulate(name, scale, output=None, fresh=False, available=False):
+    """Writes a table as Markdown, LaTeX and CSV; returns the files. `available` as for `draw`."""
+    function, results = _call(name, "tables", scale, fresh, available)
     from common.lab import plots, tabular
 
     path = Path(output or catalog.ROOT / "figures" / f"{name}.md")
@@ -167,18 +170,20 @@ def _targeted(target, scale):
     return [cell for experiment in known for cell in catalog.cells(parts[0], experiment, scale).values()]
 
 
-def _call(name, kind, scale, fresh):
+def _call(name, kind, scale, fresh, available=False):
     """The function of an artefact and its arguments: {experiment: Results}."""
     paper, found = catalog.find(name)
     if found != kind:
         verb = {"figures": "draw", "tables": "tabulate", "claims": "judge"}[found]
         raise UserError(f"{name} is one of the {found} of {paper}; use: python -m papers {verb}")
     wanted = catalog.artefacts(paper, kind)[name]
-    for cell in catalog.artefact_cells(name, scale):
+    for cell in catalog.artefact_cells(name, scale) if not available else ():
         sources.ready(cell, fresh)
     from common.lab import records
 
-    results = {one: records.load(paper, one, scale, selection, fresh) for one, selection in wanted.items()}
+    results = {one: records.load(paper, one, scale, chosen, fresh, available) for one, chosen in wanted.items()}
+    if available and results and not any(one.cells for one in results.values()):
+        raise UserError(f"{name}: none of its cells has been run at scale {scale}")
     return getattr(importlib.import_module(f"papers.{paper}.{kind}"), name), results
 
 

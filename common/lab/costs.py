@@ -10,8 +10,12 @@ from common.lab import catalog, sources
 from common.lab.files import read_json
 
 # Core-seconds that one member takes for one unit of work, where no run of that algorithm was measured: one thread of a
-# 2.5 GHz Xeon (about 100 GFLOP/s in float32), batch 256, two layers of 256 units. Good to a factor of three.
-FALLBACK = {"sac": 0.006, "arsac": 0.009, "td3": 0.005, "ppo": 0.0006, "trpo": 0.0006}
+# 2.5 GHz Xeon (about 100 GFLOP/s in float32), batch 256, two layers of 256 units, chains of 5 steps. Good to a factor of
+# three.
+FALLBACK = {
+    "sac": 0.006, "sac_auto": 0.006, "sac_coupling": 0.0075, "arsac": 0.009, "td3": 0.005, "ddpg": 0.005, "hmc": 0.035,
+    "langevin": 0.022, "langevin_ddpg": 0.025, "ppo": 0.0006, "trpo": 0.0006,
+}  # fmt: skip
 UNKNOWN = 0.01
 FALLBACK_SPEED = 100.0  # GFLOP/s of that machine
 WORK = ("total_steps", "iterations", "updates")  # settings that count the work of a run; the first that exists does

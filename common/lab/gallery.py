@@ -3,6 +3,8 @@
 import importlib
 import re
 
+import yaml
+
 from common.lab import catalog, commands, costs, sources, tabular
 from common.lab.files import atomic_write
 
@@ -11,15 +13,16 @@ GALLERY = "docs/gallery"
 
 
 def write():
-    """Draws every artefact at the largest scale at which all its cells are there, and rewrites README.md between its
-    `artefacts` marks and docs/claims_<paper>.md. Returns the files written."""
+    """Draws every artefact at the largest scale at which all its cells are there (or some, for those of paper.yaml's
+    `shown_in_part`), and rewrites README.md between its `artefacts` marks and docs/claims_<paper>.md. Returns the files."""
     readme = catalog.ROOT / "README.md"
     parts, written = [], [readme]
     for paper in catalog.papers():
         rows, pictures = [], []
+        in_part = read_yaml(catalog.ROOT / "papers" / paper / "paper.yaml").get("shown_in_part", [])
         for kind in ("figures", "tables"):
             for name in catalog.artefacts(paper, kind):
-                scale = largest(name)
+                scale = largest(name) or (begun(name) if name in in_part else None)
                 rows.append(row(paper, kind, name, scale))
                 if scale:
                     written += draw(kind, name, scale)
@@ -33,6 +36,11 @@ def write():
     return written
 
 
+def read_yaml(path):
+    """A paper.yaml as a dict; empty if there is none."""
+    return yaml.safe_load(path.read_text()) or {} if path.exists() else {}
+
+
 def largest(name):
     """The largest scale at which all cells of a figure or table have results, or None."""
     for scale in SHOWN:
@@ -41,11 +49,19 @@ def largest(name):
     return None
 
 
+def begun(name):
+    """The largest scale at which some of its cells have results, or None."""
+    for scale in SHOWN:
+        if any(sources.source(cell).kind != "missing" for cell in catalog.artefact_cells(name, scale)):
+            return scale
+    return None
+
+
 def draw(kind, name, scale):
-    """The artefact in docs/gallery: a PNG of a figure, the Markdown of a table."""
+    """The artefact in docs/gallery, of the cells that were run: a PNG of a figure, the Markdown of a table."""
     target = catalog.ROOT / GALLERY / name
     make = commands.draw if kind == "figures" else commands.tabulate
-    files = make(name, scale, target.with_suffix(".pdf" if kind == "figures" else ".md"))
+    files = make(name, scale, target.with_suffix(".pdf" if kind == "figures" else ".md"), available=True)
     kept = ".png" if kind == "figures" else ".md"
     for path in files:
         if path.suffix != kept:
@@ -57,9 +73,10 @@ def row(paper, kind, name, scale):
     """One artefact: its name, what it shows, what it rests on, what it costs from scratch on one core."""
     function = getattr(importlib.import_module(f"papers.{paper}.{kind}"), name)
     cells = catalog.artefact_cells(name, scale or "paper")
-    found = [sources.source(cell) for cell in cells] if scale else []
+    found = [one for cell in cells if (one := sources.source(cell)).kind != "missing"] if scale else []
     seeds = sorted({len(one.finished) for one in found})
     rests = "to be run" if not scale else scale if not cells else f"{scale}, {'-'.join(map(str, seeds))} seeds"
+    rests += f", {len(found)} of {len(cells)} cells" if len(found) < len(cells) and scale else ""
     rests += ", stale" if any(one.stale for one in found) else ""
     link = f"[{name}]({GALLERY}/{name}{'.png' if kind == 'figures' else '.md'})" if scale else name
     shows = commands.caption(function).partition(". ")[0].rstrip(".")

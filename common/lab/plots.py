@@ -141,6 +141,8 @@ def summary(results, scale):
         parts.append("-".join(count(number) for number in steps) + " steps")
         marks = {(str(s.record.get("commit") or "none")[:7] + "+" * bool(s.record.get("dirty"))) for s in sources}
         parts.append("commit " + ", ".join(sorted(marks)[:3]) + ", …" * (len(marks) > 3))
+        if missing := sum(one.missing for one in results):
+            parts.append(f"{len(sources)} of {len(sources) + missing} cells were run")
         if any(source.stale for source in sources):
             parts.append("stale: made by other settings or code than today's")
         if diverged := sum(one.diverged for one in results):

@@ -74,10 +74,14 @@ def reported(paper):
     return read_rows(catalog.ROOT / "papers" / paper / "reported.csv", columns=())
 
 
-def load(paper, experiment, scale, selection=None, fresh=False):
-    """The `Results` of an experiment's selected cells. Raises `UserError` if one of them has not been run."""
+def load(paper, experiment, scale, selection=None, fresh=False, available=False):
+    """The `Results` of an experiment's selected cells. Raises `UserError` if one of them has not been run; with `available`
+    such a cell is left out, and counted."""
     known = catalog.cells(paper, experiment, scale)
     chosen = catalog.select(known, selection, f"{paper}/{experiment}", scale)
+    if available:
+        found = [source for cell in chosen.values() if (source := sources.source(cell, fresh)).kind != "missing"]
+        return Results(scale, found, len(chosen) - len(found))
     return Results(scale, [sources.ready(cell, fresh) for cell in chosen.values()])
 
 
@@ -86,11 +90,13 @@ class Results:
     """What a figure reads of one experiment.
 
     `cells` are the sources of the selected cells, in grid order: each tells its `cell`, its `kind` ('published' or
-    'results'), whether it is `stale` or `partial`, the `finished` members and, as `record`, its run.json.
+    'results'), whether it is `stale` or `partial`, the `finished` members and, as `record`, its run.json. `missing` counts
+    selected cells that were left out because they have not been run.
     """
 
     scale: str
     cells: list
+    missing: int = 0
 
     @functools.cached_property
     def frame(self):

@@ -120,7 +120,7 @@ class Kfac:
     def _decompose(self):
         for i, layer in enumerate(self.layers):
             if isinstance(layer, Linear):
-                self.bases[i] = [torch.linalg.eigh(factor) for factor in self.averages[i]]
+                self.bases[i] = [eigen(factor) for factor in self.averages[i]]
 
     def _precondition(self, gradients):
         found, rest = [], list(gradients)
@@ -163,3 +163,11 @@ class Kfac:
             elif place[2] == "0":
                 other = tensors[f"basis.{place[0]}.{place[1]}.1"]
                 self.bases.setdefault(int(place[0]), []).append((tensors[name], other))
+
+
+def eigen(factor):
+    """(eigenvalues, eigenvectors) of symmetric matrices [rows, n, n]. A member that diverged gets those of the identity: the
+    decomposition refuses NaN, and would end the others' run with it."""
+    sound = torch.isfinite(factor).all(-1).all(-1)[:, None, None]
+    identity = torch.eye(factor.shape[-1], dtype=factor.dtype, device=factor.device)
+    return torch.linalg.eigh(torch.where(sound, factor, identity))

@@ -35,6 +35,21 @@ class Schedule:
 
 
 @dataclass(frozen=True)
+class Deterministic(Schedule):
+    """What the deterministic policies share. Section 5 speaks of stochastic ones alone."""
+
+    total_steps: int = setting(
+        500_000, "environment steps", "our choice: as the stochastic policies", low=1, high=100_000_000, unit="steps"
+    )
+    base: str = setting(
+        "2x256",
+        "layers x units of the policy network",
+        "our choice: as the stochastic policies",
+        choices=shared.NETWORK_SIZES,
+    )
+
+
+@dataclass(frozen=True)
 class SoftActorCritic(Schedule):
     """What soft actor-critic and the Hamiltonian policy share; the sources are this paper's."""
 
@@ -61,7 +76,7 @@ class TrustRegion:
         0.95, "weight of the past in the controlled distance", "peer: CPPO-PID's moving average", low=0.0, high=0.9999
     )
     threshold: float = setting(
-        0.1, "distance to hold", "our choice: the paper gives none", low=0.0, high=1e3, unit="an action dimension"
+        0.1, "distance to hold", "our choice: the paper gives none", low=0.0, high=1e3, unit="nats an action dimension"
     )
     snapshot_every: int = setting(
         50, "policy steps between snapshots theta_t", "our choice: at 1 the KL term has no gradient", low=1, high=10**9
@@ -196,28 +211,30 @@ class LangevinSteps(TrustRegion):
 
 
 @dataclass(frozen=True)
-class TD3(Schedule, shared.TD3):
+class TD3(Deterministic, shared.TD3):
     """The baseline of the Langevin policies, in this paper's loop."""
 
 
 @dataclass(frozen=True)
-class DDPG(Schedule, shared.DDPG):
+class DDPG(Deterministic, shared.DDPG):
     """The other algorithm that Section 3.1 names, in this paper's loop."""
 
 
 @dataclass(frozen=True)
-class Langevin(LangevinSteps, Schedule, shared.TD3):
+class Langevin(LangevinSteps, Deterministic, shared.TD3):
     """TD3 whose action is moved by Langevin dynamics on the critic (Section 3.1)."""
 
 
 @dataclass(frozen=True)
-class LangevinDDPG(LangevinSteps, Schedule, shared.DDPG):
+class LangevinDDPG(LangevinSteps, Deterministic, shared.DDPG):
     """DDPG whose action is moved by Langevin dynamics on the critic (Section 3.1)."""
 
 
 @dataclass(frozen=True)
 class Toys(TrustRegion, Leapfrog):
     """The bandit whose posterior is known. Every value is our choice: the paper has no toy."""
+
+    whole_fleet = True
 
     whole_fleet = True
 

@@ -61,11 +61,14 @@ class Grid:
         return torch.stack(found)
 
     def sample(self, rng, n):
-        """n samples, [members, n, 2], uniform within a small cell."""
+        """n samples, [members, n, 2], uniform within a small cell; NaN for a member whose density is."""
         side = math.isqrt(len(self.points))
         rows = []
         for log_mass in self.fine:
             mass = log_mass.exp().numpy()
+            if not np.isfinite(mass).all():
+                rows.append(np.full((n, 2), np.nan))
+                continue
             chosen = rng.choice(len(mass), n, p=mass / mass.sum())
             rows.append(self.points[torch.from_numpy(chosen)].numpy() + (rng.random((n, 2)) - 0.5) * 2 * self.reach / side)
         return torch.from_numpy(np.stack(rows))

@@ -2,7 +2,7 @@
 
 import matplotlib.pyplot as plt
 import numpy as np
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter, NullLocator
 
 from common.lab import plots
 from papers.mcmc_po.evidence import environments, final
@@ -14,40 +14,48 @@ METHODS = {
     "SAC, α = 0.05": BLUE,
     "SAC, α = 0.2": SKY,
     "SAC, α tuned": GREEN,
-    "SAC with couplings": PINK,
+    "SAC, couplings, α = 0.05": PINK,
+    "SAC, couplings, α = 0.2": BLACK,
 }
 GATES = {"gated": ORANGE, "plain": BLUE, "implicit": GREEN}
-WIDTHS = {"1x8": SKY, "1x16": ORANGE, "1x64": GREEN, "1x256": BLACK}
+SIZES = {"1x8": SKY, "1x16": ORANGE, "2x16": PINK, "1x32": YELLOW, "1x64": GREEN, "1x256": BLACK}
+SPREAD = "spread of states"
+ACTIONS = {"bandit": 2, "Hopper-v4": 3, "HalfCheetah-v4": 6, "Ant-v4": 8}  # dimensions
 KERNELS = {"corrected": BLUE, "plain": GREEN, "gated": ORANGE}
 
 
 def figx_mcmc_curves(hmc, sac, sac_auto, sac_coupling):
-    """The curves behind Table 1: return during training of the Hamiltonian policy and of soft actor-critic at three
-    temperatures and with a coupling flow. Faint: seeds; line: their mean, with its 95 % interval from three seeds on."""
+    """The curves behind Table 1, of the Hamiltonian policy and of soft actor-critic at three temperatures and with a
+    coupling flow. Left: return during training. Right: how widely the states in the replay buffer are spread, the mean ln
+    distance to the third neighbour in a batch of them. Faint: seeds; line: their mean, with its 95 % interval from three
+    seeds on."""
     names = environments(hmc)
-    fig, axes = _panels(1, len(names))
-    for ax, env in zip(axes[0], names, strict=True):
-        runs = (
-            hmc.curve("return", env=env, leapfrog_steps=5),
-            hmc.curve("return", env=env, leapfrog_steps=4),
-            sac.curve("return", env=env, temperature=0.05),
-            sac.curve("return", env=env, temperature=0.2),
-            sac_auto.curve("return", env=env),
-            sac_coupling.curve("return", env=env),
-        )
-        for (label, colour), curve in zip(METHODS.items(), runs, strict=True):
-            plots.seeds_and_mean(ax, curve, label, colour)
-        _finish(ax, env)
-    axes[0, 0].set_ylabel("return")
-    plots.legend_below(fig, ncols=3)
+    fig, axes = _panels(len(names), 2)
+    for row, env in zip(axes, names, strict=True):
+        for ax, metric in zip(row, ("return", "coverage"), strict=True):
+            runs = (
+                hmc.curve(metric, env=env, leapfrog_steps=5),
+                hmc.curve(metric, env=env, leapfrog_steps=4),
+                sac.curve(metric, env=env, temperature=0.05),
+                sac.curve(metric, env=env, temperature=0.2),
+                sac_auto.curve(metric, env=env),
+                sac_coupling.curve(metric, env=env, temperature=0.05),
+                sac_coupling.curve(metric, env=env, temperature=0.2),
+            )
+            for (label, colour), curve in zip(METHODS.items(), runs, strict=True):
+                plots.seeds_and_mean(ax, curve, label, colour)
+            _finish(ax, env)
+            ax.set_ylabel("return" if metric == "return" else SPREAD)
+    plots.legend_below(fig)
     return fig
 
 
 def figx_amortization_gap(bandit, hmc_steps, hmc="env=Hopper-v4"):
-    """What a chain adds. Bandit with a known posterior, a policy trained with each K: (a) KL to the posterior of the chain's
-    end and of its start, (b) what the bound of eq. 17 lacks to τ ln Z. Hopper: (c) gain of the bound on states of the
-    replay buffer by the length of one trained chain (K = 5); dashed: by 200 steps of gradient ascent on a Gaussian of each
-    state, without a chain; (d) gain in training by the K it was trained with. Dots: seeds; line: their mean."""
+    """What a chain adds to an amortised policy, on a bandit with a known posterior and on Hopper. Bandit, a policy trained
+    with each K: (a) KL to the posterior of the chain's end and of its start, (b) what the bound of eq. 17 lacks to τ ln Z.
+    Hopper: (c) gain of the bound on states of the replay buffer, those of the last batch of training, by the length of one
+    trained chain (K = 5); dashed: by 200 steps of gradient ascent on a Gaussian of each state, without a chain; (d) gain in
+    training by the K it was trained with. Dots: seeds; line: their mean."""
     fig, axes = _panels(1, 4, 2.3)
     lengths = sorted(bandit.setting("leapfrog_steps"))
     for ax, metric, name in ((axes[0, 0], "kl", "KL to the posterior, nats"), (axes[0, 1], "gap", "τ ln Z − bound")):
@@ -68,29 +76,33 @@ def figx_amortization_gap(bandit, hmc_steps, hmc="env=Hopper-v4"):
 
 
 def figx_pid(bandit_pid, hmc_fixed, hmc="env=Hopper-v4|HalfCheetah-v4, leapfrog_steps=5"):
-    """Control of the multiplier β. Left: the distance D between the policy and its last snapshot; dashed: the threshold.
-    Middle: β. Right: return, or mean Q on the bandit. Orange: PID; others: β fixed. Means over the iterations since the
-    last evaluation. Faint: seeds; line: their mean, with its 95 % interval from three seeds on."""
+    """Control of the multiplier β. From left to right: the distance D between the policy and its last snapshot over the
+    threshold, dashed: 1, linear below it and logarithmic above; share of iterations in which D lies within half of the
+    threshold; β; return, or mean Q on the bandit. Means over the iterations since the last evaluation. Faint: seeds; line:
+    their mean, with its 95 % interval from three seeds on."""
     names = environments(hmc)
-    fig, axes = _panels(1 + len(names), 3)
+    metrics = {"distance": "D / threshold", "distance_within": "share near threshold", "beta": "β", "return": "return"}
+    fig, axes = _panels(1 + len(names), 4, 2.4)
     fixed = dict(zip(hmc_fixed.setting("beta"), (SKY, BLUE, BLACK), strict=False))
     for row, name in zip(axes, ("bandit", *names), strict=True):
-        last = "value" if name == "bandit" else "return"
-        for ax, metric in zip(row, ("distance", "beta", last), strict=True):
+        for ax, (metric, label) in zip(row, metrics.items(), strict=True):
             if name == "bandit":
-                plots.seeds_and_mean(ax, bandit_pid.curve(metric, pid=True), "PID", ORANGE)
-                plots.seeds_and_mean(ax, bandit_pid.curve(metric, pid=False), "β = 0.2", BLUE)
+                metric, label = ("value", "E Q") if metric == "return" else (metric, label)
+                curves = {"PID": bandit_pid.curve(metric, pid=True), "β = 0.2": bandit_pid.curve(metric, pid=False)}
+                colours = {"PID": ORANGE, "β = 0.2": BLUE}
             else:
-                plots.seeds_and_mean(ax, hmc.curve(metric, env=name), "PID", ORANGE)
-                for beta, colour in fixed.items():
-                    plots.seeds_and_mean(ax, hmc_fixed.curve(metric, env=name, beta=beta), f"β = {beta:g}", colour)
+                curves = {f"β = {beta:g}": hmc_fixed.curve(metric, env=name, beta=beta) for beta in fixed}
+                curves = {"PID": hmc.curve(metric, env=name)} | curves
+                colours = {"PID": ORANGE} | {f"β = {beta:g}": colour for beta, colour in fixed.items()}
+            held = (bandit_pid if name == "bandit" else hmc).setting("threshold")[0] * ACTIONS[name]
+            unit = held if metric == "distance" else 1.0
+            for one, curve in curves.items():
+                plots.seeds_and_mean(ax, curve.assign(value=curve["value"] / unit), one, colours[one])
             _finish(ax, name, "iterations" if name == "bandit" else "environment steps")
-            ax.set_ylabel({"distance": "D, nats", "beta": "β", "value": "E Q", "return": "return"}[metric])
-        row[0].set_yscale("symlog", linthresh=1)
-        per_dimension = (bandit_pid if name == "bandit" else hmc).setting("threshold")[0]
-        actions = {"bandit": 2, "Hopper-v4": 3, "HalfCheetah-v4": 6, "Ant-v4": 8}[name]
-        row[0].axhline(per_dimension * actions, color="0.4", linestyle="--", linewidth=1, label="threshold")
-    plots.legend_below(fig)
+            ax.set_ylabel(label)
+        _around_one(row[0])
+        row[1].set_ylim(-0.05, 1.05)
+    plots.legend_below(fig, ncols=5)
     return fig
 
 
@@ -103,11 +115,11 @@ def figx_gate(
     hmc="env=Hopper-v4|HalfCheetah-v4, leapfrog_steps=5",
 ):
     """The gate of Section 4.2. Top: gated, explicit gradient alone (plain leapfrog), implicit gradient alone. Bottom: gates
-    of 8 to 256 units. Left: what the bound lacks to τ ln Z on the bandit, lower is better; others: return. Faint: seeds;
-    line: their mean, with its 95 % interval from three seeds on."""
+    of one hidden layer of 8 to 256 units, and of two of 16. Left: what the bound lacks to τ ln Z on the bandit, lower is
+    better; others: return. Faint: seeds; line: their mean, with its 95 % interval from three seeds on."""
     names = environments(hmc)
     fig, axes = _panels(2, 1 + len(names))
-    rows = (("gate", GATES, "gated", bandit_gate, hmc_gate), ("gate_units", WIDTHS, "1x16", bandit_width, hmc_width))
+    rows = (("gate", GATES, "gated", bandit_gate, hmc_gate), ("gate_units", SIZES, "1x16", bandit_width, hmc_width))
     for row, (key, colours, usual, toy, runs) in zip(axes, rows, strict=True):
         for value, colour in colours.items():
             here = bandit.curve("gap") if value == usual else toy.curve("gap", **{key: value})
@@ -117,11 +129,10 @@ def figx_gate(
                 plots.seeds_and_mean(ax, curve, value, colour)
                 _finish(ax, env)
         row[0].set_ylabel("τ ln Z − bound")
-        row[0].set_yscale("log")
+        _log(row[0])
         _finish(row[0], "bandit", "iterations")
-    axes[0, 1].set_ylabel("return")
-    axes[1, 1].set_ylabel("return")
-    plots.legend_below(fig, ncols=7)
+        row[1].set_ylabel("return")
+        row[-1].legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), title=key.replace("_", " "))
     return fig
 
 
@@ -133,7 +144,7 @@ def figx_leapfrog(bandit="leapfrog_steps=5"):
     fig, axes = _panels(1, 4, 2.5)
     seed = bandit.table("density")["seed"].iloc[0]
     density, paths = (table[table["seed"] == seed] for table in (bandit.table("density"), bandit.table("trajectories")))
-    kinds = {"plain": BLUE, "trained": ORANGE}
+    kinds = {"plain": KERNELS["plain"], "trained": KERNELS["gated"]}
     for ax, kind, letter in zip(axes[0], kinds, "ab", strict=False):
         grid = density.pivot(index="u2", columns="u1", values="log_mass")
         ax.contourf(grid.columns, grid.index, grid, levels=12, cmap="Greys", alpha=0.7)
@@ -154,23 +165,64 @@ def figx_leapfrog(bandit="leapfrog_steps=5"):
     return fig
 
 
-def figx_langevin(td3, langevin, langevin_frozen):
-    """Deterministic policies: TD3, and TD3 with actions moved by the noisy Langevin chain (eq. 7) or the Langevin flow
-    (eq. 9, signs corrected), β controlled or fixed at 0.2; the flow also with step sizes and networks as they start. Return
-    during training. Faint: seeds; line: their mean, with its 95 % interval from three seeds on."""
+def figx_langevin(td3, langevin, langevin_frozen, ddpg, langevin_ddpg):
+    """Deterministic policies: TD3 and DDPG, plain and with actions moved by the noisy Langevin chain or the Langevin flow.
+    Equations 7 and 9, signs corrected; β controlled or, dashed, fixed at 0.2; on TD3 the flow also with step sizes and
+    networks as they start. Left: return on TD3. Middle: return on DDPG. Right: spread of the states in TD3's replay buffer,
+    as in figx_mcmc_curves. Faint: seeds; line: their mean, with its 95 % interval from three seeds on."""
     names = environments(td3)
-    fig, axes = _panels(1, len(names))
-    for ax, env in zip(axes[0], names, strict=True):
-        plots.seeds_and_mean(ax, td3.curve("return", env=env), "TD3", BLACK)
-        for kind, colour in (("noisy", BLUE), ("flow", ORANGE)):
-            for pid, style in ((True, "-"), (False, "--")):
-                label = f"{kind}, {'PID' if pid else 'β fixed'}"
-                curve = langevin.curve("return", env=env, kind=kind, pid=pid)
-                plots.seeds_and_mean(ax, curve, label, colour, linestyle=style)
-        plots.seeds_and_mean(ax, langevin_frozen.curve("return", env=env), "flow, frozen, PID", GREEN)
-        _finish(ax, env)
-    axes[0, 0].set_ylabel("return")
+    fig, axes = _panels(len(names), 3)
+    columns = (("TD3", "return", td3, langevin), ("DDPG", "return", ddpg, langevin_ddpg), ("TD3", "coverage", td3, langevin))
+    for row, env in zip(axes, names, strict=True):
+        for ax, (algorithm, metric, plain, moved) in zip(row, columns, strict=True):
+            plots.seeds_and_mean(ax, plain.curve(metric, env=env), "without a chain", BLACK)
+            for kind, colour in (("noisy", BLUE), ("flow", ORANGE)):
+                for pid, style in ((True, "-"), (False, "--")):
+                    label = f"{kind}, {'PID' if pid else 'β fixed'}"
+                    curve = moved.curve(metric, env=env, kind=kind, pid=pid)
+                    plots.seeds_and_mean(ax, curve, label, colour, linestyle=style)
+            if moved is langevin:
+                plots.seeds_and_mean(ax, langevin_frozen.curve(metric, env=env), "flow, frozen, PID", GREEN)
+            _finish(ax, f"{algorithm}, {env}")
+            ax.set_ylabel("return" if metric == "return" else SPREAD)
     plots.legend_below(fig, ncols=3)
+    return fig
+
+
+def figx_sweeps(
+    hmc_threshold,
+    hmc_snapshot,
+    hmc_pessimism,
+    hmc_target,
+    hmc_alternation,
+    hmc_width="env=Hopper-v4, gate_units=2x16|1x32",
+    hmc="env=Hopper-v4, leapfrog_steps=5",
+):
+    """What the paper leaves open, one setting at a time, on Hopper: return during training of the Hamiltonian policy, K = 5.
+    Orange: as it is set everywhere else. Faint: seeds; line: their mean, with its 95 % interval from three seeds on."""
+    panels = {
+        "threshold": ("threshold on D, nats an action dimension", hmc_threshold),
+        "snapshot_every": ("policy steps between snapshots", hmc_snapshot),
+        "pessimism": ("Q of the chain: which of two critics", hmc_pessimism),
+        "target": ("target of the critics", hmc_target),
+        "alternation": ("chain for the step on h", hmc_alternation),
+        "gate_units": ("gate, layers x units", hmc_width),
+    }
+    fig, axes = _panels(2, 3)
+    for ax, (key, (title, runs)) in zip(axes.flat, panels.items(), strict=True):
+        usual = hmc.setting(key)[0]
+        others = dict(zip(runs.setting(key), (BLUE, GREEN, BLACK), strict=False))
+        levels = [usual, *others]
+        for value in levels if isinstance(usual, str) else sorted(levels):
+            curve = hmc.curve("return") if value == usual else runs.curve("return", **{key: value})
+            label = value if isinstance(value, str) else f"{value:g}"
+            plots.seeds_and_mean(ax, curve, label, ORANGE if value == usual else others[value])
+        _finish(ax, "")
+        # The panels' levels differ: each has its own names, in one line above it.
+        ax.legend(title=title, loc="lower left", bbox_to_anchor=(0, 1), ncols=4, borderaxespad=0, alignment="left",
+                  handlelength=1.2, columnspacing=0.8)  # fmt: skip
+    axes[0, 0].set_ylabel("return")
+    axes[1, 0].set_ylabel("return")
     return fig
 
 
@@ -182,6 +234,25 @@ def _panels(rows, columns, width=3.1):
 def _finish(ax, title, label="environment steps"):
     ax.set_title(title)
     plots.steps_axis(ax, label)
+
+
+def _log(ax):
+    """A logarithmic vertical axis with plain numbers."""
+    ax.set_yscale("log")
+    ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    ax.yaxis.set_minor_formatter(NullFormatter())
+
+
+def _around_one(ax):
+    """A vertical axis on which 1 is marked: linear up to there, logarithmic above, as below -1."""
+    low, high = ax.get_ylim()
+    ax.set_yscale("symlog", linthresh=1)
+    ax.set_yticks([sign * 10**power for power in range(5) for sign in (-1, 1)] + [0], minor=False)
+    ax.set_ylim(min(low, 0) - 0.1, max(1.2 * high, 1.5))  # ticks widen it
+    ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    ax.yaxis.set_minor_locator(NullLocator())
+    ax.axhline(1, color="0.4", linestyle="--", linewidth=1, label="threshold")
 
 
 def _levels(ax, values, label, colour):

@@ -152,7 +152,7 @@ class Learner(Visited, td3.Learner):
         self.transition_optimiser = torch.optim.Adam(self.transition.parameters(), lr=rate, fused=True)
         self.pid = PID(len(seeds), config, config.threshold * math.sqrt(actions)).to(device)
         self.meter = Meter(METRICS, len(seeds)).to(device)
-        self.iterations = 0
+        self.iterations, self.shown = 0, None
 
     def critic(self, critics, obs, action):
         """Q_1 [members, batch], differentiable in the action to first order, and its gradient, a constant."""
@@ -184,11 +184,20 @@ class Learner(Visited, td3.Learner):
         `ablate`: 'without_chain' stops at a_0."""
         state = self.inputs(obs, history)
         action = self.policy(state)
-        if ablate == "without_chain":
-            return action
-        xi = None if draws is None else draws.get("xi")
-        action = self.chain(self.critics, obs, action, self.anchor(state), xi)[0]
-        return action if draws is None else self.explore(action, draws)
+        if ablate != "without_chain":
+            xi = None if draws is None else draws.get("xi")
+            action = self.chain(self.critics, obs, action, self.anchor(state), xi)[0]
+        if draws is not None:
+            return self.explore(action, draws)
+        self.shown = obs, action
+        return action
+
+    @torch.no_grad()
+    def inspect(self, obs, history):
+        """The action that has just been taken: its chain is not run again."""
+        if self.shown is None or self.shown[0] is not obs:
+            self.act(obs, history)
+        return {"action": self.shown[1]}
 
     def acting_draws(self, rng, size):
         return super().acting_draws(rng, size) | self._noise(rng, ("xi",), (size,))

@@ -1,36 +1,54 @@
 """Table 1 of the paper beside ours, and every setting with its source."""
 
+import inspect
+
 import numpy as np
 import pandas as pd
 
 from common.lab import records
 from common.lab.config import fields
-from papers.mcmc_po.config import HMC, SAC, Langevin
-from papers.mcmc_po.evidence import ENVIRONMENTS, final
+from papers.mcmc_po import config
+from papers.mcmc_po.evidence import ENVIRONMENTS, final, seconds
+from papers.mcmc_po.measures import rates
 
-# What is built into the algorithms and no setting: (what, how, source).
+COLUMNS = {
+    "HMC": config.HMC,
+    "Langevin, TD3": config.Langevin,
+    "Langevin, DDPG": config.LangevinDDPG,
+    "SAC": config.SAC,
+    "SAC, tuned": config.SACAuto,
+    "SAC, couplings": config.SACCoupling,
+    "TD3": config.TD3,
+    "DDPG": config.DDPG,
+    "bandit": config.Toys,
+}
+CHAINED, LANGEVIN, STOCHASTIC = ("HMC", "bandit"), ("Langevin, TD3", "Langevin, DDPG"), ("HMC", "SAC", "SAC, tuned")
+ROBOTS = tuple(name for name in COLUMNS if name != "bandit")
+PEER = "peer: pytorch-soft-actor-critic"
+# What is built into the algorithms and no setting: (what, columns, how, source).
 BUILT_IN = (
-    ("space of the chain", "before tanh", "our choice: Section 3.2 leaves [-1, 1]"),
-    ("base distribution", "diagonal Gaussian, squashed", "Section 3.2"),
-    ("momentum", "N(0, I)", "Section 3.2"),
-    ("critics' gradient in the chain", "a constant: exact for ReLU", "our choice"),
-    ("hidden activation of policy and critics", "ReLU", "peer: pytorch-soft-actor-critic"),
-    ("hidden activation of sigma and T", "tanh", "our choice: Section 4.2 names sigmoid and tanh"),
-    (
-        "inputs of sigma and T",
-        "gradient over its running root mean square, tanh(u), state",
-        "Section 4.2; scale: our choice",
-    ),
-    ("T at the start", "0", "our choice: near plain leapfrog"),
-    ("norm of eq. 6", "L2, sqrt(x'x + 1e-6)", "our choice"),
-    ("masks of eq. 9", "every other entry, both in turn", "Section 3.1; odd dimensions: our choice"),
-    ("optimisers", "Adam, one each for policy, critics, transition", "peer: pytorch-soft-actor-critic"),
-    ("updates", "one an environment step", "Algorithm 1"),
-    ("action in the environment", "a_K from sampled a_0 and rho_0", "Algorithm 1"),
-    ("action of evaluations", "a_K from tanh(mu), rho_0 = 0", "our choice"),
-    ("end of an episode by time limit", "bootstrapped", "our choice"),
-    ("environments", "MuJoCo -v4", "our choice: -v2 no longer runs"),
+    ("space of the chain", CHAINED, "before tanh", "our choice: Section 3.2 leaves [-1, 1]"),
+    ("base distribution", STOCHASTIC, "diagonal Gaussian, squashed", "our choice: SAC's; Section 3.2 names none"),
+    ("momentum", CHAINED, "N(0, I)", "Section 3.2"),
+    ("Q of the chain and the objective", LANGEVIN, "the first critic's", "our choice: as TD3's policy"),
+    ("critics' gradient in the chain", (*CHAINED, *LANGEVIN), "a constant: exact for ReLU", "our choice"),
+    ("hidden activation of policy and critics", ROBOTS, "ReLU", PEER),
+    ("hidden activation of sigma, S and T", (*CHAINED, *LANGEVIN), "tanh", "our choice: Section 4.2 names sigmoid and tanh"),
+    ("inputs of sigma and T", CHAINED, "gradient, tanh(u), state", "Section 4.2"),
+    ("scale of the gradient as an input", CHAINED, "its running root mean square", "our choice: it has no scale of its own"),
+    ("T at the start", CHAINED, "0", "our choice: near plain leapfrog"),
+    ("norm of eq. 6", LANGEVIN, "L2, sqrt(x'x + 1e-6)", "our choice"),
+    ("masks of eq. 9", LANGEVIN, "every other entry, both in turn", "our choice: Section 3.1 keeps a half, any half"),
+    ("clip of the action", LANGEVIN, "after every step, gradient passed straight through", "our choice"),
+    ("optimisers", ROBOTS, "Adam, one each for policy and critics", PEER),
+    ("optimiser of the transition", (*CHAINED, *LANGEVIN), "Adam, one of its own", "our choice: Section 3.1 has SGD"),
+    ("updates", ROBOTS, "one an environment step", "Algorithm 1"),
+    ("action in the environment", ("HMC",), "a_K from sampled a_0 and rho_0", "Algorithm 1"),
+    ("action of evaluations", ("HMC",), "a_K from tanh(mu), rho_0 = 0", "our choice"),
+    ("end of an episode by time limit", ROBOTS, "bootstrapped", "our choice"),
 )
+# Whose paper and code "its" means in the settings that papers share, by the class that declares them.
+OWNERS = {"SACAuto": "SAC", "TD3": "TD3", "DDPG": "DDPG"}
 
 
 def table1_mcmc_po(hmc, sac, sac_auto, sac_coupling):
@@ -40,7 +58,8 @@ def table1_mcmc_po(hmc, sac, sac_auto, sac_coupling):
         "SAC, alpha = 0.05": (sac, {"temperature": 0.05}, "sac"),
         "SAC, alpha = 0.2": (sac, {"temperature": 0.2}, None),
         "SAC, alpha tuned": (sac_auto, {}, None),
-        "SAC with couplings, alpha = 0.05": (sac_coupling, {}, None),
+        "SAC with couplings, alpha = 0.05": (sac_coupling, {"temperature": 0.05}, None),
+        "SAC with couplings, alpha = 0.2": (sac_coupling, {"temperature": 0.2}, None),
         "Hamiltonian policy, K = 4": (hmc, {"leapfrog_steps": 4}, "hmc"),
         "Hamiltonian policy, K = 5": (hmc, {"leapfrog_steps": 5}, "hmc"),
     }
@@ -48,21 +67,65 @@ def table1_mcmc_po(hmc, sac, sac_auto, sac_coupling):
 
 
 def table_mcmc_po_hyperparameters():
-    """Every setting of the Hamiltonian policy, of the Langevin policies and of SAC at its default, with where it stands: in
-    the paper, in code of others that the paper resembles, or nowhere, so that it is our choice. The authors' code is not
-    public."""
-    settings = {"HMC": fields(HMC), "Langevin": fields(Langevin), "SAC": fields(SAC)}
-    names = list(dict.fromkeys(name for known in settings.values() for name in known))
+    """Every setting of the Hamiltonian policy, of the Langevin policies, of the baselines and of the bandit at its default,
+    with where it stands: in the paper, in papers or code of others that it resembles, or nowhere, so that it is our choice.
+    The authors' code is not public. A setting whose meaning or source differs between algorithms has a row for each."""
+    names = dict.fromkeys(name for cls in COLUMNS.values() for name in fields(cls))
     rows = []
     for name in names:
-        holders = {label: known[name] for label, known in settings.items() if name in known}
-        facts = next(iter(holders.values())).metadata
-        values = {label: _text(holders[label].default) if label in holders else "" for label in settings}
-        source = facts["source"]
-        rows.append({"setting": name, "meaning": facts["meaning"], **values, "unit": facts["unit"], **_origin(source)})
-    for what, how, source in BUILT_IN:
-        rows.append({"setting": "(built in)", "meaning": what, "HMC": how, "Langevin": "", "SAC": "", "unit": "",
-                     **_origin(source)})  # fmt: skip
+        alike = {}
+        for label, cls in COLUMNS.items():
+            if name in fields(cls):
+                facts = fields(cls)[name].metadata
+                shared = facts["meaning"], facts["unit"], _source(cls, name)
+                alike.setdefault(shared, {})[label] = _text(fields(cls)[name].default)
+        rows += [_setting(name, *shared, values) for shared, values in alike.items()]
+    rows += [
+        _setting("(built in)", what, "", source, dict.fromkeys(columns, how)) for what, columns, how, source in BUILT_IN
+    ]
+    return pd.DataFrame(rows)
+
+
+def table_mcmc_po_speed(
+    hmc_steps,
+    td3,
+    ddpg,
+    hmc="env=Hopper-v4",
+    sac="env=Hopper-v4",
+    sac_auto="env=Hopper-v4",
+    sac_coupling="env=Hopper-v4",
+    langevin="env=Hopper-v4, pid=true",
+    langevin_ddpg="env=Hopper-v4",
+):
+    """Where the time goes, on Hopper: environment steps a core-second, time against SAC's, and the share of it that the
+    chain takes: what a run lasts longer than one with K = 0. From the runs' records, evaluations included; only rows of one
+    processor compare."""
+    where = {"env": "Hopper-v4"}
+    lengths = {k: (hmc if k in (4, 5) else hmc_steps, where | {"leapfrog_steps": k}) for k in (0, 1, 3, 4, 5, 10)}
+    runs = {
+        "SAC, alpha = 0.05": (sac, where | {"temperature": 0.05}),
+        "SAC, alpha tuned": (sac_auto, where),
+        "SAC with couplings, alpha = 0.05": (sac_coupling, where | {"temperature": 0.05}),
+        **{f"Hamiltonian policy, K = {k}": run for k, run in lengths.items()},
+        "TD3": (td3, where),
+        **{f"TD3, {kind}": (langevin, where | {"kind": kind}) for kind in ("noisy", "flow")},
+        "DDPG": (ddpg, where),
+        **{f"DDPG, {kind}": (langevin_ddpg, where | {"kind": kind}) for kind in ("noisy", "flow")},
+    }
+    reference, without = (_mean(seconds(one, **at)) for one, at in (runs["SAC, alpha = 0.05"], lengths[0]))
+    rows = []
+    for name, (results, at) in runs.items():
+        spent = _mean(seconds(results, **at))
+        chain = 1 - without / spent if name.startswith("Hamiltonian") else np.nan
+        rows.append(
+            {
+                "method": name,
+                "steps a core-second": _mean(rates(results, **at)),
+                "time / SAC's": spent / reference,
+                "share of the chain": chain,
+                "processor": ", ".join(_processors(results, at)),
+            }
+        )
     return pd.DataFrame(rows)
 
 
@@ -90,12 +153,37 @@ def _ours(values):
     return f"{finite.mean():.1f}{spread} (n = {len(finite)}{f', {lost} diverged' if lost else ''})"
 
 
+def _setting(name, meaning, unit, source, values):
+    """A row: `values`, {column: text}, of the algorithms that have the setting in this meaning and from this source."""
+    shown = {label: values.get(label, "") for label in COLUMNS}
+    return {"setting": name, "meaning": meaning, **shown, "unit": unit, "origin": _origin(source), "source": source}
+
+
+def _source(cls, name):
+    """Where a field's default stands, with the owner's name for "its"."""
+    source = fields(cls)[name].metadata["source"]
+    declaring = next(one for one in cls.__mro__ if name in inspect.get_annotations(one))
+    return f"{OWNERS[declaring.__name__]}'s {source[4:]}" if source.startswith("its ") else source
+
+
 def _origin(source):
-    if source.startswith(("Section", "Algorithm", "eq.", "Table")) or source == "paper":
-        origin = "stated"
-    else:
-        origin = "peer code" if source.startswith(("peer", "its ", "authors")) else "our choice"
-    return {"origin": origin, "source": source}
+    if source.startswith(("Section", "Algorithm", "eq.")):
+        return "stated"
+    return "peer" if source.startswith(("peer", *(f"{owner}'s" for owner in OWNERS.values()))) else "our choice"
+
+
+def _mean(values):
+    return values.mean() if len(values) else np.nan
+
+
+def _processors(results, where):
+    """What the selected cells were trained on."""
+    found = [
+        source.record.get("processor") or source.record.get("platform") or ""
+        for source in results.cells
+        if all(getattr(source.cell.config, key) == value for key, value in where.items())
+    ]
+    return sorted(set(filter(None, found)))
 
 
 def _text(value):
