@@ -325,6 +325,8 @@ def own_wide_cloud_is_the_missing_constant(kl_ball="coupling_units=3"):
     radius = {k: np.log(measured(kl_ball, "radius_99", constant=k)) for k in (False, True)}
     radius[False] = radius[False][measured(kl_ball, "first_kl", constant=False) > 0.01]
     what = "ln radius of 99 %, without constant - with it"
+    if len(radius[False]) < 3:
+        return stats.untested("fewer than 3 starts outside the ball", n=len(radius[False]), what=what)
     return toy(stats.difference(radius[False], radius[True], margin=float(np.log(2)), what=what), kl_ball)
 
 
