@@ -168,7 +168,7 @@ def test_trajectories_are_recorded_at_the_end():
     assert rows[-1]["step"] > 0 and all(np.isfinite(list(row.values())).all() for row in rows)
 
 
-@pytest.mark.parametrize("env", ["AntBulletEnv-v0", "HumanoidFlagrunBulletEnv-v0", "HumanoidFlagrunHarderBulletEnv-v0"])
+@pytest.mark.parametrize("env", ["AntBulletEnv-v0", "HumanoidBulletEnv-v0", "HumanoidFlagrunBulletEnv-v0"])
 def test_a_bullet_episode_is_determined_by_its_seed(env):
     pytest.importorskip("pybullet_envs_gymnasium")
 

@@ -18,7 +18,9 @@ HOMES = {
     "HumanoidFlagrunHarderBulletEnv-v0": "pybullet_envs_gymnasium",
 }
 
-# Its thrown cube leaves contacts behind that a reset does not clear: every episode gets a simulator of its own.
+# Its thrown cube leaves contacts behind that a reset does not clear: every episode gets a simulator of its own. Even then
+# Bullet may sum the cube's contacts in another order, and an episode differ in the last digits: a resumed run that cannot
+# repeat the present episode says so.
 MADE_ANEW = ("HumanoidFlagrunHarderBulletEnv-v0",)
 
 
