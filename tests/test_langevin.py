@@ -88,9 +88,9 @@ def test_a_frozen_transition_climbs_the_critic(kind):
     assert (value - first).mean() > 0
 
 
-def steep(obs, action):
+def steep(critics, obs):
     """A critic whose gradient is 10 in every entry of the action."""
-    return 10 * action.sum(-1).unsqueeze(1)
+    return lambda action: (10 * action.sum(-1), torch.full_like(action, 10.0))
 
 
 @pytest.mark.parametrize("on", [ON_TD3, ON_DDPG])
@@ -99,12 +99,12 @@ def test_a_steep_critic_neither_saturates_actions_nor_silences_the_policy(kind, 
     """|Q'| = 10, divided by tau = 0.2. Kicks of the noisy chain are clamped, so that K = 5 of them move an action by 0.5 at
     most; at a bound the clip passes the gradient on."""
     made = on[0].Learner(on[1](**SMALL, kind=kind), [7], OBSERVATIONS, ACTIONS)
-    made.critics, obs = steep, torch.randn(1, 64, OBSERVATIONS)
+    made.critic, obs = steep, torch.randn(1, 64, OBSERVATIONS)
     state, centre = obs, made.anchor(obs)
     for bias, at_bound in ((0.0, False), (3.0, True)):
         made.policy.network[-1].bias.data.fill_(bias)
         start = made.policy(state)
-        action, _, _, steps = made.chain(steep, obs, start, centre)
+        action, _, _, steps = made.chain(made.critics, obs, start, centre)
         assert float(langevin.outside([kick for kick, _ in steps], made.config.kick_limit)) == clamped
         assert (action.abs() <= 1).all() and (action - start).abs().max() <= 0.5 + 1e-6
         assert (float(langevin.outside([moved for _, moved in steps], 1.0)) > 0.3) == at_bound

@@ -24,6 +24,7 @@ from common.rl.optimisers import descend, follow
 from common.rl.streams import generator
 from papers.mcmc_po.gaps import gap_rows
 from papers.mcmc_po.policy import HamiltonianPolicy
+from papers.mcmc_po.slopes import CriticsAt, first_order, least_shares
 from papers.mcmc_po.visited import Visited
 
 SAMPLED = 1 << 20  # blocks of the evaluation's stream from here on are those of sampled evaluations
@@ -47,13 +48,14 @@ class Learner(Visited, sac.Learner):
         """A function of the action, [members, batch, actions], that gives Q [members, batch] and its gradient in the action.
         Q is differentiable in the action to first order; the critics' weights and the gradient are constants."""
 
+        at = CriticsAt(critics, torch.cat([obs, history], -1) if self.config.critic_history else obs)
+
         def values(action):
-            with torch.enable_grad():
-                free = action.detach().requires_grad_()
-                every = self.values(critics, obs, history, free)
-                value = every.amin(1) if self.config.pessimism == "min" else every.mean(1)
-                (slope,) = torch.autograd.grad(value.sum(), free)
-            return value.detach() + (slope * (action - action.detach())).sum(-1), slope
+            every = at.values(action.detach())
+            mean = self.config.pessimism == "mean"
+            value = every.mean(1) if mean else every.amin(1)
+            slope = at.slope(torch.full_like(every, 1 / every.shape[1]) if mean else least_shares(every))
+            return first_order(value, slope, action), slope
 
         return values
 

@@ -43,6 +43,7 @@ from common.rl.streams import generator
 from papers.mcmc_po.leapfrog import constant
 from papers.mcmc_po.pid import PID
 from papers.mcmc_po.policy import Meter
+from papers.mcmc_po.slopes import CriticsAt, first_order
 from papers.mcmc_po.visited import Visited
 
 METRICS = (
@@ -154,20 +155,26 @@ class Learner(Visited, td3.Learner):
         self.meter = Meter(METRICS, len(seeds)).to(device)
         self.iterations, self.shown = 0, None
 
-    def critic(self, critics, obs, action):
-        """Q_1 [members, batch], differentiable in the action to first order, and its gradient, a constant."""
-        with torch.enable_grad():
-            free = action.detach().requires_grad_()
-            value = critics(obs, free)[:, 0]
-            (slope,) = torch.autograd.grad(value.sum(), free)
-        return value.detach() + (slope * (action - action.detach())).sum(-1), slope
+    @staticmethod
+    def critic(critics, obs):
+        """A function of the action, [members, batch, actions], that gives Q_1 [members, batch], differentiable in the action
+        to first order, and its gradient, a constant."""
+        at = CriticsAt(critics, obs, count=1)
+
+        def values(action):
+            value = at.values(action.detach())
+            slope = at.slope(torch.ones_like(value))
+            return first_order(value[:, 0], slope, action), slope
+
+        return values
 
     def chain(self, critics, obs, action, centre, xi=None):
         """(a_K, Q_1(s, a_K), Q_1(s, a_0), steps) from a_0 = `action`. centre: pi_t(s); xi: [members, batch, K, actions] or
         None; steps: for each, the kick before its clamp and the action before its clip."""
         limit = self.config.kick_limit
         temperature = self.pid.beta.clamp(min=self.config.temperature).view(-1, 1, 1)
-        value, slope = self.critic(critics, obs, action)
+        critic = self.critic(critics, obs)
+        value, slope = critic(action)
         first, steps = value.detach(), []
         for k in range(self.config.chain_steps):
             away = action - centre
@@ -175,7 +182,7 @@ class Learner(Visited, td3.Learner):
             moved = self.transition(k, action, kick.clamp(-limit, limit), None if xi is None else xi[:, :, k])
             steps.append((kick.detach(), moved.detach()))
             action = clipped(moved)
-            value, slope = self.critic(critics, obs, action)
+            value, slope = critic(action)
         return action, value, first, steps
 
     @torch.no_grad()

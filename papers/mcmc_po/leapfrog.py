@@ -88,7 +88,7 @@ class Gate(nn.Module):
         if self.sigma is None:
             return implicit
         sigma = torch.sigmoid(self.sigma(x))
-        return sigma * gradient + (1 - sigma) * implicit
+        return torch.lerp(implicit, gradient, sigma)
 
     @torch.no_grad()
     def observe(self, gradient):

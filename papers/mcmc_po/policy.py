@@ -51,7 +51,7 @@ class Potential:
         self.u, self.action = u, torch.tanh(u)
         self.value, slope = self.critic(self.action)
         drift = (u - self.prior.mean) * self.precision
-        self.slope = drift - slope / self.temperature.unsqueeze(-1) * (1 - self.action.square())
+        self.slope = torch.addcmul(drift, slope / self.temperature.unsqueeze(-1), 1 - self.action.square(), value=-1)
         return self.slope
 
     @property
