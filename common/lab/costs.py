@@ -14,7 +14,8 @@ from common.lab.files import read_json
 # three.
 FALLBACK = {
     "sac": 0.006, "sac_auto": 0.006, "sac_coupling": 0.0075, "arsac": 0.009, "td3": 0.005, "ddpg": 0.005, "hmc": 0.035,
-    "langevin": 0.022, "langevin_ddpg": 0.025, "ppo": 0.0006, "trpo": 0.0006,
+    "langevin": 0.022, "langevin_ddpg": 0.025, "ppo": 0.0006, "ppo_nf": 0.0006, "trpo": 0.0003,
+    "acktr": 0.0003,
 }  # fmt: skip
 UNKNOWN = 0.01
 FALLBACK_SPEED = 100.0  # GFLOP/s of that machine

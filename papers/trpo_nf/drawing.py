@@ -58,6 +58,20 @@ def variants(ax, curves, policy):
         plots.seeds_and_mean(ax, curve, f"{LABELS[policy]}, {name}", COLOURS[policy], linestyle=linestyle)
 
 
+def compared(variant, arms):
+    """A figure of returns, one panel an environment of `variant`; arms: {policy class: {name: results}}, the first of a
+    class solid, the second dashed."""
+    fig, axes = panels(environments(variant), 3)
+    for env, ax in axes.items():
+        for policy, results in arms.items():
+            curves = {name: one.curve("return", env=env, policy=policy) for name, one in results.items()}
+            variants(ax, curves, policy)
+        finish(ax, env)
+    outer_labels(fig, "return")
+    plots.legend_below(fig)
+    return fig
+
+
 def chosen_radius(choice, env, policy):
     """The KL radius with the higher mean final return over the seeds that choose; 0.01 where they did not run, and where
     both diverged."""

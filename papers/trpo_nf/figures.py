@@ -261,15 +261,8 @@ def figx_timeouts(trpo_timeouts, trpo="env=Hopper-v4|HalfCheetah-v4|Reacher-v4, 
     beyond which V goes on (dashed). HalfCheetah and Reacher end by time limits alone. Mean return of the last 40 training
     episodes; faint: seeds; line: their mean, with its 95 % interval from three seeds on. Preset equations, KL radius
     0.01."""
-    fig, axes = drawing.panels(drawing.environments(trpo_timeouts), 3)
-    for env, ax in axes.items():
-        for policy in trpo_timeouts.setting("policy"):
-            arms = {"terminal": trpo, "bootstrapped": trpo_timeouts}
-            drawing.variants(ax, {name: one.curve("return", env=env, policy=policy) for name, one in arms.items()}, policy)
-        drawing.finish(ax, env)
-    drawing.outer_labels(fig, "return")
-    plots.legend_below(fig)
-    return fig
+    arms = {"terminal": trpo, "bootstrapped": trpo_timeouts}
+    return drawing.compared(trpo_timeouts, {policy: arms for policy in trpo_timeouts.setting("policy")})
 
 
 def figx_width(trpo_narrow, trpo_narrow_flow, trpo="env=Hopper-v4|HalfCheetah-v4|Reacher-v4, policy=gaussian|flow"):
@@ -277,15 +270,8 @@ def figx_width(trpo_narrow, trpo_narrow_flow, trpo="env=Hopper-v4|HalfCheetah-v4
     Gaussian's mean and of V; of V alone with the flow, whose state embedding has 64 in both. Mean return of the last 40
     training episodes; faint: seeds; line: their mean, with its 95 % interval from three seeds on. Preset equations, KL
     radius 0.01."""
-    fig, axes = drawing.panels(drawing.environments(trpo_narrow), 3)
-    for env, ax in axes.items():
-        for policy, narrow in (("gaussian", trpo_narrow), ("flow", trpo_narrow_flow)):
-            arms = {"64 units": trpo, "32 units": narrow}
-            drawing.variants(ax, {name: one.curve("return", env=env, policy=policy) for name, one in arms.items()}, policy)
-        drawing.finish(ax, env)
-    drawing.outer_labels(fig, "return")
-    plots.legend_below(fig)
-    return fig
+    narrow = {"gaussian": trpo_narrow, "flow": trpo_narrow_flow}
+    return drawing.compared(trpo_narrow, {policy: {"64 units": trpo, "32 units": one} for policy, one in narrow.items()})
 
 
 def figx_ppo(ppo):
