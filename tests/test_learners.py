@@ -69,10 +69,10 @@ CASES = {
     "acktr": on(acktr, nf.ACKTR, **ON | GAUSSIAN, policy="gaussian", value_updates=3),
     "acktr_flow": on(acktr, nf.ACKTR, **ON | FLOW, value_updates=3),
     "toy_ball": Case(
-        toys.train, toys.Learner, nf.Toys(toy="kl_ball", iterations=40, samples=32, origin_samples=50), 22, 1e-3, None
+        toys.train, toys.Learner, nf.Toys(toy="kl_ball", iterations=40, samples=32, origin_samples=50), 22, 1e-3, 2
     ),
     "toy_bandit": Case(
-        toys.train, toys.Learner, nf.Toys(toy="bimodal", policy="gmm2", iterations=40, samples=64), 22, 1e-3, None
+        toys.train, toys.Learner, nf.Toys(toy="bimodal", policy="gmm2", iterations=40, samples=64), 22, 1e-3, 2
     ),
     "chain_bandit": Case(
         bandit.loop,

@@ -7,6 +7,7 @@ from common.flows.networks import MLP, normc, widths
 from common.rl.gaussian import FactorisedGaussian
 from common.rl.normaliser import Normaliser
 from common.rl.onpolicy import on_policy
+from common.rl.optimisers import descend
 from common.rl.returns import advantages, borders, explained_variance
 from common.rl.states import pack, unpack
 from common.rl.streams import generator
@@ -85,10 +86,7 @@ class ActorCritic:
             x, y = shuffled(obs, order[:, epoch]), shuffled(target.unsqueeze(-1), order[:, epoch])
             for first in range(0, x.shape[1], size):
                 error = self.value(x[:, first : first + size]) - y[:, first : first + size]
-                loss = error.square().mean((1, 2)).sum()
-                for parameter, gradient in zip(parameters, torch.autograd.grad(loss, parameters), strict=True):
-                    parameter.grad = gradient
-                self.value_optimiser.step()
+                descend(self.value_optimiser, parameters, error.square().mean((1, 2)))
 
     def tensor(self, array):
         """An array on the learner's device, in float32 unless it holds integers."""

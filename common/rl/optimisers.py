@@ -3,13 +3,22 @@
 import torch
 
 
+def give_gradients(parameters, gradients):
+    """Hand an optimiser the gradients of its parameters; None: 0.
+
+    A fused optimiser walks through a gradient's memory in order, whatever its strides. An expanded gradient, such as that of
+    a sum, ends early, and what lies behind it would be taken for numbers: hence `contiguous`.
+    """
+    for parameter, gradient in zip(parameters, gradients, strict=True):
+        parameter.grad = torch.zeros_like(parameter) if gradient is None else gradient.contiguous()
+
+
 def descend(optimiser, parameters, loss):
     """One step of `optimiser` on the sum of the members' losses, [members]. Their gradients do not mix, so that a NaN stays
     with its member; only the gradients of `parameters` are computed."""
     parameters = list(parameters)
     # Asking for these gradients alone leaves the critics' weight gradients out of the policy's backward pass.
-    for parameter, gradient in zip(parameters, torch.autograd.grad(loss.sum(), parameters), strict=True):
-        parameter.grad = gradient
+    give_gradients(parameters, torch.autograd.grad(loss.sum(), parameters))
     optimiser.step()
 
 

@@ -21,6 +21,7 @@ import torch
 from common.flows.networks import MLP, orthogonal, widths
 from common.rl.actorcritic import ActorCritic, shuffled
 from common.rl.normaliser import Normaliser
+from common.rl.optimisers import give_gradients
 
 
 class Learner(ActorCritic):
@@ -81,8 +82,7 @@ class Learner(ActorCritic):
         gradients = torch.autograd.grad(loss.sum(), parameters)
         squares = sum(g.reshape(self.members, -1).square().sum(-1) for g in gradients)
         scale = (self.config.gradient_norm / (squares.sqrt() + 1e-6)).clamp(max=1.0)
-        for parameter, g in zip(parameters, gradients, strict=True):
-            parameter.grad = (g.reshape(self.members, -1) * scale.unsqueeze(-1)).reshape(g.shape)
+        give_gradients(parameters, [(g.reshape(self.members, -1) * scale.unsqueeze(-1)).reshape(g.shape) for g in gradients])
         self.optimiser.step()
 
     def scaled(self, rollout):

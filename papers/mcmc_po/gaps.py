@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 from common.flows.distributions import DiagonalGaussian
+from common.rl.optimisers import descend
 from common.rl.streams import generator
 from papers.mcmc_po.policy import Chain, Potential
 
@@ -64,9 +65,7 @@ def ascended(learner, state, critic, noise):
         chain = _gaussian_chain(free, prior, critic, policy.temperature, _draws(learner, 2 + step))
         # The states of a batch are as independent as its members: the sum serves all of them at once.
         loss = -(chain.value - policy.temperature * (chain.log_prob - chain.log_prior)).sum()
-        for parameter, gradient in zip(free, torch.autograd.grad(loss, free), strict=True):
-            parameter.grad = gradient
-        optimiser.step()
+        descend(optimiser, free, loss)
     with torch.no_grad():
         return _gaussian_chain(free, prior, critic, policy.temperature, noise)
 

@@ -18,12 +18,13 @@ The gradient of Q in the action enters the chain as a constant: Q's second deriv
 networks. The same gradient at a_K serves the objective, so that a chain with its objective takes K + 1 of them.
 """
 
+import itertools
 from copy import deepcopy
 
 import torch
 from torch import nn
 
-from common.rl.optimisers import descend
+from common.rl.optimisers import descend, give_gradients
 from papers.mcmc_po.leapfrog import Transition
 from papers.mcmc_po.pid import PID
 
@@ -176,8 +177,7 @@ class HamiltonianPolicy:
         groups = [(optimiser, list(module.parameters())) for optimiser, module in pairs]
         gradients = iter(torch.autograd.grad(loss.sum(), [p for _, parameters in groups for p in parameters]))
         for optimiser, parameters in groups:
-            for parameter in parameters:
-                parameter.grad = next(gradients)
+            give_gradients(parameters, itertools.islice(gradients, len(parameters)))
             optimiser.step()
 
     @torch.no_grad()

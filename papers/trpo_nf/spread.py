@@ -4,6 +4,7 @@ import torch
 
 QUANTILES = {"radius_50": 0.5, "radius_90": 0.9, "radius_99": 0.99, "radius_999": 0.999}
 LIMIT, CELLS = 2.0, 201  # the grid of the quadrature
+NOTHING = -1e4  # ln of a density that rounds to 0 in any precision
 
 
 def measure(x):
@@ -38,10 +39,12 @@ def component_distance(mean, log_std):
 
 
 def on_grid(family, members, device, limit=LIMIT, cells=CELLS):
-    """(points [cells^2, 2], ln pi at them [members, cells^2]) on [-limit, limit]^2."""
+    """(points [cells^2, 2], ln pi at them [members, cells^2]) on [-limit, limit]^2; `NOTHING` at the least."""
     axis = torch.linspace(-limit, limit, cells, device=device)
     points = torch.cartesian_prod(axis, axis)
-    return points, family(len(points)).log_prob(points.expand(members, -1, -1))
+    log_prob = family(len(points)).log_prob(points.expand(members, -1, -1))
+    # Where a flow's preimage overflows, the density is 0, not NaN.
+    return points, log_prob.nan_to_num(nan=NOTHING).clamp(min=NOTHING)
 
 
 def kl_by_quadrature(family, log_target, members, device):
@@ -49,7 +52,7 @@ def kl_by_quadrature(family, log_target, members, device):
     hold all of pi: over 1 % of its mass lies outside, or falls between the points."""
     points, log_prob = on_grid(family, members, device)
     area = (points[1, 1] - points[0, 1]).double() ** 2
-    log_prob = log_prob.double().clamp(min=-1e4)  # where the density rounds to 0 it adds 0, not NaN
+    log_prob = log_prob.double()
     log_truth = log_target(points).double()
     log_truth = log_truth - torch.logsumexp(log_truth, 0) - area.log()
     mass = log_prob.exp().sum(-1) * area

@@ -22,6 +22,7 @@ import numpy as np
 import torch
 
 from common.rl.naturalgradient import assign, flatten
+from common.rl.optimisers import give_gradients
 from common.rl.states import pack, unpack
 from common.rl.streams import Blocks, generator
 from papers.trpo_nf import families, spread
@@ -37,17 +38,20 @@ def train(build, config, seeds, journal, device="cpu"):
     found = journal.resume()
     start = 0
     if found is not None:
-        start, arrays, _ = found
+        start, arrays, state = found
         learner.load_state_dict(arrays)
     draws = Blocks(seeds, "update", 16, lambda rng, n: learner.draws(rng, n, config.samples))
-    alive = np.ones(len(seeds), dtype=bool)
+    alive = np.array(state["alive"]) if found else np.ones(len(seeds), dtype=bool)
     every = max(1, config.iterations // POINTS)
     for i in range(start, config.iterations):
         value = learner.update(i, {name: torch.from_numpy(x).to(device) for name, x in draws.at(i).items()})
         if (i + 1) % every == 0 or i + 1 == config.iterations:
+            for member in np.flatnonzero(alive & learner.lost(value).cpu().numpy()):
+                journal.diverged(member, i + 1)
+                alive[member] = False
             journal.record(i + 1, "objective", value.tolist(), alive)
         if journal.due(i + 1, config.iterations):
-            journal.save(i + 1, learner.state_dict(), {})
+            journal.save(i + 1, learner.state_dict(), {"alive": alive.tolist()})
     learner.arrive()
     for metric, values in learner.measure().items():
         journal.record(config.iterations, metric, [float(v) for v in values], alive)
@@ -88,11 +92,13 @@ class Learner:
         for group in self.optimiser.param_groups:
             group["lr"] = self.config.learning_rate * min(1.0, 2 * (1 - iteration / self.config.iterations))
         # An entropy does not depend on where the distribution stands.
-        gradients = torch.autograd.grad(loss.sum(), self.parameters, allow_unused=True)
-        for parameter, gradient in zip(self.parameters, gradients, strict=True):
-            parameter.grad = torch.zeros_like(parameter) if gradient is None else gradient
+        give_gradients(self.parameters, torch.autograd.grad(loss.sum(), self.parameters, allow_unused=True))
         self.optimiser.step()
         return value.detach()
+
+    def lost(self, value):
+        """Members whose objective is not finite, and that have not arrived before, [members]."""
+        return ~value.isfinite() & ~self.arrived
 
     # Losses: (what is minimised, what is recorded), [members] each
 
