@@ -162,7 +162,17 @@ def test_scalars_are_as_they_were_set(toy):
     results = records.load("toy", "toy", "quick")
     assert list(results.frame["rate"].unique()) == [0.1234567891, 1e-4]
     np.testing.assert_allclose(results.final("return", last=1, rate=0.1234567891), [12, 13])
-    assert len(results.table("trace")) == 4
+    assert len(results.table("trace")) == 4 and len(results.table("trace", rate=0.1234567891)) == 2
+
+
+def test_a_further_table_without_rows_is_one_clear_line(toy):
+    toy.write("papers/toy/experiments/toy.yaml", "algorithm: toy\nseeds: [1, 2]\ntables: [trace]")
+    catalog.forget()
+    write(catalog.cells("toy", "toy", "quick")["all"], diverged=[1, 2])
+    with pytest.raises(UserError, match="no rows of the table 'trace': not run, or all members diverged"):
+        records.load("toy", "toy", "quick").table("trace")
+    with pytest.raises(UserError, match="no rows of the table 'trace'"):
+        records.Results("quick", []).table("trace")
 
 
 def test_an_empty_selection_is_an_empty_table(toy):

@@ -134,15 +134,20 @@ class Results:
         """Whether a metric was recorded, or may have been missed: no member lived to its first evaluation."""
         return metric in self.metrics or self.diverged == len(self.frame[RUN].drop_duplicates())
 
-    def table(self, name):
-        """A further tidy table of all cells, joined as `frame` is. Raises `UserError` if the runs do not write it."""
+    def table(self, name, **where):
+        """A further tidy table of all cells, joined as `frame` is and selected as `curve` is. Raises `UserError` if the runs
+        do not write it, or did not because no cell was run or every member diverged."""
         for source in self.cells:
             if name not in source.cell.tables:
                 known = nearest(name, source.cell.tables) if source.cell.tables else "it writes none"
                 raise UserError(f"{source.cell.file}: tables: {name!r} is not among them; {known}")
         written = [source for source in self.cells if not self._lost(source)]
         tables = [read_rows(source.folder / f"{name}.csv") for source in written]
-        return self._join(tables, KEYS, written)
+        rows = self._where(self._join(tables, KEYS, written), where)
+        if not len(rows):
+            asked = f" with {', '.join(f'{key}={value}' for key, value in where.items())}" if where else ""
+            raise UserError(f"no rows of the table {name!r}{asked}: not run, or all members diverged")
+        return rows
 
     def curve(self, metric, **where):
         """One metric as a DataFrame with the columns of `frame`, in order of cell, member and step.

@@ -86,10 +86,7 @@ def chosen_radius(choice, env, policy):
 
 def first(results, table, **where):
     """A table's rows of the first member of the one cell that `where` leaves."""
-    rows = results.table(table)
-    for key, value in where.items():
-        if key in rows:
-            rows = rows[rows[key] == value]
+    rows = results.table(table, **where)
     return rows[rows["member"] == rows["member"].iloc[0]]
 
 
@@ -98,6 +95,16 @@ def cloud(ax, rows, colour):
     centre, own = rows[rows["kind"] == "centre"], rows[rows["kind"] == "policy"]
     ax.plot(centre["x"], centre["y"], ".", color="0.6", markersize=2, zorder=3)
     ax.plot(own["x"], own["y"], ".", color=colour, markersize=2, alpha=0.6)
+
+
+def ways(ax, results, policy):
+    """Where episodes of a trained policy went from the origin."""
+    ax.plot(0, 0, "k+")
+    if policy not in results.setting("policy"):
+        ax.text(0.5, 0.6, "not run", transform=ax.transAxes, ha="center", color="0.4")
+        return
+    for _, path in results.table("trajectories", policy=policy).groupby(["member", "episode"]):
+        ax.plot(path["x"], path["y"], color=COLOURS[policy], linewidth=0.5, alpha=0.6)
 
 
 def contours(ax, rows):

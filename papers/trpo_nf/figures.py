@@ -60,11 +60,8 @@ def fig2_expressiveness(
             drawing.cloud(ax, drawing.first(bandits, "samples", toy=toy, policy=policy), COLOURS[policy])
             ax.set_title(f"({letter}) {LABELS[policy]}")
             ax.set(xlim=(-1.2, 1.2), ylim=(-1.2, 1.2), aspect="equal")
-    paths = trpo_ant.table("trajectories")
     for policy, ax in zip(("gaussian", "flow"), axes[:, 3], strict=True):
-        for _, path in paths[paths["policy"] == policy].groupby(["member", "episode"]):
-            ax.plot(path["x"], path["y"], color=COLOURS[policy], linewidth=0.5, alpha=0.6)
-        ax.plot(0, 0, "k+")
+        drawing.ways(ax, trpo_ant, policy)
         ax.set(title=f"(c) Ant, {LABELS[policy]}", xlabel="x (m)", ylabel="y (m)")
     drawing.same_limits(axes[:, 3])
     return fig
