@@ -124,13 +124,12 @@ def verdicts(paper, scales, fresh=False):
 
 
 def runnable(paper, claim, scale, fresh=False):
-    """Whether every cell that a claim reads at a scale has results."""
+    """Whether every cell that a claim reads at a scale has results, and there is one at that scale."""
+    cells = []
     for experiment, selection in catalog.artefacts(paper, "claims")[claim].items():
         known = catalog.cells(paper, experiment, scale)
-        for cell in catalog.select(known, selection, f"{paper}/{experiment}", scale).values():
-            if sources.source(cell, fresh).kind == "missing":
-                return False
-    return True
+        cells += catalog.select(known, selection, f"{paper}/{experiment}", scale).values()
+    return bool(cells) and all(sources.source(cell, fresh).kind != "missing" for cell in cells)
 
 
 def publish(target, scale, partial=False):

@@ -114,6 +114,12 @@ def count(number):
     return f"{number:.4g}"
 
 
+def not_run(ax):
+    """Says in a panel that its cells have not been run."""
+    ax.text(0.5, 0.5, "not run", transform=ax.transAxes, ha="center", color="0.4")
+    ax.set(xticks=[], yticks=[])
+
+
 def legend_below(fig, ncols=None):
     """One legend for all axes, below them, in as few rows as at most `ncols` columns (default: 4) and the figure's width
     allow; a label that stands in several axes is shown once."""

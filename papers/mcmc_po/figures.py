@@ -69,6 +69,8 @@ def figx_amortization_gap(bandit, hmc_steps, hmc="env=Hopper-v4"):
     }
     _levels(axes[0, 3], dict(sorted(trained.items())), "in training, by K", BLACK)
     _by_length(axes[0, 3], "gain of the bound, Hopper", sorted(trained))
+    if not trained:
+        plots.not_run(axes[0, 3])
     for letter, ax in zip("abcd", axes[0], strict=True):
         ax.set_title(f"({letter})", loc="left")
     plots.legend_below(fig)
@@ -131,7 +133,8 @@ def figx_gate(
         row[0].set_ylabel("τ ln Z − bound")
         _log(row[0])
         _finish(row[0], "bandit", "iterations")
-        row[1].set_ylabel("return")
+        for ax in row[1:2]:
+            ax.set_ylabel("return")
         row[-1].legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), title=key.replace("_", " "))
     return fig
 
@@ -274,8 +277,9 @@ def _by_length(ax, name, lengths):
 
 def _trained_chain(ax, hmc):
     """Gain of the bound over no chain, by the length at which the chain of K = 5 is applied."""
-    table = hmc.table("gap")
-    table = table[table["leapfrog_steps"] == 5]
+    if 5 not in hmc.setting("leapfrog_steps"):
+        return plots.not_run(ax)
+    table = hmc.table("gap", leapfrog_steps=5)
     chains = table[table["how"] == "chain"].pivot(index="seed", columns="size", values="bound")
     ascent = table[table["how"] == "ascent"].set_index("seed")["bound"]
     _levels(ax, {k: (chains[k] - chains[0]).to_numpy() for k in chains}, "after the chain", ORANGE)
@@ -291,5 +295,5 @@ def _kernels(ax, table):
             mean = rows.groupby("iterations")["kl"].mean()
             ax.plot(mean.index, mean, color=colour, linestyle=style, label=name if start == "policy" else None)
     ax.set(xlabel="chains", ylabel="KL to the posterior, nats")
-    ax.set_yscale("symlog", linthresh=0.1)
+    _log(ax)
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))

@@ -101,8 +101,7 @@ def ways(ax, results, policy):
     """Where episodes of a trained policy went from the origin."""
     ax.plot(0, 0, "k+")
     if policy not in results.setting("policy"):
-        ax.text(0.5, 0.6, "not run", transform=ax.transAxes, ha="center", color="0.4")
-        return
+        return plots.not_run(ax)
     for _, path in results.table("trajectories", policy=policy).groupby(["member", "episode"]):
         ax.plot(path["x"], path["y"], color=COLOURS[policy], linewidth=0.5, alpha=0.6)
 
