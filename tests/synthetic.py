@@ -26,8 +26,8 @@ def recorded(config):
 class Synthetic(Results):
     """`Results` of an experiment's cells, with given frames."""
 
-    def table(self, name):
-        return self.__dict__["given"][name]
+    def table(self, name, **where):
+        return self._where(self.__dict__["given"][name], where)
 
 
 def synthetic(paper, experiment, scale, selection, metrics, tables=(), seeds=None):
