@@ -17,8 +17,8 @@ def fig1_kl_entropy(
 ):
     """(a) Log-density and (b) samples of a Gaussian and of flows on the boundary of the ball KL = 0.01 about 1000 samples of
     N(0, 0.01 I) (grey). "Without constant" leaves -ln 2 pi out of the flow's log-density, as released: its ball is that of
-    KL = 1.848. (c) Samples of Gaussians and flows of the same entropy. One random start of each kind; the couplings are
-    single ones, of networks with 3 units (preset equations)."""
+    KL = 1.848. (c) Samples, less their mean, of Gaussians and flows of the same entropy, which does not depend on the place. One
+    random start of each kind; the couplings are single ones, of networks with 3 units (preset equations)."""
     fig, axes = plt.subplots(3, 3, figsize=(7.5, 7.5))
     kinds = {
         "Gaussian": (kl_ball_gaussian, {}, COLOURS["gaussian"]),
@@ -34,7 +34,8 @@ def fig1_kl_entropy(
     for level, ax in zip((-1.0, -4.0), axes[2], strict=False):
         limit = 4 * 0.1468 * np.exp((level + 1) / 2)
         for results, colour in ((entropy, COLOURS["flow"]), (entropy_gaussian, COLOURS["gaussian"])):
-            drawing.cloud(ax, drawing.first(results, "samples", entropy=level), colour)
+            rows = drawing.first(results, "samples", entropy=level)
+            drawing.cloud(ax, rows.assign(x=rows["x"] - rows["x"].mean(), y=rows["y"] - rows["y"].mean()), colour)
         ax.set_title(f"(c) entropy {level:g}")
         ax.set(xlim=(-limit, limit), ylim=(-limit, limit), aspect="equal")
     axes[2, 2].axis("off")
