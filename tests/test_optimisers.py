@@ -13,7 +13,7 @@ def test_a_fused_step_along_an_expanded_gradient_is_the_plain_one():
         optimiser = torch.optim.Adam([x], lr=0.1, fused=fused)
         for _ in range(3):
             descend(optimiser, [x], x.sum(-1).square())
-        assert x.grad.is_contiguous()
+        assert x.grad.stride() == x.stride()
         steps[fused] = x.detach()
     torch.testing.assert_close(steps[True], steps[False])
 

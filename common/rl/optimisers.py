@@ -4,13 +4,18 @@ import torch
 
 
 def give_gradients(parameters, gradients):
-    """Hand an optimiser the gradients of its parameters; None: 0.
+    """Hand an optimiser the gradients of its parameters, in these parameters' layout; None: 0.
 
-    A fused optimiser walks through a gradient's memory in order, whatever its strides. An expanded gradient, such as that of
-    a sum, ends early, and what lies behind it would be taken for numbers: hence `contiguous`.
+    On a CPU a fused optimiser walks through a gradient's memory in the parameter's order, whatever the gradient's strides. An
+    expanded gradient, such as that of a sum, ends early, and what lies behind it would be taken for numbers. On a GPU other
+    strides are an error.
     """
     for parameter, gradient in zip(parameters, gradients, strict=True):
-        parameter.grad = torch.zeros_like(parameter) if gradient is None else gradient.contiguous()
+        if gradient is None:
+            gradient = torch.zeros_like(parameter)
+        elif gradient.stride() != parameter.stride():
+            gradient = torch.empty_like(parameter).copy_(gradient)
+        parameter.grad = gradient
 
 
 def descend(optimiser, parameters, loss):
