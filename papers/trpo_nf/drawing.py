@@ -99,9 +99,9 @@ def cloud(ax, rows, colour):
 
 def ways(ax, results, policy):
     """Where episodes of a trained policy went from the origin."""
-    ax.plot(0, 0, "k+")
     if policy not in results.setting("policy"):
         return plots.not_run(ax)
+    ax.plot(0, 0, "k+")
     for _, path in results.table("trajectories", policy=policy).groupby(["member", "episode"]):
         ax.plot(path["x"], path["y"], color=COLOURS[policy], linewidth=0.5, alpha=0.6)
 
