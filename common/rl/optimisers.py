@@ -6,9 +6,9 @@ import torch
 def give_gradients(parameters, gradients):
     """Hand an optimiser the gradients of its parameters, in these parameters' layout; None: 0.
 
-    On a CPU a fused optimiser walks through a gradient's memory in the parameter's order, whatever the gradient's strides. An
-    expanded gradient, such as that of a sum, ends early, and what lies behind it would be taken for numbers. On a GPU other
-    strides are an error.
+    On a CPU a fused optimiser walks through a gradient's memory in the parameter's order, whatever the gradient's strides.
+    An expanded gradient, such as that of a sum, ends early, and what lies behind it would be taken for numbers. On a GPU
+    other strides are an error.
     """
     for parameter, gradient in zip(parameters, gradients, strict=True):
         if gradient is None:
