@@ -1,4 +1,4 @@
-"""python -m benchmarks sac | learning | trpo | hmc, each with --help."""
+"""python -m benchmarks sac | learning | trpo | hmc | figures, each with --help."""
 
 import argparse
 import importlib
@@ -7,7 +7,7 @@ import sys
 
 from common.lab.harness import ENVIRONMENT
 
-NAMES = ("sac", "learning", "trpo", "hmc")
+NAMES = ("sac", "learning", "trpo", "hmc", "figures")
 
 
 def main():
