@@ -1,4 +1,4 @@
-"""How long does a figure take that a stranger asks for? The figures and tables of a paper, one after another, in a fresh clone.
+"""How long does a figure take? The figures and tables of a paper, one after another, trained in a fresh clone.
 
     python -m benchmarks figures trpo_nf --scale quick --cores 2
 
