@@ -1,14 +1,16 @@
-"""Does our SAC learn what stable-baselines3's does? HalfCheetah, the same settings, several seeds each.
+"""Does our SAC learn what stable-baselines3's does? The same task and settings, several seeds each.
 
-    python -m benchmarks learning --steps 20000 --seeds 4
+    python -m benchmarks learning --env HalfCheetah-v4 --steps 20000 --seeds 4
 
-Prints each seed's deterministic return and the interval of the difference (Welch). Differences that stay: the
-initialisation (Xavier with zero biases here, torch's default there), the clamp of ln sigma (5 here, 2 there) and the random
-numbers.
+Prints each seed's deterministic return, mean over the second half of training, and the interval of the difference (Welch).
+Differences that stay: the initialisation (Xavier with zero biases here, torch's default there), the clamp of ln sigma (5
+here, 2 there) and the random numbers.
 """
 
 import argparse
+import tempfile
 import warnings
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -18,52 +20,73 @@ from common.rl import loops, sac
 from common.rl.config import SAC
 from common.rl.hardware import prepare
 
+EVALUATIONS = 10  # of deterministic actions, evenly over training; the second half is compared
+EPISODES = 5  # an evaluation
+
 
 def main(arguments):
     parser = argparse.ArgumentParser(prog="python -m benchmarks learning")
+    parser.add_argument("--env", default="HalfCheetah-v4")
     parser.add_argument("--steps", type=int, default=20_000)
     parser.add_argument("--seeds", type=int, default=4)
     options = parser.parse_args(arguments)
     prepare()
-    ours = our_returns(options.steps, options.seeds)
+    ours = our_returns(options.env, options.steps, options.seeds)
+    print(f"{options.env}, {options.steps} steps, SAC at temperature 0.2\n")
     print("ours              ", np.round(ours, 1), flush=True)
-    theirs = np.array([peer_return(options.steps, seed) for seed in range(options.seeds)])
+    theirs = np.array([peer_return(options.env, options.steps, seed) for seed in range(options.seeds)])
     print("stable-baselines3 ", np.round(theirs, 1))
     print(difference(ours, theirs, direction="either", what="return, ours - stable-baselines3"))
 
 
-def our_returns(steps, seeds):
-    """Return after training, mean of 5 episodes, one a seed."""
+def our_returns(env, steps, seeds):
+    """Mean of the evaluations in the second half of training, one a seed."""
     settings = SAC(
-        total_steps=steps, warmup=1_000, update_after=1_000, evaluate_every=steps, evaluation_episodes=5, log_std_high=2.0
+        env=env,
+        total_steps=steps,
+        warmup=1_000,
+        update_after=1_000,
+        evaluate_every=steps // EVALUATIONS,
+        evaluation_episodes=EPISODES,
+        log_std_high=2.0,
     )
-    journal = Last()
+    journal = Returns()
     loops.off_policy(sac.Learner, settings, list(range(seeds)), journal)
-    return np.array(journal.returns)
+    return np.mean(journal.returns[EVALUATIONS // 2 :], axis=0)
 
 
-def peer_return(steps, seed):
+def peer_return(env, steps, seed):
     """The same for one seed of stable-baselines3."""
     import gymnasium
     from stable_baselines3 import SAC as PeerSAC
-    from stable_baselines3.common.evaluation import evaluate_policy
+    from stable_baselines3.common.callbacks import EvalCallback
     from stable_baselines3.common.monitor import Monitor
 
-    warnings.filterwarnings("ignore", message=".*out of date.*")
+    warnings.filterwarnings("ignore", message=".*out of date.*|Training and eval env.*")
     torch.set_num_threads(1)
-    model = PeerSAC(
-        "MlpPolicy", gymnasium.make("HalfCheetah-v4"), ent_coef=0.2, learning_starts=1_000, seed=seed, device="cpu"
-    )
-    model.learn(steps)
-    return evaluate_policy(model, Monitor(gymnasium.make("HalfCheetah-v4")), 5)[0]
+    with tempfile.TemporaryDirectory() as folder:
+        evaluation = EvalCallback(
+            Monitor(gymnasium.make(env)),
+            eval_freq=steps // EVALUATIONS,
+            n_eval_episodes=EPISODES,
+            log_path=folder,
+            verbose=0,
+        )
+        model = PeerSAC("MlpPolicy", gymnasium.make(env), ent_coef=0.2, learning_starts=1_000, seed=seed, device="cpu")
+        model.learn(steps, callback=evaluation)
+        with np.load(Path(folder) / "evaluations.npz") as found:
+            return found["results"][EVALUATIONS // 2 :].mean()
 
 
-class Last:
-    """A journal that keeps the last returns."""
+class Returns:
+    """A journal that keeps the returns."""
+
+    def __init__(self):
+        self.returns = []
 
     def record(self, step, metric, values, alive=None):
         if metric == "return":
-            self.returns = values
+            self.returns.append(values)
 
     def resume(self):
         return None
