@@ -116,3 +116,23 @@ def test_ppo_with_every_policy():
         settings = PPONF(policy=policy, env="Reacher-v4", total_steps=120, epochs=1, minibatch=30, **SMALL)
         on_policy(ppo_nf.Learner, settings, [4], kept)
         assert not kept.divergences and len([r for r in kept.records if r[2] == "kl"]) == 2
+
+
+def test_a_baseline_with_slope_in_the_log_density_is_an_entropy_bonus(double):
+    """E[-(c ln pi) grad ln pi] = c grad H(pi): what the released V does to the flow. For a Gaussian dH / d ln sigma = 1."""
+    mean, log_std = torch.zeros(2, requires_grad=True), torch.tensor([-0.5, 0.3], requires_grad=True)
+    action = log_std.detach().exp() * torch.randn(400_000, 2)
+    log_prob = torch.distributions.Normal(mean, log_std.exp()).log_prob(action).sum(-1)
+    found = torch.autograd.grad((-0.7 * log_prob.detach() * log_prob).mean(), (mean, log_std))
+    torch.testing.assert_close(found, (torch.zeros(2), torch.full((2,), 0.7)), rtol=0, atol=0.02)
+
+
+@pytest.mark.parametrize(
+    ("policy", "sees", "differs"), [("flow", "state", False), ("gaussian", "policy", False), ("flow", "policy", True)]
+)
+def test_what_the_value_function_sees_of_the_action(policy, sees, differs):
+    learner = acktr.Learner(ACKTR(policy=policy, value_sees=sees, value_hidden="2x32"), [0, 1], 6, 2)
+    obs, age = torch.randn(2, 5, 6), np.zeros((2, 5))
+    with torch.no_grad():
+        values = [learner.value(learner.value_inputs(obs, torch.randn(2, 5, 2), age)) for _ in range(2)]
+    assert bool((values[0] != values[1]).any()) == differs

@@ -21,8 +21,9 @@ TOY = ("std", "first_kl", "radius_50", "radius_90", "radius_99", "radius_999", "
        "correlation", "smaller_mass", "component_distance", "kl_to_target", "kurtosis")  # fmt: skip
 FIGURES = {"fig1_kl_entropy": 8, "fig2_expressiveness": 8, "fig3_trpo_mujoco": 9, "fig4_trpo_humanoid": 3, "fig5_acktr": 8,
            "fig6_sensitivity": 4, "fig7_ablation": 12, "figx_gmm_density": 4, "figx_fisher": 4, "figx_constant": 2,
-           "figx_timeouts": 3, "figx_width": 3, "figx_ppo": 4, "figx_rllab_humanoid": 1}  # fmt: skip  # panels at paper
-RL = ("return", "episode_length", "negative_curvature", "counted_share", "kl")
+           "figx_timeouts": 3, "figx_width": 3, "figx_acktr_value": 6, "figx_ppo": 4,
+           "figx_rllab_humanoid": 1}  # fmt: skip  # panels at paper
+RL = ("return", "episode_length", "entropy", "negative_curvature", "counted_share", "kl")
 
 
 def value_of(cell, metric, step, rng):

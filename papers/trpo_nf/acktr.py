@@ -8,9 +8,14 @@ One update on a batch of steps:
     rate:    times 1.5 where the step's KL was below half of `kl_radius`, divided by 1.5 where above twice, in [1e-8, 1]
 
 Details that matter, read off the authors' code: what is observed is the present observation and the one before; actions in
-[-1, 1] are scaled to the simulator's bounds and clipped; V also sees the time within the episode and what the policy says:
-mean and deviation of a Gaussian, but the log-density of the action taken for the others; the Gaussian's weights decay, the
-flow's do not.
+[-1, 1] are scaled to the simulator's bounds and clipped; V also sees the time within the episode; the Gaussian's weights
+decay, the flow's do not.
+
+In the authors' code V also sees what the policy says (`value_sees = "policy"`): mean and deviation of a Gaussian, which are
+functions of the state, but of the other classes the log-density of the action taken. A baseline may depend on the state
+alone. One with slope c in the log-density adds an entropy bonus of weight c, for E[-c ln pi grad ln pi] = c grad H(pi), and
+c is positive wherever unusual actions cost something. `figx_acktr_value` shows what that does; everywhere else V sees no
+action.
 
 Departures: factors and eigenvectors are computed in turn, where the released optimiser does so in the background and is not
 deterministic; blocks of layer normalisations, which it passes over, are diagonal; one batch is exactly `batch_steps` steps,
@@ -48,8 +53,8 @@ class Learner(ActorCritic):
         return policies.build(c, rngs, self.observations, self.actions)
 
     def build_value(self, rngs):
-        """V of (observation, what the policy says, time / 10, 1), with ELU between the layers."""
-        said = 2 * self.actions if self.config.policy == "gaussian" else 1
+        """V of (observation, what the policy says if that is seen, time / 10, 1), with ELU between the layers."""
+        said = 0 if self.config.value_sees == "state" else 2 * self.actions if self.config.policy == "gaussian" else 1
         sizes = [self.observations + said + 2, *widths(self.config.value_hidden), 1]
         layers = []
         for fan_in, fan_out in zip(sizes, sizes[1:], strict=False):
@@ -85,13 +90,17 @@ class Learner(ActorCritic):
 
     def value_inputs(self, obs, action, age):
         """What V sees, [members, steps, features]."""
+        time = self.tensor(age.astype(np.float32)).unsqueeze(-1) / 10
+        return torch.cat([obs, *self.said(obs, action), time, torch.ones_like(time)], -1)
+
+    def said(self, obs, action):
+        """What V sees of the policy, none or one [members, steps, features]."""
+        if self.config.value_sees == "state":
+            return []
         distribution = self.policy(obs)
         if self.config.policy == "gaussian":
-            said = torch.cat([distribution.mean, distribution.log_std.exp()], -1)
-        else:
-            said = distribution.log_prob(action).unsqueeze(-1)
-        time = self.tensor(age.astype(np.float32)).unsqueeze(-1) / 10
-        return torch.cat([obs, said, time, torch.ones_like(time)], -1)
+            return [torch.cat([distribution.mean, distribution.log_std.exp()], -1)]
+        return [distribution.log_prob(action).unsqueeze(-1)]
 
     def estimates(self, rollout, value):
         """(discounted returns, standardised advantages), [members, steps]. The value of a step's successor is the next

@@ -80,6 +80,13 @@ class ACKTR(Policy, shared.OnPolicy):
     clip_kl: float = setting(0.01, "largest predicted divergence of a policy step", "baselines", low=0.0)
     weight_decay: float = setting(3e-4, "weight decay of V and of the Gaussian, not of the flow", "authors' code", low=0.0)
     value_updates: int = setting(25, "full-batch steps that fit V", "authors' code", low=1, high=10_000)
+    value_sees: str = setting(
+        "state",
+        "what V sees beside observation and time. state: nothing; policy: mean and deviation of a Gaussian, of the other "
+        "classes the log-density of the action taken, a bias towards entropy",
+        "Section 2.1: V is of the state; the authors' code has policy",
+        choices=("state", "policy"),
+    )
 
     def problem(self):
         """One line on settings that do not fit together, or None."""

@@ -121,7 +121,8 @@ def fig4_trpo_humanoid(trpo_humanoids):
 def fig5_acktr(acktr, acktr_roboschool):
     """ACKTR with the Gaussian and the flow: mean return of the last 40 training episodes, at both targets for the KL: 0.002
     solid, as in the authors' code, 0.02 dotted. Faint: seeds; line: their mean, with its 95 % interval from three seeds on.
-    (R): the Bullet port stands in for Roboschool. Preset equations. (The paper's caption and text name opposite colours.)"""
+    (R): the Bullet port stands in for Roboschool. Preset equations; V does not see the action, which the released one does
+    (figx_acktr_value). (The paper's caption and text name opposite colours.)"""
     sources = {env: acktr for env in drawing.environments(acktr)}
     sources |= {env: acktr_roboschool for env in drawing.environments(acktr_roboschool)}
     fig, axes = drawing.panels(list(sources), 4)
@@ -270,6 +271,27 @@ def figx_width(trpo_narrow, trpo_narrow_flow, trpo="env=Hopper-v4|HalfCheetah-v4
     radius 0.01."""
     narrow = {"gaussian": trpo_narrow, "flow": trpo_narrow_flow}
     return drawing.compared(trpo_narrow, {policy: {"64 units": trpo, "32 units": one} for policy, one in narrow.items()})
+
+
+def figx_acktr_value(acktr_released_value, acktr="env=Reacher-v4|Hopper-v4|HalfCheetah-v4, kl_radius=0.002"):
+    """What V may see with ACKTR: observation and time (solid), or, as released, what the policy says too (dashed): mean and
+    deviation of the Gaussian, but the log-density of the action taken of the flow. A baseline with slope c in the
+    log-density is an entropy bonus of weight c. Top: mean return of the last 40 training episodes; bottom: entropy. Faint:
+    seeds; line: their mean, with its 95 % interval from three seeds on. Preset equations, KL 0.002."""
+    arms = {"V of the state": acktr, "V as released": acktr_released_value}
+    names = {"": "return", ", entropy": "entropy"}
+    environments = drawing.environments(acktr_released_value)
+    fig, axes = drawing.panels([env + what for what in names for env in environments], len(environments))
+    for title, ax in axes.items():
+        env, *_ = title.split(", ")
+        metric = names[title.removeprefix(env)]
+        for policy in acktr_released_value.setting("policy"):
+            drawing.variants(ax, {name: one.curve(metric, env=env, policy=policy) for name, one in arms.items()}, policy)
+        drawing.finish(ax, title)
+    drawing.outer_labels(fig, "return")
+    axes[f"{environments[0]}, entropy"].set_ylabel("entropy (nats)")
+    plots.legend_below(fig)
+    return fig
 
 
 def figx_ppo(ppo):
