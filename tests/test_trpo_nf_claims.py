@@ -34,6 +34,8 @@ def final_return(world, experiment, c, z):
         level = 1 + 0.5 * z
     elif experiment == "acktr_released_value":
         level = 0.2 if world == "true" else 1.0
+    elif experiment == "trpo_fisher":
+        level = 3.0 if world == "true" else 0.1
     elif experiment.startswith("acktr"):
         level = 1.5 + gain(world, c) if world == "true" else {"gaussian": 0.6, "flow": 0.05}[c.policy]
     elif experiment == "ppo":

@@ -7,7 +7,7 @@ import numpy as np
 from scipy.stats import ks_2samp
 
 from common.lab import evidence, stats
-from common.lab.evidence import environments, last, level
+from common.lab.evidence import environments, last, level, of_table
 
 PAPER_STEPS = 1_000_000
 PAPER_SEEDS = 5
@@ -82,3 +82,12 @@ def dominates(ours, theirs, what=""):
 def toy(verdict, *results, iterations=2_000):
     """The verdict of a toy, which is cheap, if it was trained to an end."""
     return judged(verdict, *results, steps=iterations, seeds=STARTS)
+
+
+def episodes(trpo_ant, policy, measure):
+    """Mean of `measure(path)` over the episodes of every seed."""
+
+    def mean(rows):
+        return np.mean([float(measure(path)) for _, path in rows.groupby("episode")])
+
+    return of_table(trpo_ant, "trajectories", mean, by="member", policy=policy)
