@@ -47,12 +47,13 @@ def colours(names):
     return dict(zip(names, PALETTE, strict=False))
 
 
-def seeds_and_mean(ax, curve, label=None, colour=None, band="t", smooth=None, linestyle="-"):
+def seeds_and_mean(ax, curve, label=None, colour=None, band="t", smooth=None, linestyle="-", end=None):
     """Draws every member's curve faintly, their mean, and a band around it; returns the number of members.
 
     `curve` has the columns cell, member, step, value. `band`: 't' is the 95 % interval of the mean by Student's t,
     'std' one standard deviation (ddof 0, as many papers draw it), None no band. `smooth` is a Savitzky-Golay window in
-    points. The mean ends where the first member does; a member that diverged ends in a cross.
+    points. The mean ends where the first member does; a member that diverged, whose curve ends before `end` (the last step
+    in `curve`), ends in a cross.
     """
     if curve.empty:
         return 0
@@ -63,7 +64,7 @@ def seeds_and_mean(ax, curve, label=None, colour=None, band="t", smooth=None, li
     for _, values in wide.items():
         values = values.dropna()
         ax.plot(values.index, values, color=colour, alpha=0.3, linewidth=0.7, linestyle=linestyle)
-        if len(values) and values.index[-1] < wide.index[-1]:
+        if len(values) and values.index[-1] < (wide.index[-1] if end is None else end):
             ax.plot(values.index[-1], values.iloc[-1], color=colour, marker="x", markersize=5)
     whole = wide.dropna()
     n, mean = wide.shape[1], whole.mean(axis=1)

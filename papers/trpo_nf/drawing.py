@@ -54,8 +54,9 @@ def classes(axes, results):
 
 def variants(ax, curves, policy):
     """{name: curve} of one policy class, the first solid, the second dashed."""
+    end = max((curve["step"].max() for curve in curves.values() if len(curve)), default=None)
     for linestyle, (name, curve) in zip(("-", "--"), curves.items(), strict=True):
-        plots.seeds_and_mean(ax, curve, f"{LABELS[policy]}, {name}", COLOURS[policy], linestyle=linestyle)
+        plots.seeds_and_mean(ax, curve, f"{LABELS[policy]}, {name}", COLOURS[policy], linestyle=linestyle, end=end)
 
 
 def compared(variant, arms):

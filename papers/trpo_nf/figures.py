@@ -276,8 +276,9 @@ def figx_width(trpo_narrow, trpo_narrow_flow, trpo="env=Hopper-v4|HalfCheetah-v4
 def figx_acktr_value(acktr_released_value, acktr="env=Reacher-v4|Hopper-v4|HalfCheetah-v4, kl_radius=0.002"):
     """What V may see with ACKTR: observation and time (solid), or, as released, what the policy says too (dashed): mean and
     deviation of the Gaussian, but the log-density of the action taken of the flow. A baseline with slope c in the
-    log-density is an entropy bonus of weight c. Top: mean return of the last 40 training episodes; bottom: entropy. Faint:
-    seeds; line: their mean, with its 95 % interval from three seeds on. Preset equations, KL 0.002."""
+    log-density is an entropy bonus of weight c. Top: mean return of the last 40 training episodes; bottom: entropy, cut at
+    40 nats. Faint: seeds, with a cross where one diverged; line: their mean, with its 95 % interval from three seeds on.
+    Preset equations, KL 0.002."""
     arms = {"V of the state": acktr, "V as released": acktr_released_value}
     names = {"": "return", ", entropy": "entropy"}
     environments = drawing.environments(acktr_released_value)
@@ -286,7 +287,10 @@ def figx_acktr_value(acktr_released_value, acktr="env=Reacher-v4|Hopper-v4|HalfC
         env, *_ = title.split(", ")
         metric = names[title.removeprefix(env)]
         for policy in acktr_released_value.setting("policy"):
-            drawing.variants(ax, {name: one.curve(metric, env=env, policy=policy) for name, one in arms.items()}, policy)
+            curves = {name: one.curve(metric, env=env, policy=policy) for name, one in arms.items()}
+            if metric == "entropy":  # the last one before a divergence may be of any size
+                curves = {name: curve.assign(value=curve["value"].clip(-40, 40)) for name, curve in curves.items()}
+            drawing.variants(ax, curves, policy)
         drawing.finish(ax, title)
     drawing.outer_labels(fig, "return")
     axes[f"{environments[0]}, entropy"].set_ylabel("entropy (nats)")
