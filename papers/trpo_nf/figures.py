@@ -229,6 +229,7 @@ def figx_fisher(trpo_fisher, trpo="env=Hopper-v4|HalfCheetah-v4, policy=flow"):
                 plots.seeds_and_mean(axes[env + what], curve, label, colour)
             drawing.finish(axes[env + what], env + what)
         axes[env].set_ylabel("return")
+        axes[f"{env}, negative curvature"].set_ylim(-0.05, 1.05)
     plots.legend_below(fig)
     return fig
 
