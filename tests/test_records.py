@@ -126,6 +126,8 @@ def test_a_member_that_diverged_before_its_first_evaluation_is_counted(toy):
     np.testing.assert_array_equal(results.final("return", last=1), [12, np.nan, 14, *[12, 13, 14] * 2, *[np.nan] * 3])
     np.testing.assert_array_equal(results.final("return", env="A", gain=0.5, seed=5), [np.nan])
     assert "diverged 4" in plots.summary([results], "quick")
+    lost = records.load("toy", "toy", "quick", "env=B, gain=1.0")
+    assert lost.steps == lost.cells[0].cell.config.total_steps  # no more training would change it
     verdict = stats.difference(results.final("return", env="A", gain=1.0), results.final("return", env="A", gain=0.5))
     assert "1 of 6 seeds diverged" in verdict.note
     verdict = stats.difference(results.final("return", env="B", gain=1.0), results.final("return", env="B", gain=0.5))

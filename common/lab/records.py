@@ -12,7 +12,7 @@ import io
 import numpy as np
 import pandas as pd
 
-from common.lab import catalog, sources
+from common.lab import catalog, costs, sources
 from common.lab.config import nearest
 from common.lab.errors import UserError
 from common.lab.files import atomic_write, shown
@@ -121,9 +121,12 @@ class Results:
 
     @property
     def steps(self):
-        """The last step of the cell that was trained for fewest."""
-        kept = self.frame[self.frame["metric"] != "diverged"]
-        return int(kept.groupby("cell")["step"].max().min()) if len(kept) else 0
+        """The last step of the cell that was trained for fewest. One whose members all diverged had its whole budget: more
+        training would not change it."""
+        reached = self.frame[self.frame["metric"] != "diverged"].groupby("cell")["step"].max()
+        lost = {source.cell.name: source.cell.config for source in self.cells if self._lost(source)}
+        budgets = [costs.work(dataclasses.asdict(config)) for config in lost.values()]
+        return int(min([*reached.drop(list(lost), errors="ignore"), *budgets], default=0))
 
     @property
     def metrics(self):

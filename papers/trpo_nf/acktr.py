@@ -13,9 +13,9 @@ decay, the flow's do not.
 
 In the authors' code V also sees what the policy says (`value_sees = "policy"`): mean and deviation of a Gaussian, which are
 functions of the state, but of the other classes the log-density of the action taken. A baseline may depend on the state
-alone. One with slope c in the log-density adds an entropy bonus of weight c, for E[-c ln pi grad ln pi] = c grad H(pi), and
-c is positive wherever unusual actions cost something. `figx_acktr_value` shows what that does; everywhere else V sees no
-action.
+alone. One with slope c in the log-density adds an entropy bonus of weight c, for E[-c ln pi grad ln pi] = c grad H(pi): a
+bonus where unusual actions return less, a penalty where they return more. `figx_acktr_value` shows what that does;
+everywhere else V sees no action.
 
 Departures: factors and eigenvectors are computed in turn, where the released optimiser does so in the background and is not
 deterministic; blocks of layer normalisations, which it passes over, are diagonal; one batch is exactly `batch_steps` steps,

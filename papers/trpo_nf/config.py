@@ -83,7 +83,7 @@ class ACKTR(Policy, shared.OnPolicy):
     value_sees: str = setting(
         "state",
         "what V sees beside observation and time. state: nothing; policy: mean and deviation of a Gaussian, of the other "
-        "classes the log-density of the action taken, a bias towards entropy",
+        "classes the log-density of the action taken, which biases the entropy",
         "Section 2.1: V is of the state; the authors' code has policy",
         choices=("state", "policy"),
     )
