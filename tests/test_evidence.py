@@ -58,8 +58,8 @@ def test_every_tells_the_parts_that_do_not_decide():
 
 def test_a_verdict_stands_on_the_results_with_the_least_budget():
     class Run:
-        def __init__(self, steps, seeds):
-            self.steps, self.seeds = steps, seeds
+        def __init__(self, budget, seeds):
+            self.budget, self.seeds = budget, seeds
 
     budget = {"steps": 100, "seeds": 3, "command": "more"}
     assert evidence.judged(YES, Run(100, 3), Run(200, 5), **budget) == YES

@@ -127,7 +127,7 @@ def test_a_member_that_diverged_before_its_first_evaluation_is_counted(toy):
     np.testing.assert_array_equal(results.final("return", env="A", gain=0.5, seed=5), [np.nan])
     assert "diverged 4" in plots.summary([results], "quick")
     lost = records.load("toy", "toy", "quick", "env=B, gain=1.0")
-    assert lost.steps == lost.cells[0].cell.config.total_steps  # no more training would change it
+    assert (lost.steps, lost.budget) == (0, lost.cells[0].cell.config.total_steps)  # no more training would change it
     verdict = stats.difference(results.final("return", env="A", gain=1.0), results.final("return", env="A", gain=0.5))
     assert "1 of 6 seeds diverged" in verdict.note
     verdict = stats.difference(results.final("return", env="B", gain=1.0), results.final("return", env="B", gain=0.5))
@@ -180,7 +180,7 @@ def test_a_further_table_without_rows_is_one_clear_line(toy):
 def test_an_empty_selection_is_an_empty_table(toy):
     results = records.Results("smoke", [])
     assert results.frame.empty and results.curve("return").empty and len(results.final("return")) == 0
-    assert (results.seeds, results.steps, results.diverged) == (0, 0, 0)
+    assert (results.seeds, results.steps, results.budget, results.diverged) == (0, 0, 0, 0)
 
 
 @pytest.mark.parametrize("scale", catalog.SCALES)

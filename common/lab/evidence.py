@@ -106,5 +106,5 @@ def judged(verdict, *results, steps, seeds, command):
 
     steps: of training; seeds: a cell; command: what would settle the claim.
     """
-    had_steps, had_seeds = min(one.steps for one in results), min(one.seeds for one in results)
+    had_steps, had_seeds = min(one.budget for one in results), min(one.seeds for one in results)
     return stats.within_budget(verdict, had_steps, steps, had_seeds, seeds, command)

@@ -121,12 +121,15 @@ class Results:
 
     @property
     def steps(self):
-        """The last step of the cell that was trained for fewest. One whose members all diverged had its whole budget: more
-        training would not change it."""
-        reached = self.frame[self.frame["metric"] != "diverged"].groupby("cell")["step"].max()
-        lost = {source.cell.name: source.cell.config for source in self.cells if self._lost(source)}
-        budgets = [costs.work(dataclasses.asdict(config)) for config in lost.values()]
-        return int(min([*reached.drop(list(lost), errors="ignore"), *budgets], default=0))
+        """The last recorded step of the cell whose records end first."""
+        kept = self.frame[self.frame["metric"] != "diverged"]
+        return int(kept.groupby("cell")["step"].max().min()) if len(kept) else 0
+
+    @property
+    def budget(self):
+        """Steps, or iterations, that every finished member had, of the cell that had fewest. The last record may stand a
+        batch before the end, or long before, if a member diverged."""
+        return min((costs.work(dataclasses.asdict(source.cell.config)) for source in self.cells), default=0)
 
     @property
     def metrics(self):

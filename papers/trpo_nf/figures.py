@@ -216,8 +216,9 @@ def figx_gmm_density(
 def figx_fisher(trpo_fisher, trpo="env=Hopper-v4|HalfCheetah-v4, policy=flow"):
     """TRPO with the flow under three estimates of its Fisher matrix: the Hessian of the KL sampled at the actions taken, as
     released, which can have negative curvature; the same over 8 fresh actions a state; and the covariance of the scores of
-    8 fresh actions, which cannot. Left: return; right: share of batches whose step was given up for negative curvature.
-    Faint: seeds; line: their mean, with its 95 % interval from three seeds on. Preset equations."""
+    8 fresh actions, which cannot. Left: return, cut at -1000: a single action far out, which nothing clips, can cost more;
+    right: share of batches whose step was given up for negative curvature. Faint: seeds; line: their mean, with its 95 %
+    interval from three seeds on. Preset equations."""
     environments = drawing.environments(trpo_fisher)
     fig, axes = drawing.panels([f"{env}{what}" for env in environments for what in ("", ", negative curvature")], 2)
     palette = plots.colours(["Hessian, actions taken", "Hessian, 8 fresh actions", "scores, 8 fresh actions"])
@@ -228,7 +229,7 @@ def figx_fisher(trpo_fisher, trpo="env=Hopper-v4|HalfCheetah-v4, policy=flow"):
             for (label, colour), curve in zip(palette.items(), curves, strict=True):
                 plots.seeds_and_mean(axes[env + what], curve, label, colour)
             drawing.finish(axes[env + what], env + what)
-        axes[env].set_ylabel("return")
+        axes[env].set(ylabel="return", ylim=(max(axes[env].get_ylim()[0], -1000), None))
         axes[f"{env}, negative curvature"].set_ylim(-0.05, 1.05)
     plots.legend_below(fig)
     return fig
