@@ -233,6 +233,17 @@ def test_what_a_figure_rests_on_stands_below_it(toy, tmp_path):
     assert b"scale=day" in first[0] and b"CreationDate" not in first[0]
 
 
+def test_a_row_of_panels_has_one_legend_that_names_what_any_of_them_shows():
+    fig, axes = matplotlib.pyplot.subplots(1, 3)
+    for ax, labels in zip(axes, ("ab", "bc", "a"), strict=True):
+        for label in labels:
+            ax.plot([0, 1], label=label)
+    plots.legend_right(axes, "which")
+    [legend] = [ax.get_legend() for ax in axes if ax.get_legend()]
+    assert [text.get_text() for text in legend.get_texts()] == ["a", "b", "c"]
+    matplotlib.pyplot.close(fig)
+
+
 def test_bands_are_what_they_say():
     values = np.random.default_rng(0).normal(size=(2, 5))
     np.testing.assert_allclose(plots.band_half_width(values, "std"), values.std(axis=1))

@@ -121,13 +121,25 @@ def not_run(ax):
     ax.set(xticks=[], yticks=[])
 
 
+def legend_entries(axes):
+    """{label: handle} of some axes, each label once, in the order of their appearance."""
+    entries = {}
+    for ax in axes:
+        for handle, label in zip(*ax.get_legend_handles_labels(), strict=True):
+            entries.setdefault(label, handle)
+    return entries
+
+
+def legend_right(axes, title=None):
+    """One legend for a row of axes, right of the last of them. A curve that only some of them show is named too."""
+    entries = legend_entries(axes)
+    axes[-1].legend(entries.values(), entries, loc="upper left", bbox_to_anchor=(1.0, 1.0), title=title)
+
+
 def legend_below(fig, ncols=None):
     """One legend for all axes, below them, in as few rows as at most `ncols` columns (default: 4) and the figure's width
     allow; a label that stands in several axes is shown once."""
-    entries = {}
-    for ax in fig.axes:
-        for handle, label in zip(*ax.get_legend_handles_labels(), strict=True):
-            entries.setdefault(label, handle)
+    entries = legend_entries(fig.axes)
     for rows in range(-(-len(entries) // (ncols or 4)), len(entries) + 1) if entries else ():
         legend = fig.legend(entries.values(), entries, loc="outside lower center", ncols=-(-len(entries) // rows))
         if rows == len(entries) or legend.get_window_extent().width <= fig.bbox.width:

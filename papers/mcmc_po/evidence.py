@@ -71,10 +71,11 @@ def rising(groups, direction="increasing", what=""):
 
 
 def seconds(results, **where):
-    """Core-seconds of training, one number a seed, from the runs' records; a worker's members share its time alike."""
+    """Core-seconds that training a member took, one number a worker, from the runs' records: the seeds that a worker trains
+    side by side share its time, and are no measurements of their own."""
     found = []
     for source in results.cells:
         if all(getattr(source.cell.config, key) == value for key, value in where.items()):
             for part in source.record.get("parts", ()):
-                found += [part["seconds"] / len(part["labels"])] * len(part["labels"])
+                found.append(part["seconds"] / len(part["labels"]))
     return np.array(found)

@@ -135,7 +135,7 @@ def figx_gate(
         _finish(row[0], "bandit", "iterations")
         for ax in row[1:2]:
             ax.set_ylabel("return")
-        row[-1].legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), title=key.replace("_", " "))
+        plots.legend_right(row, key.replace("_", " "))
     return fig
 
 

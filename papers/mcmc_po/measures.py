@@ -1,4 +1,4 @@
-"""Further measures of runs: how steadily they learn, how fast they run. One number a seed; NaN for one that diverged."""
+"""Further measures of runs: how steadily they learn, one number a seed, NaN for one that diverged; and how fast they run."""
 
 import numpy as np
 
@@ -24,5 +24,5 @@ def drawdowns(results, **where):
 
 
 def rates(results, **where):
-    """Environment steps a core-second, one number a seed, from the runs' records."""
+    """Environment steps a core-second, one number a worker, from the runs' records."""
     return np.array([results.steps / one for one in seconds(results, **where)])
