@@ -59,13 +59,15 @@ def test_every_tells_the_parts_that_do_not_decide():
 def test_a_verdict_stands_on_the_results_with_the_least_budget():
     class Run:
         def __init__(self, budget, seeds):
-            self.budget, self.seeds = budget, seeds
+            self.budget, self.seeds, self.cells, self.others = budget, seeds, [None], 0
 
     budget = {"steps": 100, "seeds": 3, "command": "more"}
     assert evidence.judged(YES, Run(100, 3), Run(200, 5), **budget) == YES
     for short in (Run(99, 3), Run(100, 2), Results("smoke", [])):
         found = evidence.judged(YES, Run(100, 3), short, **budget)
         assert (found.status, found.reason, found.effect) == ("untested", "budget", 1.0) and "run: more" in found.note
+    # A claim that is put to one environment is not short of an experiment that runs in others alone.
+    assert evidence.judged(YES, Run(100, 3), Results("paper", [], others=2), **budget) == YES
 
 
 @pytest.mark.parametrize("by", ["seed", "member"])

@@ -81,55 +81,27 @@ def tabulate(name, scale, output=None, fresh=False, available=False):
 def judge(paper, scale, output=None, fresh=False, available=False):
     """Tests every claim of a paper, corrects for their number and writes the verdicts as Markdown and CSV.
 
-    Every cell that a claim reads must have been run; with `available`, claims that lack one are untested (not run).
+    Every cell that a claim reads must have been run. With `available`, a claim is tested in the environments that were run
+    in full, and untested (in part), or in none, and untested (not run).
     """
-    from common.lab import plots, tabular
+    from common.lab import judging, plots, tabular
 
     paper = paper.removeprefix("claims_")
     path = Path(output or catalog.ROOT / "figures" / f"claims_{paper}.md")
     sources.say_if_larger(path, scale)
-    scales = dict.fromkeys(catalog.artefacts(paper, "claims"), (scale,))
+    trials = dict.fromkeys(catalog.artefacts(paper, "claims"), judging.Trial(scale))
     if available:
-        scales = {name: (scale,) if runnable(paper, name, scale, fresh) else () for name in scales}
-    found, words, read = verdicts(paper, scales, fresh)
-    frame = tabular.verdicts(found, words)
+        trials = {name: judging.trial(paper, name, (scale,), fresh) for name in trials}
+    found, read = judging.verdicts(paper, trials, fresh)
+    frame = tabular.verdicts(found, claims_in_words(paper))
     note = plots.summary(read, scale)
     return tabular.write(path, frame, f"Verdicts on the claims of {paper}, corrected by Holm", note, scale, latex=False)
 
 
-def verdicts(paper, scales, fresh=False):
-    """Verdicts of the claims named in `scales`, {claim: (scale,), or () where it cannot be tested}, corrected by Holm.
-
-    Returns {claim: Verdict}, {claim: its words} and the `Results` read.
-    """
-    from common.lab import records, stats
-
-    claims = catalog.artefacts(paper, "claims")
-    if not claims:
-        raise UserError(f"papers/{paper}/claims.py has no claims")
+def claims_in_words(paper):
+    """{claim: the first paragraph of its docstring}."""
     module = importlib.import_module(f"papers.{paper}.claims")
-    loaded, found = {}, {}
-    for name, chosen in scales.items():
-        found[name] = stats.untested("not run")
-        for scale in chosen:
-            keys = {experiment: (experiment, scale, selection) for experiment, selection in claims[name].items()}
-            for key in keys.values():
-                if key not in loaded:
-                    loaded[key] = records.load(paper, *key, fresh)
-            found[name] = getattr(module, name)(**{experiment: loaded[key] for experiment, key in keys.items()})
-        if not isinstance(found[name], stats.Verdict):
-            raise UserError(f"papers/{paper}/claims.py: {name} must return a Verdict, not {found[name]!r}")
-    words = {name: caption(getattr(module, name)) for name in found}
-    return stats.holm_verdicts(found), words, list(loaded.values())
-
-
-def runnable(paper, claim, scale, fresh=False):
-    """Whether every cell that a claim reads at a scale has results, and there is one at that scale."""
-    cells = []
-    for experiment, selection in catalog.artefacts(paper, "claims")[claim].items():
-        known = catalog.cells(paper, experiment, scale)
-        cells += catalog.select(known, selection, f"{paper}/{experiment}", scale).values()
-    return bool(cells) and all(sources.source(cell, fresh).kind != "missing" for cell in cells)
+    return {name: caption(getattr(module, name)) for name in catalog.artefacts(paper, "claims")}
 
 
 def publish(target, scale, partial=False):

@@ -104,7 +104,9 @@ def _deciding(parts):
 def judged(verdict, *results, steps, seeds, command):
     """The verdict if all results have the least budget that can test the claim, else untested (budget).
 
-    steps: of training; seeds: a cell; command: what would settle the claim.
+    steps: of training; seeds: a cell; command: what would settle the claim. Results without cells have no budget, unless all
+    they would have is of environments that are not asked for.
     """
-    had_steps, had_seeds = min(one.budget for one in results), min(one.seeds for one in results)
+    asked = [one for one in results if one.cells or not one.others]
+    had_steps, had_seeds = (min((getattr(one, x) for one in asked), default=0) for x in ("budget", "seeds"))
     return stats.within_budget(verdict, had_steps, steps, had_seeds, seeds, command)

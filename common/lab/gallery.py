@@ -5,7 +5,7 @@ import re
 
 import yaml
 
-from common.lab import catalog, commands, costs, sources, tabular
+from common.lab import catalog, commands, costs, judging, sources, tabular
 from common.lab.files import atomic_write
 
 SHOWN = ("paper", "day", "quick")  # scales worth showing, the largest first; smoke pictures mean nothing
@@ -100,13 +100,12 @@ def picture(name):
 
 
 def judge(paper):
-    """Every claim at the largest scale at which its cells are there; ({name: Verdict}, the page written)."""
-    scales = {}
-    for name in catalog.artefacts(paper, "claims"):
-        scales[name] = tuple(scale for scale in SHOWN if commands.runnable(paper, name, scale))[:1]
-    found, words, _ = commands.verdicts(paper, scales)
-    frame = tabular.verdicts(found, words)
-    frame.insert(3, "scale", ["".join(scales[name]) for name in frame["claim"]])
+    """Every claim at the largest scale at which its cells are there, or else those of some environments; ({name: Verdict},
+    the page written)."""
+    trials = {name: judging.trial(paper, name, SHOWN) for name in catalog.artefacts(paper, "claims")}
+    found, _ = judging.verdicts(paper, trials)
+    frame = tabular.verdicts(found, commands.claims_in_words(paper))
+    frame.insert(3, "scale", [at.scale if (at := trials[name]) else "" for name in frame["claim"]])
     page = catalog.ROOT / "docs" / f"claims_{paper}.md"
     what = f"Verdicts on the claims of {paper}, each at the largest scale that was run, corrected by Holm."
     atomic_write(page, tabular.markdown(frame, what, "", "mixed"))

@@ -74,15 +74,22 @@ def reported(paper):
     return read_rows(catalog.ROOT / "papers" / paper / "reported.csv", columns=())
 
 
-def load(paper, experiment, scale, selection=None, fresh=False, available=False):
-    """The `Results` of an experiment's selected cells. Raises `UserError` if one of them has not been run; with `available`
-    such a cell is left out, and counted."""
+def environment(cell):
+    """The environment of a cell; None of a toy."""
+    return getattr(cell.config, "env", None)
+
+
+def load(paper, experiment, scale, selection=None, fresh=False, available=False, environments=None):
+    """The `Results` of an experiment's selected cells, of all environments or of those given. Raises `UserError` if one of
+    them has not been run; with `available` such a cell is left out, and counted."""
     known = catalog.cells(paper, experiment, scale)
     chosen = catalog.select(known, selection, f"{paper}/{experiment}", scale)
+    wanted = [cell for cell in chosen.values() if environments is None or environment(cell) in environments]
+    others = len(chosen) - len(wanted)
     if available:
-        found = [source for cell in chosen.values() if (source := sources.source(cell, fresh)).kind != "missing"]
-        return Results(scale, found, len(chosen) - len(found))
-    return Results(scale, [sources.ready(cell, fresh) for cell in chosen.values()])
+        found = [source for cell in wanted if (source := sources.source(cell, fresh)).kind != "missing"]
+        return Results(scale, found, len(wanted) - len(found), others)
+    return Results(scale, [sources.ready(cell, fresh) for cell in wanted], others=others)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -91,12 +98,13 @@ class Results:
 
     `cells` are the sources of the selected cells, in grid order: each tells its `cell`, its `kind` ('published' or
     'results'), whether it is `stale` or `partial`, the `finished` members and, as `record`, its run.json. `missing` counts
-    selected cells that were left out because they have not been run.
+    selected cells that were left out because they have not been run, `others` those of environments not asked for.
     """
 
     scale: str
     cells: list
     missing: int = 0
+    others: int = 0
 
     @functools.cached_property
     def frame(self):

@@ -261,7 +261,7 @@ def c14_chain_costs_its_gradients(hmc="leapfrog_steps=5", sac="temperature=0.05"
     if not ratios:
         return judged(missing("training time, HMC / SAC"), hmc, sac, steps=100_000, seeds=3)
     verdict = within(np.concatenate(ratios), high=6, what="training time, HMC / SAC")
-    speeds = " and ".join(f"{name} {rates(results).mean():.3g}" for name, results in (("HMC", hmc), ("SAC", sac)))
+    speeds = ", ".join(f"{name} {rates(results).mean():.3g}" for name, results in (("HMC", hmc), ("SAC", sac)))
     return judged(verdict, hmc, sac, steps=100_000, seeds=3).with_note(f"steps a core-second: {speeds}")
 
 
