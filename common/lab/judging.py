@@ -61,9 +61,10 @@ def verdicts(paper, trials, fresh=False):
             found[name] = stats.untested("not run")
             continue
         keys = {one: (one, at.scale, selection, at.environments) for one, selection in claims[name].items()}
-        for one, scale, selection, environments in set(keys.values()) - set(loaded):
-            read = records.load(paper, one, scale, selection, fresh, environments=environments)
-            loaded[one, scale, selection, environments] = read
+        for key in keys.values():
+            if key not in loaded:
+                *chosen, environments = key
+                loaded[key] = records.load(paper, *chosen, fresh, environments=environments)
         verdict = getattr(module, name)(**{one: loaded[key] for one, key in keys.items()})
         if not isinstance(verdict, stats.Verdict):
             raise UserError(f"papers/{paper}/claims.py: {name} must return a Verdict, not {verdict!r}")
