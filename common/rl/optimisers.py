@@ -34,3 +34,11 @@ def follow(targets, online, rate):
     Without gradient recording: else the targets would carry a graph that grows with every update.
     """
     torch._foreach_lerp_(list(targets.parameters()), list(online.parameters()), rate)
+
+
+def clipped(gradients, limit):
+    """Gradients of a fleet, a list of tensors [members, ...], scaled down so that none of a member's whole exceeds `limit`
+    in length."""
+    length = torch.stack([gradient.flatten(1).square().sum(1) for gradient in gradients]).sum(0).sqrt()
+    share = (limit / (length + 1e-6)).clamp(max=1.0)
+    return [gradient * share.view(-1, *[1] * (gradient.dim() - 1)) for gradient in gradients]

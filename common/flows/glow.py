@@ -1,0 +1,82 @@
+"""The steps of Glow for vectors (Kingma & Dhariwal 2018): normalisation, a mix of the entries, a coupling.
+
+The contract is that of `common.flows.transforms`; inputs are [members, batch, event].
+"""
+
+import numpy as np
+import torch
+from torch import nn
+
+from common.flows.coupling import Coupling, Diagonal
+from common.flows.networks import MLP, orthogonal, small_uniform
+
+
+class ActNorm(Diagonal):
+    """y = exp(s) x + t with free s and t, one vector each a member, set so that the first batch leaves with mean 0 and
+    standard deviation 1 (`initialise`)."""
+
+    def __init__(self, members, event):
+        super().__init__(torch.zeros(members, 1, event), torch.zeros(members, 1, event))
+
+    @torch.no_grad()
+    def initialise(self, x):
+        """Set s and t from a batch, [members, batch, event]."""
+        self.log_scale.copy_(-(x.std(1, keepdim=True) + 1e-6).log())
+        self.shift.copy_(-x.mean(1, keepdim=True) * self.log_scale.exp())
+
+
+class Mix(nn.Module):
+    """y = x W, log_det = ln |det W|, with a free matrix W a member, orthogonal at the start.
+
+    Safe range: W stays invertible only as far as training keeps it so; its determinant is not bounded away from 0.
+    """
+
+    def __init__(self, rngs, event):
+        super().__init__()
+        weights = np.stack([orthogonal()(rng, event, event)[0] for rng in rngs])
+        self.weight = nn.Parameter(torch.tensor(weights, dtype=torch.get_default_dtype()))
+
+    def log_det(self, x):
+        return torch.linalg.slogdet(self.weight)[1].unsqueeze(-1).expand(x.shape[:-1])
+
+    def forward(self, x, context=None):
+        return torch.bmm(x, self.weight), self.log_det(x)
+
+    def inverse(self, y, context=None):
+        return torch.linalg.solve(self.weight, y, left=False), -self.log_det(y)
+
+
+class BoundedCoupling(Coupling):
+    """A coupling whose log-scale is bounded: with (h, t) = network(x_a, c), one network for both,
+
+        y_a = x_a,    y_b = x_b * exp(b tanh h) + t,    log_det = sum_j b_j tanh h_j.
+
+    b is free, one number a transformed entry, 1 at the start; the network's last layer is 0 at the start, so that the
+    coupling is the identity. `leading` and `context` as for `Coupling`.
+    """
+
+    def __init__(self, rngs, event, leading, hidden, context=0, activation="prelu"):
+        nn.Module.__init__(self)  # one network, where `Coupling` has two
+        if event < 2:
+            raise ValueError("a coupling needs two entries or more: of one, either nothing is kept or nothing is left")
+        half = (event + 1) // 2
+        self.event, self.leading, self.context = event, leading, context
+        self.kept = half if leading else event - half
+        moved = event - self.kept
+        self.network = MLP(rngs, [self.kept + context, *hidden, 2 * moved], activation, last_init=small_uniform(0.0))
+        self.bound = nn.Parameter(torch.ones(len(rngs), 1, moved))
+
+    def parameters_at(self, kept, context=None):
+        """Log-scale and shift, each [members, batch, event - kept]."""
+        inputs = torch.cat([kept, context], -1) if self.context else kept
+        height, shift = self.network(inputs).chunk(2, -1)
+        return self.bound * torch.tanh(height), shift
+
+
+@torch.no_grad()
+def initialise(flow, x, context=None):
+    """Set every `ActNorm` of a `Compose` from what a batch of data, [members, batch, event], is on reaching it."""
+    for transform in flow.transforms:
+        if isinstance(transform, ActNorm):
+            transform.initialise(x)
+        x = transform(x, context)[0]

@@ -1,0 +1,1 @@
+"""Let Offline RL Flow: conservative agents in the latent space of a normalizing flow."""

@@ -1,0 +1,219 @@
+"""The encoder of actions, the moons, and the paper's figures and claims on synthetic results."""
+
+import math
+import warnings
+
+import matplotlib.pyplot
+import numpy as np
+import pytest
+import torch
+
+from common.flows.transforms import Tanh
+from common.lab import catalog, plots
+from common.lab.config import resolve
+from common.lab.errors import UserError
+from common.rl import loops
+from common.rl.optimisers import clipped
+from common.rl.streams import Blocks
+from papers.cnf_offline import claims, encoder, figures, toys
+from papers.cnf_offline.config import Toys
+from tests.journals import MemoryJournal
+from tests.synthetic import synthetic
+
+matplotlib.use("agg")
+CLAIMS, FIGURES = (catalog.artefacts("cnf_offline", kind) for kind in ("claims", "figures"))
+SMALL = {"layers": 2, "units": "2x16", "points": 400, "batch_size": 64, "samples": 200}
+
+
+def rngs(count=2):
+    return [np.random.default_rng(seed) for seed in range(count)]
+
+
+@pytest.mark.parametrize("base", ["uniform", "normal"])
+@pytest.mark.parametrize("event", [2, 3, 6])
+def test_an_encoder_is_undone_by_its_decoder(base, event):
+    torch.set_default_dtype(torch.float64)
+    flow = encoder.build(rngs(), event, 4, [16, 16], base, context=5)
+    torch.set_default_dtype(torch.float32)
+    for parameter in flow.parameters():
+        parameter.data += 0.1 * torch.randn(parameter.shape, dtype=torch.float64)
+    action = torch.rand(2, 50, event, dtype=torch.float64) * 1.98 - 0.99
+    state = torch.randn(2, 50, 5, dtype=torch.float64)
+    z = flow(action, state)[0]
+    torch.testing.assert_close(flow.inverse(z, state)[0], action, rtol=0, atol=1e-8)
+    assert (z.abs() < 1).all() == (base == "uniform")
+    distribution = encoder.actions(flow, base, action, state)
+    sampled, log_prob = distribution.rsample_and_log_prob()
+    assert (sampled.abs() < 1).all()
+    torch.testing.assert_close(distribution.log_prob(sampled), log_prob, rtol=0, atol=1e-6)
+
+
+def test_only_the_uniform_base_ends_in_tanh():
+    assert isinstance(encoder.build(rngs(), 2, 1, [8], "uniform").transforms[-1], Tanh)
+    assert not isinstance(encoder.build(rngs(), 2, 1, [8], "normal").transforms[-1], Tanh)
+
+
+def test_moons_are_two_half_circles_of_known_entropy():
+    points = toys.moons(np.random.default_rng(0), 100_000, 0.05)
+    assert (np.abs(points) < 1).all()
+    x, y = (points * toys.SCALE + toys.CENTRE).T
+    upper = np.arange(len(x)) % 2 == 0
+    radius = np.where(upper, np.hypot(x, y), np.hypot(x - 1, y - 0.5))
+    np.testing.assert_allclose(radius.mean(), 1, atol=0.005)
+    np.testing.assert_allclose(radius.std(), 0.05, rtol=0.02)
+    # By a histogram whose cells are finer than the moons are thick; it is too coarse by little.
+    counts = np.histogram2d(*points.T, bins=200, range=[[-1, 1], [-1, 1]])[0].ravel()
+    share = counts[counts > 0] / counts.sum()
+    np.testing.assert_allclose(-(share * np.log(share)).sum() + math.log(0.01**2), toys.entropy(0.05), atol=0.05)
+    assert round(toys.entropy(Toys().noise), 2) == -0.38, "fig2_moons says so"
+
+
+@pytest.mark.parametrize("base", ["uniform", "normal"])
+def test_a_flow_learns_the_moons(base):
+    """From 1.1 nats towards the entropy of the data, below which no density can be."""
+    config = Toys(base=base, layers=6, batch_size=256, learning_rate=3e-3)
+    learner = toys.Learner(config, [0, 1])
+    draws = Blocks([0, 1], "update", 64, learner.update_draws)
+    first = learner.measure()["nll_held_out"]
+    for step in range(1, 401):
+        learner.update({name: torch.from_numpy(array) for name, array in draws.at(step).items()})
+    last = np.array(learner.measure()["nll_held_out"])
+    assert (last < np.array(first) - 0.6).all()
+    assert (last > toys.entropy(config.noise) - 0.02).all()
+
+
+def test_a_member_is_the_flow_it_would_be_alone():
+    config = Toys(**SMALL)
+    found = []
+    for seeds in ([0, 1], [1]):
+        learner = toys.Learner(config, seeds)
+        draws = Blocks(seeds, "update", 64, learner.update_draws)
+        for step in range(1, 21):
+            learner.update({name: torch.from_numpy(array) for name, array in draws.at(step).items()})
+        found.append(learner.measure()["nll"][-1])
+    assert found[0] == pytest.approx(found[1], rel=1e-5)
+
+
+def test_latents_reach_as_far_as_they_say():
+    normal, uniform = (toys.Learner(Toys(base=base, **SMALL | {"samples": 20_000}), [0]) for base in ("normal", "uniform"))
+    assert uniform.scaled(1.5) is None and uniform.scaled(1.0).abs().max() <= 1
+    assert normal.scaled(3.0).std() == pytest.approx(3.0, rel=0.02)
+    assert uniform.pushed(6.0).abs().max() == toys.WITHIN
+    torch.testing.assert_close(torch.atanh(uniform.pushed(1.0)), normal.pushed(1.0), rtol=0, atol=1e-9)
+    for tail in (0.1, 1e-3):
+        end = normal.edge(tail)[0, 0, 0]
+        outside = (normal.noise(0)[0].abs() > end).double().mean()
+        assert float(outside) == pytest.approx(tail, rel=0.25)
+        ends = {tuple(row) for row in (uniform.edge(tail)[0].abs() == 1 - tail).tolist()}
+        assert ends == {(True, False), (False, True)}
+
+
+def test_the_loop_goes_on_where_it_stopped_and_counts_the_lost():
+    class Stopped(MemoryJournal):
+        kept = None
+
+        def due(self, step, total):
+            return step == 30
+
+        def save(self, step, arrays, state):
+            Stopped.kept = step, arrays, state
+
+        def resume(self):
+            return Stopped.kept
+
+    config = Toys(total_steps=60, evaluate_every=20, **SMALL)
+    whole, rest = Stopped(2), Stopped(2)
+    loops.iterations(toys.Learner, config, [0, 1], whole)
+    loops.iterations(toys.Learner, config, [0, 1], rest)
+    assert rest.records == [record for record in whole.records if record[1] > 30] and rest.tables == whole.tables
+    assert [member for member, _ in whole.tables["reach"]] == [0, 1] and len(whole.tables["samples"][1][1]) == 0
+
+    class Lost(toys.Learner):
+        def measure(self):
+            return {"nll": [math.nan, 1.0]}
+
+    Stopped.kept, kept = None, MemoryJournal(2)
+    loops.iterations(Lost, config, [0, 1], kept)
+    assert kept.divergences == [(0, 20)] and {record[0] for record in kept.records} == {1}
+    assert [member for member, _ in kept.tables["reach"]] == [1]
+
+
+def test_gradients_are_cut_member_by_member():
+    small, large = torch.full((1, 2, 2), 0.01), torch.full((1, 2, 2), 10.0)
+    gradients = [torch.cat([small, large]), torch.cat([small, large])[:, :1, 0]]
+    cut = clipped(gradients, 0.1)
+    torch.testing.assert_close([one[0] for one in cut], [one[0] for one in gradients])
+    lengths = torch.stack([one.flatten(1).square().sum(1) for one in cut]).sum(0).sqrt()
+    assert lengths[1] == pytest.approx(0.1, rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    "wrong, said", [({"base": "gamma"}, "base"), ({"layers": 0}, "at least 1|in \\[1"), ({"noise": 0.1}, "0.05")]
+)
+def test_bad_settings_are_named(wrong, said):
+    with pytest.raises(UserError, match=said):
+        resolve(Toys, wrong, "moons.yaml")
+
+
+# Figures and claims
+
+EXPECTED = {"true": "reproduced", "false": "contradicted", "undecided": "inconclusive"}
+
+
+def results(world, scale="paper", seeds=5):
+    """The moons in a world: every claim true, false or undecided."""
+
+    def metrics(experiment, cell, z, steps):
+        uniform, wide = cell.config.base == "uniform", world == "undecided"
+        level = -0.3 + (0.5 if world == "false" and uniform else 0) + (0.15 if wide else 0.01) * (z if uniform else -z)
+        return {"nll": level, "nll_held_out": level}
+
+    def reach(experiment, cell, z):
+        spread = 0.2 if world == "undecided" else 0.005
+        rows = []
+        for how, sizes in (("scaled", toys.AMPLITUDES), ("pushed", toys.AMPLITUDES), ("edge", toys.TAILS)):
+            for i, size in enumerate(sizes):
+                if world == "true":
+                    far = {"scaled": 0.01, "pushed": 0.3, "edge": 0.6}[how] + (0.01 * i if size > 1 else 0.2 * (size < 0.3))
+                elif world == "false":
+                    far = {"scaled": 0.5, "pushed": 0.2, "edge": 0.1}[how] - (0.01 * i if size > 1 else 0.2 * (size < 0.3))
+                else:
+                    far = {"scaled": 0.05, "pushed": 0.25, "edge": 0.25}[how]
+                    far += 0.1 * ((i % 2) - 0.5) * z
+                rows.append({"how": how, "size": size, "far": far + spread * z * (1 + (size < 0.3)), "distance": 0.1})
+        return rows
+
+    def samples(experiment, cell, z):
+        sizes = [("data", 0.0), *(("scaled", a) for a in toys.DRAWN), *(("pushed", a) for a in toys.DRAWN)]
+        return [{"how": how, "amplitude": a, "x": 0.1 * i, "y": 0.1 * i} for how, a in sizes for i in range(5)]
+
+    def density(experiment, cell, z):
+        return [{"x": x, "y": y, "log_prob": -x * x - y * y} for x in np.linspace(-1, 1, 9) for y in np.linspace(-1, 1, 9)]
+
+    tables = {"reach": reach, "samples": samples, "density": density}
+    return synthetic("cnf_offline", "moons", scale, None, metrics, tables, seeds)
+
+
+@pytest.mark.parametrize("world", EXPECTED)
+@pytest.mark.parametrize("name", CLAIMS)
+def test_claim_is_decided_as_constructed(name, world):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        verdict = getattr(claims, name)(moons=results(world))
+    assert verdict.status == EXPECTED[world], str(verdict)
+
+
+@pytest.mark.parametrize("name", CLAIMS)
+def test_short_runs_and_few_seeds_decide_nothing(name):
+    assert getattr(claims, name)(moons=results("true", "smoke", 2)).status == "untested"
+
+
+@pytest.mark.parametrize("name", FIGURES)
+@pytest.mark.parametrize("scale", ["smoke", "paper"])
+def test_figures_draw(name, scale, tmp_path):
+    loaded = {"moons": results("true", scale, 2 if scale == "smoke" else 5)} if FIGURES[name] else {}
+    with plots.style():
+        fig = getattr(figures, name)(**loaded)
+        plots.stamp(fig, list(loaded.values()), scale, "A caption.")
+        assert all(path.stat().st_size > 5_000 for path in plots.save(fig, tmp_path / name, scale))
+    matplotlib.pyplot.close(fig)
