@@ -156,8 +156,8 @@ def summary(results, scale):
         wanted = max(one.wanted for one in results)
         short = any(source.partial for source in sources)
         parts.append(f"{seeds[0]} of {wanted} seeds (partial)" if short else f"n = {'-'.join(map(str, seeds))} seeds")
-        steps = sorted({one.steps for one in results if one.cells})
-        parts.append("-".join(count(number) for number in steps) + " steps")
+        if steps := sorted({one.steps for one in results if one.budget > 1}):  # what is not trained has one
+            parts.append("-".join(count(number) for number in steps) + " steps")
         marks = {(str(s.record.get("commit") or "none")[:7] + "+" * bool(s.record.get("dirty"))) for s in sources}
         parts.append("commit " + ", ".join(sorted(marks)[:3]) + ", …" * (len(marks) > 3))
         if missing := sum(one.missing for one in results):

@@ -1,0 +1,96 @@
+"""Planar and radial flows (Rezende & Mohamed 2015): the identity and one bump, kept invertible.
+
+The contract is that of `common.flows.transforms`; inputs are [members, batch, event]. Parameters are free, one set a member;
+what invertibility asks of them holds by construction.
+"""
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+HALVINGS = 60  # of the bracket in which a planar flow's inverse lies: to float64's last digits
+
+
+class Planar(nn.Module):
+    """y = x + u^ tanh(w'x + b),    log_det = ln(1 + w'u^ (1 - tanh^2(w'x + b))).
+
+    u^ = u + (softplus(w'u) - 1 - w'u) w / |w|^2, so that w'u^ > -1, which is when it has an inverse (their Appendix A.1).
+    That has no closed form: along w the scalar t = a + w'u^ tanh(a) is solved for a by bisection, and one step of Newton's
+    gives the solution its gradient.
+
+    Safe range: w'u > -15 in float32 (-35 in float64), below which w'u^ rounds to -1.
+
+    w, u: [members, event]; b: [members].
+    """
+
+    def __init__(self, w, u, b):
+        super().__init__()
+        self.w, self.u, self.b = (nn.Parameter(x) for x in (w.unsqueeze(1), u.unsqueeze(1), b.view(-1, 1)))
+
+    def direction(self):
+        """u^, [members, 1, event], and w'u^, [members, 1]."""
+        along = (self.w * self.u).sum(-1, keepdim=True)
+        wanted = F.softplus(along) - 1
+        return self.u + (wanted - along) * self.w / self.w.square().sum(-1, keepdim=True), wanted.squeeze(-1)
+
+    def forward(self, x, context=None):
+        u, slope = self.direction()
+        bump = torch.tanh((x * self.w).sum(-1) + self.b)
+        return x + u * bump.unsqueeze(-1), torch.log1p(slope * (1 - bump.square()))
+
+    def inverse(self, y, context=None):
+        u, slope = self.direction()
+        target = (y * self.w).sum(-1) + self.b
+        with torch.no_grad():
+            low, high = target - slope.abs(), target + slope.abs()
+            for _ in range(HALVINGS):
+                middle = (low + high) / 2
+                above = middle + slope * torch.tanh(middle) > target
+                low, high = torch.where(above, low, middle), torch.where(above, middle, high)
+            root = (low + high) / 2
+        bump = torch.tanh(root)
+        rate = 1 + slope * (1 - bump.square())
+        root = root - (root + slope * bump - target) / rate.detach()
+        bump = torch.tanh(root)
+        return y - u * bump.unsqueeze(-1), -torch.log1p(slope * (1 - bump.square()))
+
+
+class Radial(nn.Module):
+    """y = x + g (x - c),  g = beta^ / (alpha + r),  r = |x - c|, in n dimensions:
+
+        log_det = (n - 1) ln(1 + g) + ln(1 + g - g r / (alpha + r)).
+
+    alpha = softplus(a) > 0 and beta^ = softplus(b) - alpha > -alpha, which is when it has an inverse (their Appendix A.2):
+    r is the positive root of r^2 + (alpha + beta^ - |y - c|) r - alpha |y - c| = 0.
+
+    c: [members, event]; a, b: [members].
+    """
+
+    def __init__(self, c, a, b):
+        super().__init__()
+        self.c, self.a, self.b = nn.Parameter(c.unsqueeze(1)), nn.Parameter(a.view(-1, 1)), nn.Parameter(b.view(-1, 1))
+
+    def shape(self):
+        """alpha and beta^, each [members, 1]."""
+        alpha = F.softplus(self.a)
+        return alpha, F.softplus(self.b) - alpha
+
+    @staticmethod
+    def log_det(events, alpha, beta, r):
+        g = beta / (alpha + r)
+        return (events - 1) * torch.log1p(g) + torch.log1p(g - g * r / (alpha + r))
+
+    def forward(self, x, context=None):
+        alpha, beta = self.shape()
+        away = x - self.c
+        r = away.norm(dim=-1)
+        return x + (beta / (alpha + r)).unsqueeze(-1) * away, self.log_det(x.shape[-1], alpha, beta, r)
+
+    def inverse(self, y, context=None):
+        alpha, beta = self.shape()
+        away = y - self.c
+        distance = away.norm(dim=-1)
+        half = (distance - alpha - beta) / 2
+        r = half + (half.square() + alpha * distance).sqrt()
+        shrunk = away / (1 + beta / (alpha + r)).unsqueeze(-1)
+        return self.c + shrunk, -self.log_det(y.shape[-1], alpha, beta, r)

@@ -1,0 +1,21 @@
+"""What the review claims, and what we ask beyond it; one function a claim. Its experiments are not written yet."""
+
+from common.lab import stats
+from common.lab.evidence import every
+
+
+def own_a_flow_of_a_density_is_a_density(shapes):
+    """A density that went through a flow is one still (Section 2): with the corrected log-determinants planar and radial
+    flows, up to ten in turn, keep the mass, for a normal and for a uniform base.
+
+    Mass on a grid within 5 % of 1 for each family, base and number, one number a seed. A law: no budget.
+    """
+    parts = {
+        f"{family}, {base}, K = {count}": stats.mean_within(
+            shapes.final("mass", 1, family=family, base=base, flows=count), 0.95, 1.05
+        )
+        for family in shapes.setting("family")
+        for base in shapes.setting("base")
+        for count in shapes.setting("flows")
+    }
+    return every(parts, "mass on the grid")

@@ -1,0 +1,18 @@
+"""Settings. Imports no learning library."""
+
+from dataclasses import dataclass
+
+from common.lab.config import setting
+
+
+@dataclass(frozen=True)
+class Shapes:
+    """What random flows make of a base distribution. The figure that the review reprints gives no numbers (Rezende & Mohamed
+    2015, Figure 1)."""
+
+    whole_fleet = True
+
+    family: str = setting("planar", "the flow", "Figure 1", choices=("planar", "radial"))
+    base: str = setting("normal", "N(0, I), or uniform on [-2, 2]^2", "Figure 1", choices=("normal", "uniform"))
+    flows: int = setting(10, "how many in turn", "Figure 1", low=1, high=1000)
+    points: int = setting(121, "points of the grid a side, over [-4, 4]^2", "our choice", low=11, high=401)
