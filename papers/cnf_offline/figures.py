@@ -45,8 +45,7 @@ def fig3_moons_amplitude(moons):
     """Where latents lead that a policy could choose. Top: samples over the data (grey), of the normal base's flow at latents
     a · N(0, I), and of the uniform base's over its whole box and where a policy tanh(a · N(0, I)) goes in it; first seed.
     Bottom: share of points farther from the data than 99.9 % of held-out points are: (left) by the amplitude a; (right) of
-    latents with one entry at the ends beyond which the base has the mass d. Faint: seeds; line: their mean. A bijection that
-    makes two moons of one base has a bridge between them, and small latents end there."""
+    latents with one entry at the ends beyond which the base has the mass d. Faint: seeds; line: their mean."""
     panels = {
         "normal, a = 1": ("normal", "scaled", 1.0),
         "normal, a = 2": ("normal", "scaled", 2.0),
