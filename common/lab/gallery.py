@@ -120,4 +120,5 @@ def summary(paper, verdicts):
         for status in ("reproduced", "contradicted", "inconclusive", "untested")
         if status in statuses
     )
-    return f"[{len(statuses)} claims](docs/claims_{paper}.md): {counted}."
+    number = "1 claim" if len(statuses) == 1 else f"{len(statuses)} claims"
+    return f"[{number}](docs/claims_{paper}.md): {counted}."
