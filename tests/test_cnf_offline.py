@@ -2,13 +2,13 @@
 
 import math
 import warnings
+from copy import deepcopy
 
 import matplotlib.pyplot
 import numpy as np
 import pytest
 import torch
 
-from common.flows.transforms import Tanh
 from common.lab import catalog, plots
 from common.lab.config import resolve
 from common.lab.errors import UserError
@@ -48,9 +48,17 @@ def test_an_encoder_is_undone_by_its_decoder(base, event):
     torch.testing.assert_close(distribution.log_prob(sampled), log_prob, rtol=0, atol=1e-6)
 
 
-def test_only_the_uniform_base_ends_in_tanh():
-    assert isinstance(encoder.build(rngs(), 2, 1, [8], "uniform").transforms[-1], Tanh)
-    assert not isinstance(encoder.build(rngs(), 2, 1, [8], "normal").transforms[-1], Tanh)
+def test_an_encoder_is_built_as_it_says():
+    """Only the uniform base ends in tanh; halves are kept in turn; what is encoded depends on the state."""
+    uniform, normal = (encoder.build(rngs(), 3, 4, [8], base, context=2) for base in ("uniform", "normal"))
+    kinds = [type(step).__name__ for step in normal.transforms]
+    assert kinds == ["Inverse", *["ActNorm", "Mix", "BoundedCoupling"] * 4]
+    assert [type(step).__name__ for step in uniform.transforms] == [*kinds, "Tanh"]
+    assert [step.leading for step in normal.transforms if hasattr(step, "leading")] == [True, False, True, False]
+    for parameter in normal.parameters():
+        parameter.data += 0.1 * torch.randn_like(parameter)
+    action, state = torch.rand(2, 5, 3) - 0.5, torch.randn(2, 5, 2)
+    assert not torch.allclose(normal(action, state)[0], normal(action, state + 1)[0])
 
 
 def test_moons_are_two_half_circles_of_known_entropy():
@@ -80,6 +88,37 @@ def test_a_flow_learns_the_moons(base):
     last = np.array(learner.measure()["nll_held_out"])
     assert (last < np.array(first) - 0.6).all()
     assert (last > toys.entropy(config.noise) - 0.02).all()
+
+
+def test_an_update_is_torchs_adamw_on_the_likelihood_with_a_gradient_cut_to_length():
+    config = Toys(**SMALL | {"base": "normal"}, weight_decay=0.1)
+    learner = toys.Learner(config, [0])
+    reference = deepcopy(learner.flow)
+    parameters = list(reference.parameters())
+    optimiser = torch.optim.AdamW(parameters, lr=config.learning_rate, weight_decay=0.1)
+    index = torch.from_numpy(learner.update_draws(np.random.default_rng(0), 3)["index"])
+    for step in range(3):
+        learner.update({"index": index[step : step + 1]})
+        z, log_det = reference(learner.data[:, index[step]])
+        normal = torch.distributions.Normal(0.0, 1.0)
+        optimiser.zero_grad()
+        (-(normal.log_prob(z).sum(-1) + log_det).mean()).backward()
+        assert torch.nn.utils.clip_grad_norm_(parameters, config.gradient_limit) > config.gradient_limit
+        optimiser.step()
+    for mine, other in zip(learner.parameters, parameters, strict=True):
+        torch.testing.assert_close(mine, other, rtol=1e-4, atol=1e-6)
+
+
+def test_points_are_far_if_few_of_the_data_are_as_far():
+    learner = toys.Learner(Toys(**SMALL | {"points": 20_000, "samples": 5_000}), [0, 1])
+    fresh = np.stack([toys.moons(np.random.default_rng(9), 5_000, 0.05)] * 2)
+    learner.decode = lambda z: fresh
+    for rows in learner.tables()["reach"]:
+        assert all(row["far"] < 0.005 and 0 < row["distance"] < 0.02 for row in rows)
+    learner.decode = lambda z: np.concatenate([fresh[:1], fresh[1:] + 5])
+    here, away = learner.tables()["reach"]
+    assert all(row["far"] < 0.005 for row in here), "a member's points are held against its own data"
+    assert all(row["far"] == 1 and row["distance"] > 4 for row in away)
 
 
 def test_a_member_is_the_flow_it_would_be_alone():

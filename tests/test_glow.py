@@ -1,6 +1,5 @@
 """The steps of Glow obey the laws of every transform, in float64."""
 
-import numpy as np
 import pytest
 import torch
 
@@ -8,24 +7,8 @@ from common.flows.distributions import FlowDistribution, Uniform
 from common.flows.glow import ActNorm, BoundedCoupling, Mix, initialise
 from common.flows.networks import normc
 from common.flows.transforms import Compose, Inverse, Tanh
-from tests.test_flows import (  # noqa: F401
-    CONTEXT,
-    EVENT,
-    MEMBERS,
-    double,
-    points,
-    test_density_integrates_to_one,
-    test_gradients_agree_with_finite_differences,
-    test_gradients_reach_every_parameter,
-    test_inverse_undoes_forward,
-    test_log_det_is_the_jacobians,
-    test_sampled_and_evaluated_densities_agree,
-    test_save_and_load,
-)
-
-
-def rngs(members=MEMBERS):
-    return [np.random.default_rng(seed) for seed in range(members)]
+from tests.laws import *  # noqa: F403
+from tests.laws import CONTEXT, EVENT, MEMBERS, points, rngs
 
 
 def coupling(leading, context=0):

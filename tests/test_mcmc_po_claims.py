@@ -197,6 +197,18 @@ def test_there_are_as_many_claims_as_the_paper_makes():
     assert all(getattr(claims, name).__doc__ for name in CLAIMS)
 
 
+def test_seeds_that_share_a_worker_are_one_measurement_of_its_time():
+    loaded = results("true", "paper", CLAIMS["c14_chain_costs_its_gradients"])
+    apart = claims.c14_chain_costs_its_gradients(**loaded)
+    for one in loaded.values():
+        for source in one.cells:
+            labels = [label for part in source.record["parts"] for label in part["labels"]]
+            source.record["parts"] = [{"labels": labels, "seconds": sum(part["seconds"] for part in source.record["parts"])}]
+    together = claims.c14_chain_costs_its_gradients(**loaded)
+    assert (apart.n, together.n) == (15, 3), "three environments"
+    assert together.effect == pytest.approx(apart.effect, rel=1e-6)
+
+
 def test_time_is_told_in_steps_a_core_second():
     verdict = judge("c14_chain_costs_its_gradients", "true")
     assert "steps a core-second: HMC 1.25e+03, SAC 5e+03" in verdict.note

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from common.lab import catalog, costs, plots, records, sources, stats, tabular, watch
+from common.lab import catalog, costs, harness, plots, records, sources, stats, tabular, watch
 from common.lab.errors import UserError
 from common.lab.files import atomic_write
 from tests.fake import Repository, adopted
@@ -231,6 +231,21 @@ def test_what_a_figure_rests_on_stands_below_it(toy, tmp_path):
     assert min(sizes) >= 7
     assert not any(a.overlaps(b) for i, a in enumerate(boxes) for b in boxes[:i])
     assert b"scale=day" in first[0] and b"CreationDate" not in first[0]
+
+
+def test_members_trained_at_several_commits_name_them_all(toy):
+    cell = catalog.cell("toy/toy/A-1.0", "day")
+    for number, member in enumerate(cell.members):
+        spec = json.loads(harness.specify(cell, [member], "cpu", 60.0).read_text())
+        assert set(spec["made_by"]) == {"commit", "dirty"}
+        kept = {"digest": cell.digest, "labels": spec["labels"], "members": [member], "tables": {}, "seconds": 1.0,
+                "peak_mb": 1, "records": [[0, 1200, "return", "1.0"]], "device": "cpu", "matmul": "highest"}  # fmt: skip
+        made = {"commit": "aaaaaaa1", "dirty": False} if number else {"commit": "bbbbbbb1", "dirty": True}
+        atomic_write(spec["part"], json.dumps(kept | made))
+    harness.join(cell, {"commit": "ccccccc1", "dirty": False})  # nothing was trained at this one
+    results = records.load("toy", "toy", "day", "env=A, gain=1.0")
+    assert "commit aaaaaaa, bbbbbbb+" in plots.summary([results], "day")
+    assert "ccccccc" not in plots.summary([results], "day")
 
 
 def test_a_row_of_panels_has_one_legend_that_names_what_any_of_them_shows():

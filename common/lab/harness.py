@@ -30,6 +30,7 @@ ENVIRONMENT = {
     "MALLOC_TRIM_THRESHOLD_": "1073741824",
     "MALLOC_TOP_PAD_": "67108864",
 }
+TOLD = ("labels", "seconds", "peak_mb", "device", "matmul", "commit", "dirty")  # of every part, in run.json
 
 
 def run(cell, threads=1, device="cpu", seeds=None, checkpoint_seconds=60.0):
@@ -178,6 +179,7 @@ def specify(cell, group, device, checkpoint_seconds):
         "members": group,
         "labels": [label(m) for m in group],
         "digest": cell.digest,
+        "made_by": {key: made_by(cell)[key] for key in ("commit", "dirty")},
         "device": device,
         "folder": str(work / name(group)),
         "part": str(work / f"part-{name(group)}.json"),
@@ -247,5 +249,5 @@ def summary(cell, finished, diverged):
         "wanted": len(cell.members),
         "diverged": diverged,
         "settings": dataclasses.asdict(cell.config),
-        "parts": [{k: part[k] for k in ("labels", "seconds", "peak_mb", "device", "matmul")} for part in finished],
+        "parts": [{key: part[key] for key in TOLD if key in part} for part in finished],
     }

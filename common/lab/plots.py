@@ -158,7 +158,9 @@ def summary(results, scale):
         parts.append(f"{seeds[0]} of {wanted} seeds (partial)" if short else f"n = {'-'.join(map(str, seeds))} seeds")
         if steps := sorted({one.steps for one in results if one.budget > 1}):  # what is not trained has one
             parts.append("-".join(count(number) for number in steps) + " steps")
-        marks = {(str(s.record.get("commit") or "none")[:7] + "+" * bool(s.record.get("dirty"))) for s in sources}
+        # A cell's members may have been trained at several commits; each part knows its own, but for those of early runs.
+        made = [s.record | part for s in sources for part in s.record.get("parts") or [{}]]
+        marks = {str(one.get("commit") or "none")[:7] + "+" * bool(one.get("dirty")) for one in made}
         parts.append("commit " + ", ".join(sorted(marks)[:3]) + ", …" * (len(marks) > 3))
         if missing := sum(one.missing for one in results):
             parts.append(f"{len(sources)} of {len(sources) + missing} cells were run")

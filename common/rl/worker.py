@@ -60,6 +60,7 @@ def work(spec, stopping):
         "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
         "device": torch.cuda.get_device_name() if on_gpu else platform.machine(),
         "matmul": matmul,
+        **spec.get("made_by", {}),
     }
     atomic_write(spec["part"], json.dumps(part))
     journal.close()
