@@ -14,7 +14,7 @@ import time
 import warnings
 
 from common.rl.hardware import prepare
-from common.rl.onpolicy import Fleet, draws
+from common.rl.on_policy import Fleet, draws
 from papers.trpo_nf.config import TRPONF
 from papers.trpo_nf.trpo_nf import Learner
 

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from common.rl.raw import RawEnvironment
 from common.rl.rllab import Humanoid, register
+from common.rl.simulators import RawEnvironment
 
 FACTS = {"RllabSimpleHumanoid-v0": (102, 10, 0.01, 1), "RllabHumanoid-v0": (142, 21, 0.002, 4)}
 

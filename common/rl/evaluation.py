@@ -5,9 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from common.rl.buffers import shifted
-from common.rl.envs import Environment
-from common.rl.streams import reset_seed
+from .randomness import reset_seed
+from .replay import shifted
+from .simulators import Environment
 
 
 @dataclass(frozen=True)

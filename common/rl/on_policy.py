@@ -10,9 +10,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from common.lab.errors import UserError
-from common.rl.raw import RawEnvironment
-from common.rl.streams import generator, reset_seed
+from ..lab.errors import UserError
+from .randomness import generator, reset_seed
+from .simulators import RawEnvironment
 
 RECENT = 40  # episodes over which a return is averaged
 
@@ -33,7 +33,7 @@ class Rollout:
     completed: np.ndarray
 
 
-def on_policy(build, config, seeds, journal, device="cpu"):
+def run(build, config, seeds, journal, device="cpu"):
     """`total_steps` environment steps of every member, every one of them counted; what does not fill a batch is left out.
 
     Recorded every `record_every` steps and at the end: "return" and "episode_length", means over the last 40 training

@@ -1,23 +1,23 @@
-"""Loops: they own environments, replay, evaluation and divergence; the learner owns the mathematics, the journal the files.
+"""The off-policy loop: it owns environments, replay, evaluation and divergence; the learner owns the mathematics, the
+journal the files.
 
-A loop is `loop(build, config, seeds, journal, device)`; `build(config, seeds, observations, actions, device)` makes the
-learner. Killed anywhere and started again it goes on from the journal's last checkpoint and ends with the same records.
+`build(config, seeds, observations, actions, device)` makes the learner. Killed anywhere and started again a run continues
+from the journal's last checkpoint and ends with the same records.
 """
 
 import numpy as np
 import torch
 
-from common.lab.errors import UserError
-from common.rl.buffers import Replay, shifted
-from common.rl.envs import Environment
-from common.rl.evaluation import Evaluator
-from common.rl.streams import Blocks, reset_seed
+from ..lab.errors import UserError
+from .evaluation import Evaluator
+from .randomness import Blocks, reset_seed
+from .replay import Replay, shifted
+from .simulators import Environment
 
 BLOCK = 256
-ITERATIONS = 64  # the same for updates alone, whose draws are larger
 
 
-def off_policy(build, config, seeds, journal, device="cpu"):
+def run(build, config, seeds, journal, device="cpu"):
     """`total_steps` environment steps, each followed by one update from step `update_after` + 1 on.
 
     Random actions for `warmup` steps, evaluations every `evaluate_every` steps and at the end. A time limit ends an episode
@@ -40,43 +40,6 @@ def off_policy(build, config, seeds, journal, device="cpu"):
             fleet.save(step, learner, journal)
     record_end(learner, evaluator, fleet.alive, config.total_steps, journal)
     journal.end(learner, fleet.replay)
-
-
-def iterations(build, config, seeds, journal, device="cpu"):
-    """`total_steps` updates without an environment: toys and models of data. Measurements every `evaluate_every` updates and
-    at the end, tables at the end.
-
-    The learner's `update(draws)` takes what its `update_draws` drew; `measure()` gives {metric: one number a member} and
-    `tables()` {table: one list of rows a member}. A member of which a measurement is not finite has diverged.
-    """
-    learner = build(config, seeds, device)
-    draws = Blocks(seeds, "update", ITERATIONS, learner.update_draws)
-    found = journal.resume()
-    start, alive = 0, np.ones(len(seeds), dtype=bool)
-    if found:
-        start, arrays, state = found
-        learner.load_state_dict(arrays)
-        alive[:] = state["alive"]
-    for step in range(start + 1, config.total_steps + 1):
-        learner.update({name: torch.from_numpy(array).to(device) for name, array in draws.at(step).items()})
-        if step % config.evaluate_every == 0 or step == config.total_steps:
-            record_measurements(learner.measure(), alive, step, journal)
-        if journal.due(step, config.total_steps):
-            journal.save(step, learner.state_dict(), {"alive": alive.tolist()})
-    for table, rows in learner.tables().items():
-        for m in np.flatnonzero(alive):
-            journal.table(table, m, rows[m])
-    journal.end(learner)
-
-
-def record_measurements(measured, alive, step, journal):
-    """Numbers of the members that are alive; `alive` loses those of which one is not finite."""
-    lost = ~np.isfinite(np.array(list(measured.values()), dtype=float)).all(0)
-    for m in np.flatnonzero(alive & lost):
-        journal.diverged(m, step)
-        alive[m] = False
-    for metric, values in measured.items():
-        journal.record(step, metric, values, alive)
 
 
 class Streams:

@@ -5,11 +5,11 @@ import pytest
 
 from common.lab.errors import UserError
 from common.lab.journal import Journal
-from common.rl import trpo
+from common.rl import on_policy, trpo
 from common.rl.config import TRPO
-from common.rl.onpolicy import Fleet, Report, on_policy
-from common.rl.raw import RawEnvironment
-from common.rl.streams import reset_seed
+from common.rl.on_policy import Fleet, Report
+from common.rl.randomness import reset_seed
+from common.rl.simulators import RawEnvironment
 from tests.journals import MemoryJournal
 
 SMALL = {"hidden": "2x32", "value_hidden": "2x32", "batch_steps": 64, "minibatch": 32, "epochs": 1}
@@ -51,12 +51,12 @@ def test_killed_and_started_again_the_run_ends_with_the_same_records(env, tmp_pa
     """Restoring these simulators' states is not exact, so that a resumption replays the present episode."""
     config = settings(env)
     whole = journal(tmp_path / "whole")
-    on_policy(trpo.Learner, config, [4, 5], whole)
+    on_policy.run(trpo.Learner, config, [4, 5], whole)
     for kill in (1, 3, 1):
         with pytest.raises(Killed):
-            on_policy(dying(kill), config, [4, 5], journal(tmp_path / "killed"))
+            on_policy.run(dying(kill), config, [4, 5], journal(tmp_path / "killed"))
     again = journal(tmp_path / "killed")
-    on_policy(trpo.Learner, config, [4, 5], again)
+    on_policy.run(trpo.Learner, config, [4, 5], again)
     assert again.start_step > 0
     assert again.records == whole.records
 
@@ -64,7 +64,7 @@ def test_killed_and_started_again_the_run_ends_with_the_same_records(env, tmp_pa
 def test_a_simulator_that_does_not_repeat_is_recognised(tmp_path):
     config = settings("Hopper-v4")
     with pytest.raises(Killed):
-        on_policy(dying(2), config, [4], journal(tmp_path, [4]))
+        on_policy.run(dying(2), config, [4], journal(tmp_path, [4]))
     from common.lab import checkpoints
 
     newest = max(tmp_path.glob("checkpoint-?"), key=lambda f: checkpoints.read(f)[1]["step"])
@@ -72,7 +72,7 @@ def test_a_simulator_that_does_not_repeat_is_recognised(tmp_path):
     arrays["fleet.obs"] = arrays["fleet.obs"] + 1
     checkpoints.write(newest, arrays, state)
     with pytest.raises(UserError, match="does not repeat"):
-        on_policy(trpo.Learner, config, [4], journal(tmp_path, [4]))
+        on_policy.run(trpo.Learner, config, [4], journal(tmp_path, [4]))
 
 
 def test_every_environment_step_is_counted_and_actions_go_out_as_they_are(monkeypatch):
@@ -80,7 +80,7 @@ def test_every_environment_step_is_counted_and_actions_go_out_as_they_are(monkey
     original = RawEnvironment.step
     monkeypatch.setattr(RawEnvironment, "step", lambda self, action: sent.append(action.copy()) or original(self, action))
     kept = MemoryJournal(2)
-    on_policy(trpo.Learner, settings("Humanoid-v4", total_steps=200), [4, 5], kept)
+    on_policy.run(trpo.Learner, settings("Humanoid-v4", total_steps=200), [4, 5], kept)
     assert len(sent) == 2 * 192, "what does not fill a batch is left out"
     steps = sorted({step for _, step, _, _ in kept.records})
     assert steps == [64, 128, 192]
@@ -116,7 +116,7 @@ def test_episodes_and_their_returns():
 def test_another_seed_is_another_run():
     first, other = MemoryJournal(1), MemoryJournal(1)
     for kept, seed in ((first, 4), (other, 5)):
-        on_policy(trpo.Learner, settings("Reacher-v4", total_steps=128), [seed], kept)
+        on_policy.run(trpo.Learner, settings("Reacher-v4", total_steps=128), [seed], kept)
     assert first.records != other.records
 
 
@@ -127,7 +127,7 @@ def test_a_member_that_diverges_stops_alone():
         return learner
 
     kept = MemoryJournal(2)
-    on_policy(poisoned, settings("Reacher-v4", total_steps=192), [4, 5], kept)
+    on_policy.run(poisoned, settings("Reacher-v4", total_steps=192), [4, 5], kept)
     assert kept.divergences == [(0, 1)]
     assert not [r for r in kept.records if r[0] == 0]
     returns = [value for m, _, metric, value in kept.records if m == 1 and metric == "return"]
@@ -144,7 +144,7 @@ def test_a_reward_that_is_not_finite_ends_its_member_alone(monkeypatch):
 
     monkeypatch.setattr(RawEnvironment, "step", step)
     kept = MemoryJournal(2)
-    on_policy(trpo.Learner, settings("Reacher-v4", total_steps=192), [4, 5], kept)
+    on_policy.run(trpo.Learner, settings("Reacher-v4", total_steps=192), [4, 5], kept)
     assert kept.divergences == [(0, 21)]
     assert {m for m, _, metric, _ in kept.records if metric == "return"} == {1}
 
@@ -161,7 +161,7 @@ def test_a_report_is_a_mean_over_finite_values():
 
 def test_trajectories_are_recorded_at_the_end():
     kept = MemoryJournal(2)
-    on_policy(trpo.Learner, settings("Ant-v4", total_steps=64, trajectories=2), [4, 5], kept)
+    on_policy.run(trpo.Learner, settings("Ant-v4", total_steps=64, trajectories=2), [4, 5], kept)
     assert [m for m, _ in kept.tables["trajectories"]] == [0, 1, 0, 1]
     rows = kept.tables["trajectories"][0][1]
     assert list(rows[0]) == ["episode", "step", "x", "y", "return"] and rows[0]["step"] == 0 and abs(rows[0]["x"]) < 0.3

@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 
 from common.lab.errors import UserError
-from common.rl import envs
+from common.rl import simulators
 from common.rl.config import ENVIRONMENTS
-from common.rl.envs import Environment
+from common.rl.simulators import Environment
 
 
 def play(environment, seed, steps=20):
@@ -59,6 +59,6 @@ def test_what_cannot_be_served_is_refused_in_one_line(monkeypatch):
         Environment("Pendulum-v1", observe="positions")
     boundless = gymnasium.make("Pendulum-v1", disable_env_checker=True)
     boundless.action_space = gymnasium.spaces.Box(-np.inf, np.inf, (1,), np.float32)
-    monkeypatch.setattr(envs, "make", lambda name: boundless)
+    monkeypatch.setattr(simulators, "make", lambda name: boundless)
     with pytest.raises(UserError, match="not a bounded vector"):
         Environment("anything")
