@@ -75,7 +75,7 @@ def compare(name, sizes, options):
 
 def simulator_seconds(name):
     """Seconds of one environment step under random actions."""
-    env, rng = Environment(f"{name}-v4"), np.random.default_rng(0)
+    env, rng = Environment(f"{name}-v4", "bounded"), np.random.default_rng(0)
     env.reset(0)
     actions = iter(rng.uniform(-1, 1, (UPDATES * STEPS, env.actions)).astype(np.float32))
 

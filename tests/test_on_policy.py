@@ -7,9 +7,9 @@ from common.lab.errors import UserError
 from common.lab.journal import Journal
 from common.rl import on_policy, trpo
 from common.rl.config import TRPO
-from common.rl.on_policy import Fleet, Report
+from common.rl.on_policy import Report, RolloutCollector
 from common.rl.randomness import reset_seed
-from common.rl.simulators import RawEnvironment
+from common.rl.simulators import Environment
 from tests.journals import MemoryJournal
 
 SMALL = {"hidden": "2x32", "value_hidden": "2x32", "batch_steps": 64, "minibatch": 32, "epochs": 1}
@@ -77,8 +77,8 @@ def test_a_simulator_that_does_not_repeat_is_recognised(tmp_path):
 
 def test_every_environment_step_is_counted_and_actions_go_out_as_they_are(monkeypatch):
     sent = []
-    original = RawEnvironment.step
-    monkeypatch.setattr(RawEnvironment, "step", lambda self, action: sent.append(action.copy()) or original(self, action))
+    original = Environment.step
+    monkeypatch.setattr(Environment, "step", lambda self, action: sent.append(action.copy()) or original(self, action))
     kept = MemoryJournal(2)
     on_policy.run(trpo.Learner, settings("Humanoid-v4", total_steps=200), [4, 5], kept)
     assert len(sent) == 2 * 192, "what does not fill a batch is left out"
@@ -90,11 +90,11 @@ def test_every_environment_step_is_counted_and_actions_go_out_as_they_are(monkey
 def test_episodes_and_their_returns():
     """The recorded return is the mean over the last 40 episodes of what a plain loop over the same actions collects."""
     config = settings("Hopper-v4", batch_steps=64, total_steps=64)
-    fleet = Fleet(config, [4])
+    fleet = RolloutCollector(config, [4])
     rng = np.random.default_rng(0)
     actions = rng.standard_normal((64, 1, 3)).astype(np.float32)
     rollout = fleet.roll(lambda t, obs: actions[t], 0, MemoryJournal(1))
-    env, episode, total, returns, lengths, age = RawEnvironment("Hopper-v4"), 0, 0.0, [], [], 0
+    env, episode, total, returns, lengths, age = Environment("Hopper-v4"), 0, 0.0, [], [], 0
     obs = env.reset(reset_seed(4, "reset", 0))
     for t in range(64):
         assert np.array_equal(rollout.obs[0, t], obs)
@@ -135,14 +135,14 @@ def test_a_member_that_diverges_stops_alone():
 
 
 def test_a_reward_that_is_not_finite_ends_its_member_alone(monkeypatch):
-    original, calls = RawEnvironment.step, []
+    original, calls = Environment.step, []
 
     def step(self, action):
         obs, reward, *ends = original(self, action)
         calls.append(self)
         return (obs, -np.inf if len(calls) == 41 else reward, *ends)  # the 21st step of the first of two members
 
-    monkeypatch.setattr(RawEnvironment, "step", step)
+    monkeypatch.setattr(Environment, "step", step)
     kept = MemoryJournal(2)
     on_policy.run(trpo.Learner, settings("Reacher-v4", total_steps=192), [4, 5], kept)
     assert kept.divergences == [(0, 21)]
@@ -181,7 +181,7 @@ def test_a_bullet_episode_is_determined_by_its_seed(env):
                 break
         return np.concatenate(seen)
 
-    first, later = RawEnvironment(env), RawEnvironment(env)
+    first, later = Environment(env), Environment(env)
     episode(later, 1), episode(later, 2)
     np.testing.assert_array_equal(episode(first, 3), episode(later, 3))
 
@@ -191,7 +191,7 @@ def test_a_missing_package_and_settings_that_do_not_fit_are_said():
 
     if importlib.util.find_spec("pybullet_envs_gymnasium") is None:
         with pytest.raises(UserError, match="pybullet_envs_gymnasium"):
-            RawEnvironment("HumanoidBulletEnv-v0")
+            Environment("HumanoidBulletEnv-v0")
     assert "less than batch_steps" in settings(total_steps=32).problem()
     assert "over 200 points" in settings(total_steps=100_000).problem()
     assert "more than batch_steps" in settings(minibatch=128).problem()

@@ -1,48 +1,94 @@
-"""Environments: real simulators with seeded resets and float32 observations."""
+"""Environments: real simulators with seeded resets and float32 observations, and a fleet's training environments."""
 
-import importlib
 import warnings
+from collections.abc import Callable
 
 import gymnasium
 import numpy as np
 from gymnasium import wrappers
 
 from ..lab.errors import UserError
+from .randomness import reset_seed
+
+# Its thrown cube leaves contacts behind that a reset does not clear: every episode gets a simulator of its own. Even then
+# Bullet may sum the cube's contacts in another order, and an episode differ in the last digits: a resumed run that cannot
+# repeat the present episode says so.
+MADE_ANEW = ("HumanoidFlagrunHarderBulletEnv-v0",)
 
 
 class Environment:
     """One gymnasium environment.
 
-    `observe="positions"` hides every velocity; `delay` shows each observation that many steps late (zeros before the first).
-    Raises `UserError` if the action space is not a bounded box, which these algorithms cannot serve.
+    name: of gymnasium, of `rllab.py` or of the package pybullet-envs-gymnasium.
+    actions: "raw", in the simulator's units as they come (MuJoCo clamps the forces, while a cost of control is taken of what
+    was sent); "bounded", in [-1, 1], scaled to the simulator's bounds; "clipped", scaled so and clipped at the bounds.
+    remember: an observation is the present one and the one before, zeros at the start.
+    observe: "positions" hides every velocity. delay: each observation is shown that many steps late, zeros before the first.
+
+    Raises `UserError` if the name is unknown, its package missing, or its action space not of that kind.
     """
 
-    def __init__(self, name, observe="full", delay=0):
-        self.gym = make(name)
-        space = self.gym.action_space
-        if not isinstance(space, gymnasium.spaces.Box) or not space.is_bounded() or len(space.shape) != 1:
-            raise UserError(f"{name}: action space {space} is not a bounded vector, the only kind these algorithms serve")
-        if not (np.all(space.low == -1) and np.all(space.high == 1)):
+    def __init__(self, name: str, actions: str = "raw", remember: bool = False, observe: str = "full", delay: int = 0):
+        self.name, self.gym, self.remember = name, make(name), remember
+        self.space = space = self.gym.action_space
+        vector = isinstance(space, gymnasium.spaces.Box) and len(space.shape) == 1
+        if not vector or actions != "raw" and not space.is_bounded():
+            kind = "vector" if actions == "raw" else "bounded vector"
+            raise UserError(f"{name}: action space {space} is not a {kind}, the only kind these algorithms serve")
+        self.clipped = actions == "clipped"
+        if actions == "bounded" and not (np.all(space.low == -1) and np.all(space.high == 1)):
             self.gym = wrappers.RescaleAction(self.gym, np.float32(-1), np.float32(1))
         if observe == "positions":
             self.gym = without_velocities(self.gym)
         if delay:
             self.gym = wrappers.DelayObservation(self.gym, delay)
-        self.observations = self.gym.observation_space.shape[0]
+        self.observations = self.gym.observation_space.shape[0] * (2 if remember else 1)
         self.actions = space.shape[0]
+        if "BulletEnv" in name and name not in MADE_ANEW:
+            # Bullet reads the robot's file at the first reset and goes back to a saved state at the others, which differs in
+            # the last digits: after one reset in advance every episode is determined by its seed.
+            self.gym.reset(seed=0)
 
-    def reset(self, seed):
+    def reset(self, seed: int) -> np.ndarray:
         """The first observation of the episode that `seed` determines, [observations]."""
-        return self.gym.reset(seed=seed)[0].astype(np.float32)
+        if self.name in MADE_ANEW:
+            self.gym.close()
+            self.gym = make(self.name)
+        obs = self.gym.reset(seed=seed)[0].astype(np.float32)
+        return self._observed(obs, np.zeros_like(obs))
 
-    def step(self, action):
-        """obs, reward, terminated, truncated after a float32 action in [-1, 1], [actions]."""
+    def step(self, action: np.ndarray) -> tuple[np.ndarray, float, bool, bool]:
+        """obs, reward, terminated, truncated after a float32 action [actions]."""
+        if self.clipped:
+            low, high = self.space.low, self.space.high
+            action = np.clip(low + (action + 1) / 2 * (high - low), low, high)
         obs, reward, terminated, truncated, _ = self.gym.step(action)
-        return obs.astype(np.float32), float(reward), bool(terminated), bool(truncated)
+        return self._observed(obs.astype(np.float32), self.before), float(reward), bool(terminated), bool(truncated)
+
+    def _observed(self, obs, before):
+        """The policy's observation; `obs` is kept for the next step."""
+        self.before = obs
+        return np.concatenate([obs, before]) if self.remember else obs
+
+    def centre_of_mass(self) -> tuple[float, float] | None:
+        """Horizontal position (x, y) of the robot's centre of mass, or None where the simulator is not MuJoCo."""
+        data = getattr(self.gym.unwrapped, "data", None)
+        return None if data is None else (float(data.subtree_com[0][0]), float(data.subtree_com[0][1]))
 
 
-def make(name):
-    """The gymnasium environment without its checkers; a misspelt name is a UserError."""
+def make(name: str) -> gymnasium.Env:
+    """The gymnasium environment without its checkers. Raises `UserError` if the name is unknown or its package missing."""
+    if name.startswith("Rllab"):
+        from . import rllab
+
+        rllab.register()
+    elif "BulletEnv" in name:
+        try:
+            import pybullet_envs_gymnasium  # noqa: F401 - importing it registers its environments
+        except ImportError as error:
+            raise UserError(
+                f"{name}: needs the package pybullet_envs_gymnasium, which is not installed ({error})"
+            ) from error
     with warnings.catch_warnings():
         # The papers used -v2; -v4 is the nearest that still runs, and gymnasium would rather have -v5.
         warnings.filterwarnings("ignore", message=".*out of date.*", category=DeprecationWarning)
@@ -52,7 +98,7 @@ def make(name):
             raise UserError(f"unknown environment {name!r}: {error}") from error
 
 
-def without_velocities(env):
+def without_velocities(env: gymnasium.Env) -> gymnasium.Env:
     """The environment with its joint velocities, the last `nv` entries of the observation, left out."""
     if not hasattr(env.unwrapped, "model"):
         raise UserError(f"{env.spec.id}: observe = 'positions' needs a MuJoCo environment")
@@ -61,84 +107,48 @@ def without_velocities(env):
     return wrappers.TransformObservation(env, lambda obs: obs[:kept], space)
 
 
-# Environments that gymnasium does not register itself: where they come from, and how to get that.
-HOMES = {
-    "RllabSimpleHumanoid-v0": "common.rl.rllab",
-    "RllabHumanoid-v0": "common.rl.rllab",
-    "AntBulletEnv-v0": "pybullet_envs_gymnasium",
-    "HumanoidBulletEnv-v0": "pybullet_envs_gymnasium",
-    "HumanoidFlagrunBulletEnv-v0": "pybullet_envs_gymnasium",
-    "HumanoidFlagrunHarderBulletEnv-v0": "pybullet_envs_gymnasium",
-}
+class Simulators:
+    """The members' training environments and where each of them stands: whether its run goes on (`alive`), the number of its
+    present episode, and its observation [members, observations]. `make()` makes one environment."""
 
-# Its thrown cube leaves contacts behind that a reset does not clear: every episode gets a simulator of its own. Even then
-# Bullet may sum the cube's contacts in another order, and an episode differ in the last digits: a resumed run that cannot
-# repeat the present episode says so.
-MADE_ANEW = ("HumanoidFlagrunHarderBulletEnv-v0",)
+    def __init__(self, make: Callable[[], Environment], seeds: list[int]):
+        self.seeds, self.envs = seeds, [make() for _ in seeds]
+        self.observations, self.actions = self.envs[0].observations, self.envs[0].actions
+        self.alive = np.ones(len(seeds), dtype=bool)
+        self.episode = np.zeros(len(seeds), dtype=int)
+        self.obs = np.stack([self.reset(m) for m in range(len(seeds))])
 
+    def reset(self, member: int) -> np.ndarray:
+        """The first observation of a member's present episode."""
+        return self.envs[member].reset(reset_seed(self.seeds[member], "reset", self.episode[member]))
 
-class RawEnvironment:
-    """One gymnasium environment; observations are float32. A policy of unbounded actions sends them as they come: MuJoCo
-    clamps the forces, while a cost of control is taken of what was sent.
+    def next_episode(self, member: int) -> np.ndarray:
+        """The first observation of a member's next episode."""
+        self.episode[member] += 1
+        return self.reset(member)
 
-    `rescale`: actions in [-1, 1] are scaled to the simulator's bounds, and clipped there. `remember`: an observation is the
-    present one and the one before, zeros at the start.
+    def lose(self, members, step: int, journal) -> None:
+        """These members have diverged: their runs end at this step."""
+        for m in members:
+            self.alive[m] = False
+            journal.diverged(m, step)
 
-    Raises `UserError` if the action space is not a vector, or if the package of the environment is missing.
-    """
+    def repeat_episode(self, member: int, actions, stored: dict[int, np.ndarray]) -> float:
+        """Bring a member's simulator to where its present episode stood, by playing the episode's actions once more from
+        its seeded reset: restoring a simulator's state is not exact for every environment. Returns the sum of rewards.
 
-    def __init__(self, name, rescale=False, remember=False):
-        self.name, self.gym = name, make_anywhere(name)
-        space = self.gym.action_space
-        if not isinstance(space, gymnasium.spaces.Box) or len(space.shape) != 1:
-            raise UserError(f"{name}: action space {space} is not a vector, the only kind these algorithms serve")
-        if rescale and not space.is_bounded():
-            raise UserError(f"{name}: rescale needs bounds of the action space, which are {space}")
-        self.space, self.rescale, self.remember = space, rescale, remember
-        self.observations = self.gym.observation_space.shape[0] * (2 if remember else 1)
-        self.actions = space.shape[0]
-        if HOMES.get(name, "").startswith("pybullet") and name not in MADE_ANEW:
-            # Bullet reads the robot's file at the first reset and goes back to a saved state at the others, which differs in
-            # the last digits: after one reset in advance every episode is determined by its seed.
-            self.gym.reset(seed=0)
-
-    def reset(self, seed):
-        """The first observation of the episode that `seed` determines, [observations]."""
-        if self.name in MADE_ANEW:
-            self.gym.close()
-            self.gym = make_anywhere(self.name)
-        obs = self.gym.reset(seed=seed)[0].astype(np.float32)
-        return self._seen(obs, np.zeros_like(obs))
-
-    def step(self, action):
-        """obs, reward, terminated, truncated after a float32 action [actions]."""
-        if self.rescale:
-            low, high = self.space.low, self.space.high
-            action = np.clip(low + (action + 1) / 2 * (high - low), low, high)
-        obs, reward, terminated, truncated, _ = self.gym.step(action)
-        seen = self._seen(obs.astype(np.float32), self.before)
-        return seen, float(reward), bool(terminated), bool(truncated)
-
-    def _seen(self, obs, before):
-        """What the policy observes; `obs` is kept for the next step."""
-        self.before = obs
-        return np.concatenate([obs, before]) if self.remember else obs
-
-    def centre_of_mass(self):
-        """Horizontal position (x, y) of the robot's centre of mass, or None where the simulator is not MuJoCo."""
-        data = getattr(self.gym.unwrapped, "data", None)
-        return None if data is None else (float(data.subtree_com[0][0]), float(data.subtree_com[0][1]))
-
-
-def make_anywhere(name):
-    """The environment of that name, from gymnasium or from its home."""
-    home = HOMES.get(name)
-    if home is None:
-        return make(name)
-    try:
-        module = importlib.import_module(home)
-    except ImportError as error:
-        raise UserError(f"{name}: needs the package {home.partition('.')[0]!r}, which is not installed ({error})") from error
-    if home.startswith("common."):  # other packages register their environments when they are imported
-        module.register()
-    return make(name)
+        stored: {steps taken: the observation then}. Raises `UserError` where one is not repeated.
+        """
+        obs, total = self.reset(member), 0.0
+        for t in range(len(actions) + 1):
+            if t in stored and not np.array_equal(stored[t], obs):
+                raise UserError(
+                    f"{self.envs[member].name}: the simulator does not repeat the present episode of seed "
+                    f"{self.seeds[member]}; was it stored on another machine or by other packages? Remove the run's folder "
+                    "and start again"
+                )
+            if t < len(actions):
+                obs, reward, _, _ = self.envs[member].step(actions[t])
+                total += reward
+        self.obs[member] = obs
+        return total
