@@ -11,10 +11,10 @@ import torch
 from common.lab.journal import Journal
 from common.rl import config as shared
 from common.rl import ddpg, off_policy, on_policy, ppo, sac, sac_auto, td3, trpo
-from papers.arsac import arsac
-from papers.arsac.config import ARSAC
+from papers.arsac import arsac, sac_memory
+from papers.arsac.config import ARSAC, SACMemory
 from papers.mcmc_po import config as mcmc
-from papers.mcmc_po import hmc, langevin, langevin_ddpg, sac_coupling
+from papers.mcmc_po import hmc, langevin, sac_coupling
 from papers.mcmc_po import toys as bandit
 from papers.trpo_nf import acktr, ppo_nf, toys, trpo_nf
 from papers.trpo_nf import config as nf
@@ -60,7 +60,8 @@ CASES = {
     "hmc": off(hmc, mcmc.HMC, leapfrog_steps=2, **CHAIN),
     "langevin_noisy": off(langevin, mcmc.Langevin, kind="noisy", chain_steps=2, **CHAIN),
     "langevin_flow": off(langevin, mcmc.Langevin, kind="flow", chain_steps=2, **CHAIN),
-    "langevin_ddpg": off(langevin_ddpg, mcmc.LangevinDDPG, kind="noisy", chain_steps=2, **CHAIN),
+    "sac_memory": off(sac_memory, SACMemory, critic_history=True),
+    "sac_coverage": off(sac, shared.SAC, coverage=True),
     "trpo": on(trpo, shared.TRPO, 2e-3, **TRUST | GAUSSIAN),
     "trpo_gmm2": on(trpo_nf, nf.TRPONF, stop=1, **TRUST | GAUSSIAN | {"policy": "gmm2", "total_steps": 180}),
     "trpo_flow": on(trpo_nf, nf.TRPONF, **TRUST | FLOW),
@@ -86,7 +87,7 @@ CASES = {
 
 CHAINED = {"return", "return_without_chain", "beta", "distance_within"}
 RECORDED = {"td3": {"saturated"}, "ddpg": {"saturated"}, "sac_auto": {"temperature"}, "hmc": CHAINED | {"return_sampled"},
-            "langevin_noisy": CHAINED, "langevin_flow": CHAINED, "langevin_ddpg": CHAINED}  # fmt: skip
+            "langevin_noisy": CHAINED, "langevin_flow": CHAINED, "sac_coverage": {"coverage"}}  # fmt: skip
 
 
 @dataclass
