@@ -87,7 +87,8 @@ class Learner:
         batch = torch.take_along_dim(self.data, draws["index"].unsqueeze(-1), 1)
         loss = -self.log_prob(batch).mean(-1)
         gradients = torch.autograd.grad(loss.sum(), self.parameters)
-        give_gradients(self.parameters, clipped(gradients, self.config.gradient_limit))
+        squares = torch.stack([gradient.flatten(1).square().sum(1) for gradient in gradients]).sum(0)
+        give_gradients(self.parameters, clipped(gradients, squares, self.config.gradient_limit))
         self.optimiser.step()
 
     @torch.no_grad()

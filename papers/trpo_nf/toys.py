@@ -92,7 +92,7 @@ class Learner:
         for group in self.optimiser.param_groups:
             group["lr"] = self.config.learning_rate * min(1.0, 2 * (1 - iteration / self.config.iterations))
         # An entropy does not depend on where the distribution stands.
-        give_gradients(self.parameters, torch.autograd.grad(loss.sum(), self.parameters, allow_unused=True))
+        give_gradients(self.parameters, torch.autograd.grad(loss.sum(), self.parameters, materialize_grads=True))
         self.optimiser.step()
         return value.detach()
 
