@@ -130,6 +130,16 @@ class Toys(Policy):
         0.1, "deviation of the means before a bandit's training", "our choice: components start together", low=0.0
     )
 
+    @property
+    def total_steps(self):
+        """What the loop counts."""
+        return self.iterations
+
+    @property
+    def evaluate_every(self):
+        """The interval of records, of which a run has 20."""
+        return max(1, self.iterations // 20)
+
     def problem(self):
         """One line on a setting that the toy or its policy class would ignore, or None."""
         bandits = ("correlated", "bimodal")

@@ -21,50 +21,23 @@ and modes, and quadrature on a grid tells KL[pi || p*], both with the density th
 import numpy as np
 import torch
 
+from common.rl import iterations
 from common.rl.naturalgradient import assign, flatten
 from common.rl.optimisers import give_gradients
 from common.rl.packing import pack, unpack
-from common.rl.randomness import Blocks, generator
+from common.rl.randomness import generator
 from papers.trpo_nf import families, spread
 
 TOLERANCE = 5e-4  # nats from the boundary at which a member has arrived
 MEASURED = 10_000  # samples of the final distribution
-POINTS = 20  # records a run
+SHOWN = 2  # members whose samples and density are kept for figures
 
 
-def train(build, config, seeds, journal, device="cpu"):
-    """`iterations` gradient steps of every member, records on the way, measurements and tables at the end."""
-    learner = build(config, seeds, device)
-    found = journal.resume()
-    start = 0
-    if found is not None:
-        start, arrays, state = found
-        learner.load_state_dict(arrays)
-    draws = Blocks(seeds, "update", 16, lambda rng, n: learner.draws(rng, n, config.samples))
-    alive = np.array(state["alive"]) if found else np.ones(len(seeds), dtype=bool)
-    every = max(1, config.iterations // POINTS)
-    for i in range(start, config.iterations):
-        value = learner.update(i, {name: torch.from_numpy(x).to(device) for name, x in draws.at(i).items()})
-        if (i + 1) % every == 0 or i + 1 == config.iterations:
-            for member in np.flatnonzero(alive & learner.lost(value).cpu().numpy()):
-                journal.diverged(member, i + 1)
-                alive[member] = False
-            journal.record(i + 1, "objective", value.tolist(), alive)
-        if journal.due(i + 1, config.iterations):
-            journal.save(i + 1, learner.state_dict(), {"alive": alive.tolist()})
-    learner.arrive()
-    for metric, values in learner.measure().items():
-        journal.record(config.iterations, metric, [float(v) for v in values], alive)
-    for table, rows in learner.tables().items():
-        for m in range(min(2, len(seeds))):
-            journal.table(table, m, rows(m))
-    journal.end(learner)
+class Learner(iterations.Iterative):
+    """A fleet of distributions, one member per random start."""
 
-
-class Learner:
-    """A fleet of distributions, one member a random start."""
-
-    loop = staticmethod(train)
+    loop = staticmethod(iterations.run)
+    block, first_entry = 16, 0
 
     def __init__(self, config, seeds, device="cpu"):
         self.config, self.seeds, self.device = config, list(seeds), device
@@ -74,6 +47,7 @@ class Learner:
         self.optimiser = torch.optim.Adam(self.parameters, lr=config.learning_rate, fused=True)
         centre = [rng.standard_normal((config.origin_samples, families.EVENT)) for rng in rngs]
         self.origin = torch.tensor(np.stack(centre) * config.origin_std, dtype=torch.float32, device=device)
+        self.updates = 0
         self.arrived = torch.zeros(len(seeds), dtype=torch.bool, device=device)
         self.final = flatten(self.parameters, len(seeds)).detach().clone()
         with torch.no_grad():
@@ -84,21 +58,26 @@ class Learner:
         """Random numbers of samples of one member."""
         return {"uniform": rng.random(shape, dtype=np.float32), "normal": rng.standard_normal((*shape, 2), dtype=np.float32)}
 
-    def update(self, iteration, draws):
-        """One step of Adam. Returns every member's objective before it, [members]."""
+    def update_draws(self, rng, size):
+        """Random numbers of `size` updates of one member."""
+        return self.draws(rng, size, self.config.samples)
+
+    def update(self, draws):
+        """One step of Adam; `objective` [members] is from before it."""
         loss, value = getattr(self, self.config.toy)(draws)
         if self.config.toy == "kl_ball":
             self.note_arrivals(value)
         for group in self.optimiser.param_groups:
-            group["lr"] = self.config.learning_rate * min(1.0, 2 * (1 - iteration / self.config.iterations))
+            group["lr"] = self.config.learning_rate * min(1.0, 2 * (1 - self.updates / self.config.iterations))
         # An entropy does not depend on where the distribution stands.
         give_gradients(self.parameters, torch.autograd.grad(loss.sum(), self.parameters, materialize_grads=True))
         self.optimiser.step()
-        return value.detach()
+        self.updates += 1
+        # A member that has arrived stays there, whatever becomes of its parameters.
+        self.objective = torch.where(self.arrived & ~value.isfinite(), self.config.kl, value).detach()
 
-    def lost(self, value):
-        """Members whose objective is not finite, and that have not arrived before, [members]."""
-        return ~value.isfinite() & ~self.arrived
+    def measure(self):
+        return {"objective": self.objective.tolist()}
 
     # Losses: (what is minimised, what is recorded), [members] each
 
@@ -163,19 +142,22 @@ class Learner:
     # At the end
 
     @torch.no_grad()
-    def measure(self):
+    def results(self):
         """{metric: [members]} of the final distributions, from samples and by quadrature."""
+        self.arrive()
         c = self.config
         x, log_prob = (part.double() for part in self.sampled())
-        found = spread.measure(x) | {"entropy": -log_prob.mean(-1)}
+        measured = spread.measure(x) | {"entropy": -log_prob.mean(-1)}
         if c.toy == "kl_ball":
-            found |= {"kl": self.divergence(truth=True), "arrived": self.arrived.float(), "first_kl": self.first_kl}
+            measured |= {"kl": self.divergence(truth=True), "arrived": self.arrived.float(), "first_kl": self.first_kl}
         if c.toy in ("correlated", "bimodal"):
-            found |= spread.modes(x, c.distance) if c.toy == "bimodal" else {}
-            found["kl_to_target"] = spread.kl_by_quadrature(self.family.truth, self.log_target, len(self.seeds), self.device)
+            measured |= spread.modes(x, c.distance) if c.toy == "bimodal" else {}
+            measured["kl_to_target"] = spread.kl_by_quadrature(
+                self.family.truth, self.log_target, len(self.seeds), self.device
+            )
         if c.policy.startswith("gmm"):
-            found["component_distance"] = spread.component_distance(self.family.mean[:, 0], self.family.log_std[:, 0])
-        return {name: values.cpu().numpy() for name, values in found.items()}
+            measured["component_distance"] = spread.component_distance(self.family.mean[:, 0], self.family.log_std[:, 0])
+        return {name: values.tolist() for name, values in measured.items()}
 
     def sampled(self):
         """(samples, their true ln pi) of every member, [members, 10000, ...]."""
@@ -189,8 +171,7 @@ class Learner:
 
     @torch.no_grad()
     def tables(self):
-        """Tables that the figures draw: {table: member -> rows}. `samples`: some of each kind; `density`: ln pi on a
-        grid."""
+        """Of the first members, which the figures draw. `samples`: some of each kind; `density`: ln pi on a grid."""
         x = self.sampled()[0].cpu().numpy()
         centre = self.origin.cpu().numpy()
         limit = 0.5 if self.config.toy == "kl_ball" else 2.0
@@ -205,16 +186,18 @@ class Learner:
             values = zip(grid.tolist(), log_prob[m].clamp(min=-50).tolist(), strict=True)
             return [{"x": a, "y": b, "log_prob": value} for (a, b), value in values]
 
-        return {"samples": samples, "density": density}
+        first, others = range(min(SHOWN, len(self.seeds))), [[] for _ in self.seeds[SHOWN:]]
+        return {"samples": [samples(m) for m in first] + others, "density": [density(m) for m in first] + others}
 
     # Checkpoints
 
     def state_dict(self):
         arrived = {"arrived": self.arrived.cpu().numpy().astype(np.uint8), "final": self.final.cpu().numpy().copy()}
+        arrived["updates"] = np.array([self.updates])
         return pack({"family": self.family}, {"optimiser": self.optimiser}) | arrived
 
     def load_state_dict(self, arrays):
-        arrays = dict(arrays)
-        self.arrived = torch.from_numpy(arrays.pop("arrived").astype(bool)).to(self.device)
-        self.final = torch.from_numpy(arrays.pop("final").copy()).to(self.device)
+        self.updates = int(arrays["updates"][0])
+        self.arrived = torch.from_numpy(arrays["arrived"].astype(bool)).to(self.device)
+        self.final = torch.from_numpy(arrays["final"].copy()).to(self.device)
         unpack(arrays, {"family": self.family}, {"optimiser": self.optimiser})
