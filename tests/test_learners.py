@@ -100,7 +100,7 @@ class Build:
     def __call__(self, *arguments):
         self.made = made = self.make(*arguments)
         if self.poisoned:
-            policy = next(getattr(made, name) for name in ("policy", "family", "base") if hasattr(made, name))
+            policy = next(getattr(made, name) for name in ("policy", "base") if hasattr(made, name))
             next(policy.parameters()).data[0] = torch.nan
         if hasattr(made, "critic_loss"):
             original = made.critic_loss

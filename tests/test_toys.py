@@ -124,13 +124,13 @@ def test_rewards_are_the_bandits():
 
 
 def test_quadrature_is_the_closed_form():
-    def family(size):
+    def distribution(size):
         return DiagonalGaussian(torch.full((1, size, 2), 0.1), torch.full((1, size, 2), math.log(0.2)))
 
     def log_target(x):
         return -0.5 * (x / 0.3).square().sum(-1) + 7
 
-    kl = spread.kl_by_quadrature(family, log_target, 1, "cpu")
+    kl = spread.kl_by_quadrature(distribution, log_target, 1, "cpu")
     expected = 2 * (math.log(0.3 / 0.2) + (0.04 + 0.01) / (2 * 0.09) - 0.5)
     np.testing.assert_allclose(kl.item(), expected, rtol=1e-4)
 

@@ -4,7 +4,7 @@ import numpy as np
 import torch
 
 from ..flows.networks import MLP, normc, widths
-from . import on_policy
+from . import acting, on_policy
 from .gaussian import FactorisedGaussian
 from .normaliser import Normaliser
 from .optimisers import descend
@@ -34,7 +34,8 @@ class ActorCritic:
         self.build_optimisers()
 
     def build_policy(self, rngs):
-        """A module with `forward(obs)` -> distribution, `draws`, `noise` and `actor`: here the factorised Gaussian."""
+        """A module with `forward(obs)` -> distribution, `draws`, `noise` and, for speed, `actor`; here the factorised
+        Gaussian."""
         return FactorisedGaussian(rngs, self.observations, self.actions, widths(self.config.hidden))
 
     def build_value(self, rngs):
@@ -51,7 +52,7 @@ class ActorCritic:
 
     def actor(self, draws):
         """A function (step, obs [members, observations]) -> actions in NumPy for one iteration."""
-        normalise, act = self.normaliser.on_host(), self.policy.actor(draws)
+        normalise, act = self.normaliser.on_host(), acting.actor(self.policy, draws)
         return lambda step, obs: act(step, normalise(obs))
 
     # Learning

@@ -27,6 +27,7 @@ from common.rl.optimisers import give_gradients
 from common.rl.packing import pack, unpack
 from common.rl.randomness import generator
 from papers.trpo_nf import families, spread
+from papers.trpo_nf.classes import CLASSES
 
 TOLERANCE = 5e-4  # nats from the boundary at which a member has arrived
 MEASURED = 10_000  # samples of the final distribution
@@ -42,8 +43,8 @@ class Learner(iterations.Iterative):
     def __init__(self, config, seeds, device="cpu"):
         self.config, self.seeds, self.device = config, list(seeds), device
         rngs = [generator(seed, "init") for seed in seeds]
-        self.family = families.build(config, rngs).to(device)
-        self.parameters = list(self.family.parameters())
+        self.policy = families.build(config, rngs).to(device)
+        self.parameters = list(self.policy.parameters())
         self.optimiser = torch.optim.Adam(self.parameters, lr=config.learning_rate, fused=True)
         centre = [rng.standard_normal((config.origin_samples, families.EVENT)) for rng in rngs]
         self.origin = torch.tensor(np.stack(centre) * config.origin_std, dtype=torch.float32, device=device)
@@ -79,6 +80,19 @@ class Learner(iterations.Iterative):
     def measure(self):
         return {"objective": self.objective.tolist()}
 
+    def trained(self, size):
+        """The policy's distribution as it is trained, with `size` samples per member."""
+        return self.policy(torch.zeros(len(self.seeds), size, 0, device=self.device))
+
+    def truth(self, size):
+        """The distribution of its samples."""
+        return self.policy.truth(torch.zeros(len(self.seeds), size, 0, device=self.device))
+
+    def noise(self, draws):
+        """What distributions take as their noise, from `draws` stacked over members."""
+        component = (draws["uniform"] * CLASSES[self.config.policy].components).long()
+        return self.policy.noise({"component": component, "noise": draws["normal"]})
+
     # Losses: (what is minimised, what is recorded), [members] each
 
     def kl_ball(self, draws):
@@ -89,12 +103,12 @@ class Learner(iterations.Iterative):
         """KL from the samples that form the centre, [members]."""
         x, std = self.origin, self.config.origin_std
         centre = -0.5 * (x / std).square().sum(-1) - 2 * np.log(std) - np.log(2 * np.pi)
-        distribution = (self.family.truth if truth else self.family)(x.shape[1])
+        distribution = (self.truth if truth else self.trained)(x.shape[1])
         return (centre - distribution.log_prob(x)).mean(-1)
 
     def entropy(self, draws):
-        distribution = self.family(self.config.samples)
-        entropy = -distribution.rsample_and_log_prob(self.family.noise(draws))[1].mean(-1)
+        distribution = self.trained(self.config.samples)
+        entropy = -distribution.rsample_and_log_prob(self.noise(draws))[1].mean(-1)
         return (entropy - self.config.entropy).square(), entropy
 
     def correlated(self, draws):
@@ -103,8 +117,8 @@ class Learner(iterations.Iterative):
     bimodal = correlated
 
     def bandit(self, draws):
-        distribution, c = self.family(self.config.samples), self.config.temperature
-        noise = self.family.noise(draws)
+        distribution, c = self.trained(self.config.samples), self.config.temperature
+        noise = self.noise(draws)
         if self.config.estimator == "pathwise":
             action, log_prob = distribution.rsample_and_log_prob(noise)
             value = (self.reward(action) - c * log_prob).mean(-1)
@@ -152,18 +166,17 @@ class Learner(iterations.Iterative):
             measured |= {"kl": self.divergence(truth=True), "arrived": self.arrived.float(), "first_kl": self.first_kl}
         if c.toy in ("correlated", "bimodal"):
             measured |= spread.modes(x, c.distance) if c.toy == "bimodal" else {}
-            measured["kl_to_target"] = spread.kl_by_quadrature(
-                self.family.truth, self.log_target, len(self.seeds), self.device
-            )
-        if c.policy.startswith("gmm"):
-            measured["component_distance"] = spread.component_distance(self.family.mean[:, 0], self.family.log_std[:, 0])
+            measured["kl_to_target"] = spread.kl_by_quadrature(self.truth, self.log_target, len(self.seeds), self.device)
+        if CLASSES[c.policy].components > 1:
+            mixture = self.truth(1)
+            measured["component_distance"] = spread.component_distance(mixture.mean[:, 0], mixture.log_std[:, 0])
         return {name: values.tolist() for name, values in measured.items()}
 
     def sampled(self):
         """(samples, their true ln pi) of every member, [members, 10000, ...]."""
         drawn = [self.draws(generator(seed, "evaluate"), MEASURED) for seed in self.seeds]
         stacked = {name: torch.from_numpy(np.stack([d[name] for d in drawn])).to(self.device) for name in drawn[0]}
-        return self.family.truth(MEASURED).rsample_and_log_prob(self.family.noise(stacked))
+        return self.truth(MEASURED).rsample_and_log_prob(self.noise(stacked))
 
     def log_target(self, action):
         """ln p*(a) up to a constant."""
@@ -175,7 +188,7 @@ class Learner(iterations.Iterative):
         x = self.sampled()[0].cpu().numpy()
         centre = self.origin.cpu().numpy()
         limit = 0.5 if self.config.toy == "kl_ball" else 2.0
-        grid, log_prob = spread.on_grid(self.family.truth, len(self.seeds), self.device, limit, 61)
+        grid, log_prob = spread.on_grid(self.truth, len(self.seeds), self.device, limit, 61)
 
         def samples(m):
             rows = [("policy", *point) for point in x[m, :500]]
@@ -194,10 +207,10 @@ class Learner(iterations.Iterative):
     def state_dict(self):
         arrived = {"arrived": self.arrived.cpu().numpy().astype(np.uint8), "final": self.final.cpu().numpy().copy()}
         arrived["updates"] = np.array([self.updates])
-        return pack({"family": self.family}, {"optimiser": self.optimiser}) | arrived
+        return pack({"policy": self.policy}, {"optimiser": self.optimiser}) | arrived
 
     def load_state_dict(self, arrays):
         self.updates = int(arrays["updates"][0])
         self.arrived = torch.from_numpy(arrays["arrived"].astype(bool)).to(self.device)
         self.final = torch.from_numpy(arrays["final"].copy()).to(self.device)
-        unpack(arrays, {"family": self.family}, {"optimiser": self.optimiser})
+        unpack(arrays, {"policy": self.policy}, {"optimiser": self.optimiser})
