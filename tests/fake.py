@@ -131,7 +131,7 @@ import dataclasses
 import json
 import time
 
-from common.lab import provenance, records
+from common.lab import origin, records
 from common.lab.errors import UserError
 from common.lab.files import atomic_write
 
@@ -155,7 +155,7 @@ def run(cell, device):
     records.write_rows(cell.folder / "metrics.csv", rows)
     part = {"labels": [str(m["seed"]) for m in cell.members], "seconds": 1.2, "device": device}
     record = {"digest": cell.digest, "members": list(cell.members), "settings": dataclasses.asdict(cell.config)}
-    atomic_write(cell.folder / "run.json", json.dumps({**record, "parts": [part], **provenance.describe()}))
+    atomic_write(cell.folder / "run.json", json.dumps({**record, "parts": [part], **origin.describe()}))
     with open(cell.root / "ran.txt", "a") as file:
         file.write(cell.key + "\\n")
     return cell.folder

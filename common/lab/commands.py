@@ -1,6 +1,5 @@
 """What `python -m papers` makes: runs, figures, tables, verdicts and published results."""
 
-import importlib
 import inspect
 import os
 import re
@@ -100,8 +99,8 @@ def judge(paper, scale, output=None, fresh=False, available=False):
 
 def claims_in_words(paper):
     """{claim: the first paragraph of its docstring}."""
-    module = importlib.import_module(f"papers.{paper}.claims")
-    return {name: caption(getattr(module, name)) for name in catalog.artefacts(paper, "claims")}
+    names = catalog.artefacts(paper, "claims")
+    return {name: caption(catalog.function(paper, "claims", name)) for name in names}
 
 
 def publish(target, scale, partial=False):
@@ -155,7 +154,7 @@ def _call(name, kind, scale, fresh, available=False):
     results = {one: records.load(paper, one, scale, chosen, fresh, available) for one, chosen in wanted.items()}
     if available and results and not any(one.cells for one in results.values()):
         raise UserError(f"{name}: none of its cells has been run at scale {scale}")
-    return getattr(importlib.import_module(f"papers.{paper}.{kind}"), name), results
+    return catalog.function(paper, kind, name), results
 
 
 def caption(function):

@@ -17,7 +17,7 @@ import sys
 import time
 from pathlib import Path
 
-from common.lab import costs, provenance, records
+from common.lab import costs, origin, records
 from common.lab.errors import UserError
 from common.lab.files import atomic_write
 from common.lab.locks import hold
@@ -87,7 +87,7 @@ def missing(cell, threads, seeds):
 
 @functools.cache
 def _machine(calibrated):
-    described = provenance.describe()
+    described = origin.describe()
     return described | {"calibration": costs.calibration()} if calibrated else described
 
 

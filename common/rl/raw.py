@@ -1,22 +1,15 @@
 """Environments that take a policy's action as it is, in the simulator's own units: nothing is rescaled or squashed."""
 
-import importlib
-
 import gymnasium
 import numpy as np
 
 from common.lab.errors import UserError
 from common.rl.envs import make
 
-# Environments that gymnasium does not register itself: where they come from, and how to get that.
-HOMES = {
-    "RllabSimpleHumanoid-v0": "common.rl.rllab",
-    "RllabHumanoid-v0": "common.rl.rllab",
-    "AntBulletEnv-v0": "pybullet_envs_gymnasium",
-    "HumanoidBulletEnv-v0": "pybullet_envs_gymnasium",
-    "HumanoidFlagrunBulletEnv-v0": "pybullet_envs_gymnasium",
-    "HumanoidFlagrunHarderBulletEnv-v0": "pybullet_envs_gymnasium",
-}
+RLLAB = ("RllabSimpleHumanoid-v0", "RllabHumanoid-v0")
+BULLET = (
+    "AntBulletEnv-v0", "HumanoidBulletEnv-v0", "HumanoidFlagrunBulletEnv-v0", "HumanoidFlagrunHarderBulletEnv-v0",
+)  # fmt: skip
 
 # Its thrown cube leaves contacts behind that a reset does not clear: every episode gets a simulator of its own. Even then
 # Bullet may sum the cube's contacts in another order, and an episode differ in the last digits: a resumed run that cannot
@@ -44,7 +37,7 @@ class RawEnvironment:
         self.space, self.rescale, self.remember = space, rescale, remember
         self.observations = self.gym.observation_space.shape[0] * (2 if remember else 1)
         self.actions = space.shape[0]
-        if HOMES.get(name, "").startswith("pybullet") and name not in MADE_ANEW:
+        if name in BULLET and name not in MADE_ANEW:
             # Bullet reads the robot's file at the first reset and goes back to a saved state at the others, which differs in
             # the last digits: after one reset in advance every episode is determined by its seed.
             self.gym.reset(seed=0)
@@ -78,14 +71,16 @@ class RawEnvironment:
 
 
 def make_anywhere(name):
-    """The environment of that name, from gymnasium or from its home."""
-    home = HOMES.get(name)
-    if home is None:
-        return make(name)
-    try:
-        module = importlib.import_module(home)
-    except ImportError as error:
-        raise UserError(f"{name}: needs the package {home.partition('.')[0]!r}, which is not installed ({error})") from error
-    if home.startswith("common."):  # other packages register their environments when they are imported
-        module.register()
+    """The environment of that name, wherever it comes from: gymnasium, this repository, or the Bullet port."""
+    if name in RLLAB:
+        from common.rl import rllab
+
+        rllab.register()
+    if name in BULLET:
+        try:
+            import pybullet_envs_gymnasium  # noqa: F401 (registers its environments)
+        except ImportError as error:
+            raise UserError(
+                f"{name}: needs the package 'pybullet-envs-gymnasium', which is not installed ({error})"
+            ) from error
     return make(name)
