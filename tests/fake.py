@@ -128,6 +128,7 @@ def c01_gain_helps(toy="env=A"):
 HARNESS = '''"""Stands in for training: writes at once what the members would."""
 
 import dataclasses
+import importlib
 import json
 import time
 
@@ -136,7 +137,7 @@ from common.lab.errors import UserError
 from common.lab.files import atomic_write
 
 
-def run_all(cells, threads=1, device="cpu", seeds=None, split=1):
+def run_all(cells, threads=1, device="cpu", seeds=None, split=1, anew=False):
     return [run(cell, device) for cell in cells]
 
 
@@ -146,10 +147,11 @@ def run(cell, device):
     while (cell.root / "wait").exists():
         atomic_write(cell.root / "waiting", cell.key)
         time.sleep(0.1)
+    learner = importlib.import_module(cell.module).Learner()
     rows = []
     for index, member in enumerate(cell.members):
         for step in range(1, 13):
-            value = float(member["seed"] + step * cell.config.gain)
+            value = learner.update(float(member["seed"] + step * cell.config.gain))
             row = {"step": step * cell.config.total_steps // 12, "metric": "return", "value": value}
             rows.append({"member": index, **member, **row})
     records.write_rows(cell.folder / "metrics.csv", rows)

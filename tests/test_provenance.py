@@ -79,7 +79,13 @@ def on_policy():
     "common/flows/initial.py": "def xavier(x):\n    return x\n\n\ndef orthogonal(x):\n    return x\n",
     "common/lab/config.py": "def setting():\n    return 1\n",
     "common/lab/errors.py": "class UserError(ValueError):\n    pass\n",
-    "common/lab/records.py": "from common.lab import sources\n\n\nclass Results:\n    def frame(self):\n        return sources.read()\n",
+    "common/lab/records.py": """from common.lab import sources
+
+
+class Results:
+    def frame(self):
+        return sources.read()
+""",
     "common/lab/sources.py": "def read():\n    return 1\n",
     "common/lab/plots.py": "def line(ax):\n    return ax\n",
     "common/lab/tabular.py": "def write():\n    return 1\n",

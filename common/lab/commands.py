@@ -12,9 +12,9 @@ from common.lab.files import shown
 LARGEST_PUBLISHED = 2 * 10**6  # bytes of one file
 
 
-def run(target, scale, threads=None, device="cpu", seeds=None):
+def run(target, scale, threads=None, device="cpu", seeds=None, anew=False):
     """Trains the members that are missing of the cells that `target` names, <paper>[/<experiment>[/<cell>]] or all, and
-    writes their results; returns the cells' folders.
+    writes their results; returns the cells' folders. Published members are not missing, unless `anew`.
 
     One cell is split over the threads, as many as are asked for or as do it good; several are trained side by side, those
     that others read first.
@@ -23,7 +23,7 @@ def run(target, scale, threads=None, device="cpu", seeds=None):
 
     cells = _targeted(target, scale)
     if len(cells) > 1:
-        cells = [cell for cell in cells if sources.source(cell).kind == "missing"]
+        cells = [cell for cell in cells if anew or sources.source(cell, fresh=True).kind == "missing"]
     for cell in cells:
         known = [member["seed"] for member in cell.members]
         for seed in seeds or ():
@@ -37,7 +37,7 @@ def run(target, scale, threads=None, device="cpu", seeds=None):
         for used in {used for cell in ready for used in cell.uses}:
             sources.ready(used, fresh=True)
         split = 1 if len(ready) > 1 else threads if asked else ready[0].threads(threads)
-        folders += harness.run_all(ready, threads, device, seeds, split=split)
+        folders += harness.run_all(ready, threads, device, seeds, split=split, anew=anew)
         cells = [cell for cell in cells if cell not in ready]
     return folders
 
@@ -106,25 +106,39 @@ def claims_in_words(paper):
 def publish(target, scale, partial=False):
     """Copies finished cells with today's digest to published/; returns [(cell, what was done)].
 
-    `target` is <paper>[/<experiment>[/<cell>]]. `partial` also takes cells in which some members are finished.
+    `target` is <paper>[/<experiment>[/<cell>]]. `partial` also takes cells in which some members are finished. Members that
+    were published already stay, beside new ones.
     """
     done = []
     for cell in _targeted(target, scale):
         found = sources.own(cell) or (sources.unfinished(cell) if partial else None)
         held = sources.publication(cell)
+        known = held.finished if held and not held.stale else ()
         if found is None or found.stale or not found.finished:
             done.append((cell, "not run" if found is None or not found.finished else "stale, left out"))
         elif found.partial and not partial:
             done.append((cell, f"{len(found.finished)} of {len(cell.members)} members: --partial publishes them"))
-        elif held and not held.stale and len(held.finished) >= len(found.finished):
+        elif all(member in known for member in found.finished):
             done.append((cell, "was published already"))
         else:
+            if not all(member in found.finished for member in known):
+                found = _joined(cell)
             large = [path for path in sources.files(found) if path.stat().st_size > LARGEST_PUBLISHED]
             if large:
                 raise UserError(f"{shown(large[0])}: over {LARGEST_PUBLISHED / 1e6:.0f} MB, too large to publish")
             sources.copy(found, cell.published)
             done.append((cell, f"published, {len(found.finished)} of {len(cell.members)} members"))
     return done
+
+
+def _joined(cell):
+    """This checkout's run of a cell with the published members that it lacks."""
+    from common.lab import harness
+
+    with harness.hold(harness.lock(cell)):
+        harness.adopt(cell)
+        harness.join(cell, harness.made_by(cell))
+    return sources.own(cell) or sources.unfinished(cell)
 
 
 def _targeted(target, scale):

@@ -1,9 +1,9 @@
 """What a result depends on, as digests.
 
-A digest covers the definitions that are reachable by name from some roots, each in a normal form of its syntax tree: layout,
-comments, docstrings, annotations and the words of errors have no part in it, and neither have the names of modules, the order
-of definitions, or neighbours that nothing names. It is the same under every supported version of Python, because the normal
-form is written here and not by `ast.unparse` or `ast.dump`, whose output changes between versions.
+A digest covers the definitions that are reachable by name from some roots, each in a normal form of its syntax tree:
+layout, comments, docstrings, annotations and the words of errors have no part in it, and neither have the names of modules,
+the order of definitions, or neighbours that nothing names. It is the same under every supported version of Python, because
+the normal form is written here and not by `ast.unparse` or `ast.dump`, whose output changes between versions.
 
 What a syntax tree cannot tell, that a renamed local changes nothing, `common.lab.sealing` settles by evidence.
 """
