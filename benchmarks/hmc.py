@@ -22,11 +22,11 @@ import numpy as np
 import torch
 
 from common.rl import sac
-from common.rl.buffers import Batch
-from common.rl.envs import Environment
 from common.rl.hardware import prepare
 from common.rl.optimisers import descend
-from common.rl.streams import Blocks
+from common.rl.randomness import Blocks
+from common.rl.replay import Batch
+from common.rl.simulators import Environment
 from papers.mcmc_po import hmc
 from papers.mcmc_po.config import HMC, SAC
 
@@ -75,7 +75,7 @@ def compare(name, sizes, options):
 
 def simulator_seconds(name):
     """Seconds of one environment step under random actions."""
-    env, rng = Environment(f"{name}-v4"), np.random.default_rng(0)
+    env, rng = Environment(f"{name}-v4", "bounded"), np.random.default_rng(0)
     env.reset(0)
     actions = iter(rng.uniform(-1, 1, (UPDATES * STEPS, env.actions)).astype(np.float32))
 

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 
 from common.lab.stats import difference
-from common.rl import loops, sac
+from common.rl import off_policy, sac
 from common.rl.config import SAC
 from common.rl.hardware import prepare
 
@@ -51,7 +51,7 @@ def our_returns(env, steps, seeds):
         log_std_high=2.0,
     )
     journal = Returns()
-    loops.off_policy(sac.Learner, settings, list(range(seeds)), journal)
+    off_policy.run(sac.Learner, settings, list(range(seeds)), journal)
     return np.mean(journal.returns[EVALUATIONS // 2 :], axis=0)
 
 

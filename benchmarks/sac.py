@@ -25,10 +25,10 @@ import numpy as np
 import torch
 
 from common.flows.networks import widths
-from common.rl import loops, sac
-from common.rl.buffers import Batch
+from common.rl import off_policy, sac
 from common.rl.config import SAC
 from common.rl.hardware import prepare
+from common.rl.replay import Batch
 
 STEPS = 700  # environment steps in an end-to-end timing
 UPDATES = 60  # updates in an update timing
@@ -131,7 +131,7 @@ class Fleet:
         total = 300 + STEPS
         settings = SAC(total_steps=total, warmup=200, update_after=300, evaluate_every=total, evaluation_episodes=1)
         clock = Clock(300, total - 1)
-        loops.off_policy(sac.Learner, settings, list(range(self.members)), clock)
+        off_policy.run(sac.Learner, settings, list(range(self.members)), clock)
         return self.members * (STEPS - 1) / (clock.stopped - clock.started)
 
 

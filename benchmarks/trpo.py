@@ -14,7 +14,7 @@ import time
 import warnings
 
 from common.rl.hardware import prepare
-from common.rl.onpolicy import Fleet, draws
+from common.rl.on_policy import RolloutCollector, draws
 from papers.trpo_nf.config import TRPONF
 from papers.trpo_nf.trpo_nf import Learner
 
@@ -80,7 +80,7 @@ class Timed:
 
     def __init__(self, policy, preset):
         self.config = TRPONF(policy=policy, preset=preset)
-        self.fleet = Fleet(self.config, SEEDS)
+        self.fleet = RolloutCollector(self.config, SEEDS)
         self.learner = Learner(self.config, SEEDS, self.fleet.observations, self.fleet.actions)
         self.iteration = 0
         self.spent = dict.fromkeys(PHASES, 0.0)

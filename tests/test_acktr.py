@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from common.flows.networks import MLP, LayerNorm, Linear
+from common.rl import on_policy
 from common.rl.kfac import Kfac
-from common.rl.onpolicy import on_policy
 from papers.trpo_nf import acktr, ppo_nf
 from papers.trpo_nf.config import ACKTR, PPONF
 from tests.journals import MemoryJournal
@@ -104,7 +104,7 @@ def test_the_step_is_clipped_by_its_predicted_divergence(double):
 def test_acktr_with_every_policy(policy, preset):
     kept = MemoryJournal(2)
     settings = ACKTR(policy=policy, preset=preset, env="Hopper-v4", total_steps=240, value_updates=3, **SMALL)
-    on_policy(acktr.Learner, settings, [4, 5], kept)
+    on_policy.run(acktr.Learner, settings, [4, 5], kept)
     values = {metric: [v for _, _, name, v in kept.records if name == metric] for _, _, metric, _ in kept.records}
     assert not kept.divergences and len(values["kl"]) == 8 and np.isfinite(values["kl"]).all()
     assert len(set(values["rate"])) > 1 and 1e-8 <= min(values["rate"]) and max(values["rate"]) <= 1
@@ -114,7 +114,7 @@ def test_ppo_with_every_policy():
     for policy in ("gaussian", "gmm2", "flow"):
         kept = MemoryJournal(1)
         settings = PPONF(policy=policy, env="Reacher-v4", total_steps=120, epochs=1, minibatch=30, **SMALL)
-        on_policy(ppo_nf.Learner, settings, [4], kept)
+        on_policy.run(ppo_nf.Learner, settings, [4], kept)
         assert not kept.divergences and len([r for r in kept.records if r[2] == "kl"]) == 2
 
 

@@ -74,3 +74,13 @@ def test_an_import_does_nothing_but_define(path):
             call = ast.unparse(node)
             assert call.startswith("_Loader."), f"{path}:{node.lineno}: {call}"
         assert not isinstance(node, ast.For | ast.While | ast.With), f"{path}:{node.lineno}"
+
+
+def test_importing_the_flows_loads_nothing_else_and_draws_nothing():
+    code = (
+        "import sys, torch; before = torch.random.get_rng_state(); import common.flows; "
+        "assert torch.equal(before, torch.random.get_rng_state()); "
+        "print([n for n in sys.modules if n.startswith(('common.rl', 'common.lab', 'gymnasium', 'scipy'))])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert (done.stdout.strip(), done.stderr) == ("[]", "")

@@ -7,8 +7,8 @@ from common.flows.distributions import DiagonalGaussian, FlowDistribution
 from common.flows.networks import MLP
 from common.flows.transforms import Affine
 from common.rl import sac
-from common.rl.buffers import Batch, shifted
 from common.rl.config import SAC
+from common.rl.replay import Batch, shifted
 from papers.arsac.arsac import Learner
 from papers.arsac.config import ARSAC
 

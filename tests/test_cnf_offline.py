@@ -12,9 +12,9 @@ import torch
 from common.lab import catalog, plots
 from common.lab.config import resolve
 from common.lab.errors import UserError
-from common.rl import loops
+from common.rl import iterations
 from common.rl.optimisers import clipped
-from common.rl.streams import Blocks
+from common.rl.randomness import Blocks
 from papers.cnf_offline import claims, encoder, figures, toys
 from papers.cnf_offline.config import Toys
 from tests.journals import MemoryJournal
@@ -162,8 +162,8 @@ def test_the_loop_goes_on_where_it_stopped_and_counts_the_lost():
 
     config = Toys(total_steps=60, evaluate_every=20, **SMALL)
     whole, rest = Stopped(2), Stopped(2)
-    loops.iterations(toys.Learner, config, [0, 1], whole)
-    loops.iterations(toys.Learner, config, [0, 1], rest)
+    iterations.run(toys.Learner, config, [0, 1], whole)
+    iterations.run(toys.Learner, config, [0, 1], rest)
     assert rest.records == [record for record in whole.records if record[1] > 30] and rest.tables == whole.tables
     assert [member for member, _ in whole.tables["reach"]] == [0, 1] and len(whole.tables["samples"][1][1]) == 0
 
@@ -172,7 +172,7 @@ def test_the_loop_goes_on_where_it_stopped_and_counts_the_lost():
             return {"nll": [math.nan, 1.0]}
 
     Stopped.kept, kept = None, MemoryJournal(2)
-    loops.iterations(Lost, config, [0, 1], kept)
+    iterations.run(Lost, config, [0, 1], kept)
     assert kept.divergences == [(0, 20)] and {record[0] for record in kept.records} == {1}
     assert [member for member, _ in kept.tables["reach"]] == [1]
 

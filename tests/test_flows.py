@@ -1,11 +1,14 @@
 """Laws that every transform and distribution obeys, in float64."""
 
+import importlib
 import math
+import re
 
 import pytest
 import torch
 import zuko
 
+from common import flows
 from common.flows.distributions import DiagonalGaussian, FlowDistribution, Uniform
 from common.flows.networks import MLP
 from common.flows.transforms import Affine, Compose, Inverse, Tanh
@@ -75,3 +78,12 @@ def test_squashed_gaussian_is_zukos():
     theirs = zuko.distributions.NormalizingFlow(squash, zuko.distributions.DiagNormal(mean, log_std.exp()))
     ours = FlowDistribution(DiagonalGaussian(mean, log_std), Tanh()).log_prob(y)
     torch.testing.assert_close(ours, theirs.log_prob(y), rtol=0, atol=1e-8)
+
+
+def test_the_public_page_names_what_can_be_imported():
+    """Each name of `__all__` exists and stands in the docstring; all transforms and distributions are public."""
+    assert {name for name in flows.__all__ if getattr(flows, name)} <= set(re.findall(r"\w+", flows.__doc__))
+    for name in ("coupling", "distributions", "glow", "mixtures", "residual", "transforms"):
+        home = vars(importlib.import_module(f"common.flows.{name}"))
+        classes = {key for key, x in home.items() if isinstance(x, type) and x.__module__ == home["__name__"]}
+        assert classes <= set(flows.__all__)

@@ -10,7 +10,7 @@ import torch
 
 from common.lab.journal import Journal
 from common.rl import config as shared
-from common.rl import ddpg, loops, onpolicy, ppo, sac, sac_auto, td3, trpo
+from common.rl import ddpg, off_policy, on_policy, ppo, sac, sac_auto, td3, trpo
 from papers.arsac import arsac
 from papers.arsac.config import ARSAC
 from papers.mcmc_po import config as mcmc
@@ -43,11 +43,11 @@ class Case:
 
 
 def off(module, config, **settings):
-    return Case(loops.off_policy, module.Learner, config(**OFF | settings), 36, 1e-2, WARMUP + 1)
+    return Case(off_policy.run, module.Learner, config(**OFF | settings), 36, 1e-2, WARMUP + 1)
 
 
 def on(module, config, tolerance=5e-3, stop=2, **settings):
-    return Case(onpolicy.on_policy, module.Learner, config(**settings), stop, tolerance, 1)
+    return Case(on_policy.run, module.Learner, config(**settings), stop, tolerance, 1)
 
 
 CASES = {
@@ -157,7 +157,7 @@ def alone(tmp_path_factory):
 def test_a_member_in_a_fleet_is_the_run_it_would_be_alone(name, alone, tmp_path):
     """The same random transitions; critics' losses to 1e-5 over 30 updates; the same records."""
     (together, fleet), (single, one) = run(name, [4, 5, 6], tmp_path), alone(name)
-    assert len(fleet.losses) == len(one.losses) == (STEPS - WARMUP if CASES[name].loop is loops.off_policy else 0)
+    assert len(fleet.losses) == len(one.losses) == (STEPS - WARMUP if CASES[name].loop is off_policy.run else 0)
     for ours, theirs in zip(fleet.losses, one.losses, strict=True):
         torch.testing.assert_close(ours[1:2], theirs, rtol=1e-5, atol=1e-5)
     if one.losses:

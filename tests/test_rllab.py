@@ -3,15 +3,15 @@
 import numpy as np
 import pytest
 
-from common.rl.raw import RawEnvironment
 from common.rl.rllab import Humanoid, register
+from common.rl.simulators import Environment
 
 FACTS = {"RllabSimpleHumanoid-v0": (102, 10, 0.01, 1), "RllabHumanoid-v0": (142, 21, 0.002, 4)}
 
 
 @pytest.mark.parametrize("name", FACTS)
 def test_dimensions_and_time_steps(name):
-    env = RawEnvironment(name)
+    env = Environment(name)
     observations, actions, step, repeat = FACTS[name]
     assert (env.observations, env.actions) == (observations, actions)
     inner = env.gym.unwrapped
@@ -28,7 +28,7 @@ def test_dimensions_and_time_steps(name):
 
 @pytest.mark.parametrize("name", FACTS)
 def test_it_starts_on_its_feet_and_falls_when_left_alone(name):
-    env = RawEnvironment(name)
+    env = Environment(name)
     env.reset(0)
     inner = env.gym.unwrapped
     assert 0.8 < inner.data.qpos[2] < 2.0
@@ -65,7 +65,7 @@ def test_the_reward_is_the_published_one(full):
 def test_the_same_seed_is_the_same_episode():
     rewards = []
     for _ in range(2):
-        env = RawEnvironment("RllabSimpleHumanoid-v0")
+        env = Environment("RllabSimpleHumanoid-v0")
         env.reset(3)
         rewards.append([env.step(np.full(10, 0.3, np.float32))[1] for _ in range(20)])
     assert rewards[0] == rewards[1]

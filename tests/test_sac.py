@@ -3,10 +3,10 @@
 import torch
 from torch import nn
 
-from common.rl import loops, sac
-from common.rl.buffers import Batch
+from common.rl import off_policy, sac
 from common.rl.config import SAC
-from common.rl.streams import Blocks
+from common.rl.randomness import Blocks
+from common.rl.replay import Batch
 from tests.journals import MemoryJournal
 
 OBSERVATIONS, ACTIONS, BATCH = 3, 2, 32
@@ -118,7 +118,7 @@ def test_same_seed_same_records_another_seed_others():
     )
     first, again, other = MemoryJournal(1), MemoryJournal(1), MemoryJournal(1)
     for journal, seed in ((first, 4), (again, 4), (other, 5)):
-        loops.off_policy(sac.Learner, settings, [seed], journal)
+        off_policy.run(sac.Learner, settings, [seed], journal)
     assert first.records == again.records
     assert first.records != other.records
 

@@ -6,9 +6,9 @@ import torch
 from torch import nn
 
 from common.rl import ddpg, sac, sac_auto, td3
-from common.rl.buffers import Batch
 from common.rl.config import DDPG, SAC, TD3, SACAuto
-from common.rl.streams import Blocks
+from common.rl.randomness import Blocks
+from common.rl.replay import Batch
 
 OBSERVATIONS, ACTIONS, BATCH = 3, 2, 32
 

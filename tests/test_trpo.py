@@ -11,8 +11,8 @@ from common.rl import trpo
 from common.rl.config import TRPO
 from common.rl.gaussian import entropy, kl_divergence
 from common.rl.naturalgradient import assign, conjugate_gradient, flatten, gradient, hessian_product, score_product
-from common.rl.onpolicy import Rollout, draws
-from common.rl.streams import generator
+from common.rl.on_policy import Rollout, draws
+from common.rl.randomness import generator
 
 OBSERVATIONS, ACTIONS, STEPS = 4, 3, 60
 

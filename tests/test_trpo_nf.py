@@ -13,8 +13,9 @@ from common.flows.distributions import FlowDistribution
 from common.flows.networks import LayerNorm
 from common.lab.config import resolve
 from common.lab.errors import UserError
+from common.rl import on_policy
 from common.rl.gaussian import FactorisedGaussian
-from common.rl.onpolicy import draws, on_policy
+from common.rl.on_policy import draws
 from papers.trpo_nf import policies
 from papers.trpo_nf.config import ACKTR, POLICIES, PPONF, TRPONF, Toys
 from papers.trpo_nf.trpo_nf import Learner
@@ -151,7 +152,7 @@ def test_acting_in_numpy_is_sampling_from_the_policy(policy, preset):
 def test_trust_region_steps_with_every_policy(policy, preset):
     kept = MemoryJournal(2)
     settings = config(policy, preset, env="Hopper-v4", total_steps=240, record_every=60)
-    on_policy(Learner, settings, [4, 5], kept)
+    on_policy.run(Learner, settings, [4, 5], kept)
     values = {metric: [v for _, _, name, v in kept.records if name == metric] for _, _, metric, _ in kept.records}
     assert not kept.divergences and len(values["kl"]) == 8 and len(values["return"]) >= 6
     tolerance = 1.5 if preset == "released" else 1.0
@@ -262,7 +263,7 @@ def test_every_estimate_of_the_fisher_matrix_serves_every_policy(policy, fisher)
     kept = MemoryJournal(2)
     actions = 1 if fisher == "hessian" else 3
     settings = config(policy, fisher=fisher, fisher_actions=actions, env="Reacher-v4", total_steps=120, record_every=60)
-    on_policy(Learner, settings, [4, 5], kept)
+    on_policy.run(Learner, settings, [4, 5], kept)
     negative = [value for _, _, metric, value in kept.records if metric == "negative_curvature"]
     assert len(negative) == 4 and not kept.divergences
     if fisher == "scores":

@@ -1,1 +1,41 @@
-"""Normalizing flows: transforms, distributions and the networks that condition them. Knows no RL."""
+"""Normalizing flows for fleets: everything that can be imported from here, and nothing of RL.
+
+A transform is a module: `forward(x, context=None) -> (y, log_det)`, `inverse(y, context=None) -> (x, log_det)`, with x and y
+[members, batch, event] and log_det [members, batch], ln |det dy/dx| or ln |det dx/dy|.
+
+    Affine           y = exp(s(c)) x + t(c), elementwise; s and t a network of the context c
+    Tanh             y = tanh(x), elementwise
+    Coupling         half of the event moves affinely, as the other half and the context say (RealNVP)
+    BoundedCoupling  the same with a bounded log-scale
+    Shift            y = x + t(c)
+    Diagonal         y = exp(s) x + t with free s and t
+    ActNorm          the same, set from the first batch (`initialise`; Glow)
+    Mix              y = x W with a free matrix W (Glow's 1x1 convolution)
+    Planar, Radial   residual flows of Rezende & Mohamed 2015
+    Compose          transforms one after the other
+    Inverse          a transform, the other way round
+
+A distribution has `rsample_and_log_prob(noise=None)`, `log_prob(x)`, `sample(noise=None)`, `mode()`; log-densities have
+the shape of a sample without its last axis.
+
+    DiagonalGaussian   N(mean, diag(exp(log_std))^2)
+    Uniform            on a box
+    GaussianMixture    of equal weights
+    FlowDistribution   of f(u; context), u from a base distribution, f a transform
+
+    MLP      a multilayer perceptron per member, weights [members, in, out], drawn from the members' own generators
+    widths   "2x256" -> [256, 256]
+"""
+
+from .coupling import Coupling, Diagonal, Shift
+from .distributions import DiagonalGaussian, FlowDistribution, Uniform
+from .glow import ActNorm, BoundedCoupling, Mix, initialise
+from .mixtures import GaussianMixture
+from .networks import MLP, widths
+from .residual import Planar, Radial
+from .transforms import Affine, Compose, Inverse, Tanh
+
+__all__ = [
+    "Affine", "Tanh", "Coupling", "BoundedCoupling", "Shift", "Diagonal", "ActNorm", "initialise", "Mix", "Planar", "Radial",
+    "Compose", "Inverse", "DiagonalGaussian", "Uniform", "GaussianMixture", "FlowDistribution", "MLP", "widths",
+]  # fmt: skip

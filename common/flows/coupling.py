@@ -6,7 +6,7 @@ The contract is that of `common.flows.transforms`.
 import torch
 from torch import nn
 
-from common.flows.networks import MLP, LayerNorm
+from .networks import MLP, LayerNorm
 
 
 class Coupling(nn.Module):

@@ -7,8 +7,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from common.flows.coupling import Coupling, Diagonal
-from common.flows.networks import MLP, orthogonal, small_uniform
+from .coupling import Coupling, Diagonal
+from .networks import MLP, orthogonal, small_uniform
 
 
 class ActNorm(Diagonal):

@@ -4,7 +4,7 @@ import math
 
 import torch
 
-from common.flows.distributions import DiagonalGaussian
+from .distributions import DiagonalGaussian
 
 
 class GaussianMixture:

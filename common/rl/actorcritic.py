@@ -3,14 +3,14 @@
 import numpy as np
 import torch
 
-from common.flows.networks import MLP, normc, widths
-from common.rl.gaussian import FactorisedGaussian
-from common.rl.normaliser import Normaliser
-from common.rl.onpolicy import on_policy
-from common.rl.optimisers import descend
-from common.rl.returns import advantages, borders, explained_variance
-from common.rl.states import pack, unpack
-from common.rl.streams import generator
+from ..flows.networks import MLP, normc, widths
+from . import on_policy
+from .gaussian import FactorisedGaussian
+from .normaliser import Normaliser
+from .optimisers import descend
+from .packing import pack, unpack
+from .randomness import generator
+from .returns import advantages, borders, explained_variance
 
 
 class ActorCritic:
@@ -21,7 +21,7 @@ class ActorCritic:
     V is fitted to TD(lambda) returns by Adam on shuffled minibatches:  min mean (V(s) - (A + V_old)(s))^2.
     """
 
-    loop = staticmethod(on_policy)
+    loop = staticmethod(on_policy.run)
     least_std = 0.1  # floor of the normaliser's standard deviations (baselines' variances stay above 1e-2)
 
     def __init__(self, config, seeds, observations, actions, device="cpu"):

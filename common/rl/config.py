@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from common.lab.config import setting
+from ..lab.config import setting
 
 ENVIRONMENTS = (
     "HalfCheetah-v4",

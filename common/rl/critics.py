@@ -3,7 +3,7 @@
 import torch
 from torch import nn
 
-from common.flows.networks import MLP
+from ..flows.networks import MLP
 
 
 class QFunctions(nn.Module):

@@ -14,7 +14,7 @@ time, not an Ornstein-Uhlenbeck process; hidden layers are 2x256, the critic see
 there is no weight decay and no batch normalisation.
 """
 
-from common.rl import td3
+from . import td3
 
 
 class Learner(td3.Learner):

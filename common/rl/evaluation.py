@@ -5,9 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from common.rl.buffers import shifted
-from common.rl.envs import Environment
-from common.rl.streams import reset_seed
+from .randomness import reset_seed
+from .replay import shifted
 
 
 @dataclass(frozen=True)
@@ -25,14 +24,14 @@ class Episodes:
 
 
 class Evaluator:
-    """Plays the same `config.evaluation_episodes` seeded episodes with every member's policy, all at once."""
+    """Plays the same `config.evaluation_episodes` seeded episodes with every member's policy, all at once. `make()` makes an
+    environment."""
 
-    def __init__(self, config, seeds, device):
-        self.episodes = config.evaluation_episodes
+    def __init__(self, make, config, seeds, device):
         self.history = config.history
         self.device = device
         self.seeds = seeds
-        self.envs = [[Environment(config.env, config.observe, config.delay) for _ in range(self.episodes)] for _ in seeds]
+        self.envs = [[make() for _ in range(config.evaluation_episodes)] for _ in seeds]
 
     def play(self, learner, ablate=None):
         """One `Episodes` a member."""

@@ -4,9 +4,9 @@ import numpy as np
 import torch
 from torch import nn
 
-from common.flows.distributions import DiagonalGaussian
-from common.flows.networks import MLP, normc
-from common.rl import host
+from ..flows.distributions import DiagonalGaussian
+from ..flows.networks import MLP, normc
+from . import acting
 
 
 class FactorisedGaussian(nn.Module):
@@ -37,7 +37,7 @@ class FactorisedGaussian(nn.Module):
     def actor(self, draws):
         """A function (step, obs [members, observations]) -> action [members, actions] in NumPy, which uses row `step` of
         `draws`, {name: [members, steps, ...]}, and the weights of now. Observations are normalised already."""
-        mean, noise = host.network(self.mean), draws["noise"] * np.exp(host.array(self.log_std))
+        mean, noise = acting.network(self.mean), draws["noise"] * np.exp(acting.array(self.log_std))
         return lambda step, obs: mean(obs[:, None])[:, 0] + noise[:, step]
 
 

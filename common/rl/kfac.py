@@ -20,7 +20,7 @@ import contextlib
 
 import torch
 
-from common.flows.networks import LayerNorm, Linear
+from ..flows.networks import LayerNorm, Linear
 
 
 class Kfac:

@@ -2,8 +2,8 @@
 
 from torch import nn
 
-from common.flows.distributions import DiagonalGaussian, FlowDistribution
-from common.flows.networks import MLP
+from ..flows.distributions import DiagonalGaussian, FlowDistribution
+from ..flows.networks import MLP
 
 
 class GaussianNetwork(nn.Module):

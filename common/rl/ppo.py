@@ -18,10 +18,10 @@ score function; at the default weight of 0 it is recorded alone.
 import numpy as np
 import torch
 
-from common.flows.networks import MLP, orthogonal, widths
-from common.rl.actorcritic import ActorCritic, shuffled
-from common.rl.normaliser import Normaliser
-from common.rl.optimisers import give_gradients
+from ..flows.networks import MLP, orthogonal, widths
+from .actorcritic import ActorCritic, shuffled
+from .normaliser import Normaliser
+from .optimisers import give_gradients
 
 
 class Learner(ActorCritic):

@@ -16,20 +16,20 @@ from copy import deepcopy
 import numpy as np
 import torch
 
-from common.flows.networks import widths, xavier_uniform
-from common.flows.transforms import Tanh
-from common.rl.critics import QFunctions
-from common.rl.loops import off_policy
-from common.rl.optimisers import descend, follow
-from common.rl.policies import FlowPolicy, GaussianNetwork
-from common.rl.states import pack, unpack
-from common.rl.streams import generator
+from ..flows.networks import widths, xavier_uniform
+from ..flows.transforms import Tanh
+from . import off_policy
+from .critics import QFunctions
+from .optimisers import descend, follow
+from .packing import pack, unpack
+from .policies import FlowPolicy, GaussianNetwork
+from .randomness import generator
 
 
 class Learner:
     """A fleet of soft actor-critics, one member a seed. Arrays lead with the member axis; actions lie in [-1, 1]."""
 
-    loop = staticmethod(off_policy)
+    loop = staticmethod(off_policy.run)
 
     def __init__(self, config, seeds, observations, actions, device="cpu"):
         self.config, self.observations, self.actions = config, observations, actions

@@ -15,8 +15,8 @@ import math
 import torch
 from torch import nn
 
-from common.rl import sac
-from common.rl.optimisers import descend
+from . import sac
+from .optimisers import descend
 
 
 class Temperature(nn.Module):

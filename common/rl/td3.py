@@ -21,12 +21,12 @@ import numpy as np
 import torch
 from torch import nn
 
-from common.flows.networks import MLP, widths
-from common.rl.critics import QFunctions
-from common.rl.loops import off_policy
-from common.rl.optimisers import descend, follow
-from common.rl.states import pack, unpack
-from common.rl.streams import generator
+from ..flows.networks import MLP, widths
+from . import off_policy
+from .critics import QFunctions
+from .optimisers import descend, follow
+from .packing import pack, unpack
+from .randomness import generator
 
 
 class Actor(nn.Module):
@@ -43,7 +43,7 @@ class Actor(nn.Module):
 class Learner:
     """A fleet of TD3 learners, one member a seed. Arrays lead with the member axis; actions lie in [-1, 1]."""
 
-    loop = staticmethod(off_policy)
+    loop = staticmethod(off_policy.run)
 
     def __init__(self, config, seeds, observations, actions, device="cpu"):
         self.config, self.observations, self.actions = config, observations, actions

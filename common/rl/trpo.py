@@ -32,10 +32,10 @@ episodes, would count.
 
 import torch
 
-from common.flows.distributions import DiagonalGaussian
-from common.rl.actorcritic import ActorCritic, column
-from common.rl.gaussian import kl_divergence
-from common.rl.naturalgradient import assign, conjugate_gradient, flatten, gradient, hessian_product, score_product
+from ..flows.distributions import DiagonalGaussian
+from .actorcritic import ActorCritic, column
+from .gaussian import kl_divergence
+from .naturalgradient import assign, conjugate_gradient, flatten, gradient, hessian_product, score_product
 
 
 class Learner(ActorCritic):

@@ -22,10 +22,10 @@ from scipy.stats import norm
 
 from common.flows.glow import initialise
 from common.flows.networks import widths
-from common.rl import loops
+from common.rl import iterations
 from common.rl.optimisers import clipped, give_gradients
-from common.rl.states import pack, unpack
-from common.rl.streams import generator
+from common.rl.packing import pack, unpack
+from common.rl.randomness import generator
 from papers.cnf_offline import encoder
 
 AMPLITUDES = (0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0)
@@ -57,7 +57,7 @@ def entropy(noise):
 class Learner:
     """A fleet of flows on the moons, one member a seed, each with data of its own."""
 
-    loop = staticmethod(loops.iterations)
+    loop = staticmethod(iterations.run)
 
     def __init__(self, config, seeds, device="cpu"):
         self.config, self.seeds, self.device = config, list(seeds), device

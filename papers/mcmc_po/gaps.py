@@ -13,7 +13,7 @@ import torch
 
 from common.flows.distributions import DiagonalGaussian
 from common.rl.optimisers import descend
-from common.rl.streams import generator
+from common.rl.randomness import generator
 from papers.mcmc_po.policy import Chain, Potential
 
 LENGTHS = (0, 1, 3, 4, 5, 10)

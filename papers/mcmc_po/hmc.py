@@ -21,7 +21,7 @@ import torch
 
 from common.rl import sac
 from common.rl.optimisers import descend, follow
-from common.rl.streams import generator
+from common.rl.randomness import generator
 from papers.mcmc_po.gaps import gap_rows
 from papers.mcmc_po.policy import HamiltonianPolicy
 from papers.mcmc_po.slopes import CriticsAt, first_order, least_shares

@@ -39,7 +39,7 @@ from torch import nn
 from common.flows.networks import MLP, widths
 from common.rl import td3
 from common.rl.optimisers import descend
-from common.rl.streams import generator
+from common.rl.randomness import generator
 from papers.mcmc_po.leapfrog import constant
 from papers.mcmc_po.pid import PID
 from papers.mcmc_po.policy import Meter

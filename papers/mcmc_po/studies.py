@@ -4,7 +4,7 @@ import numpy as np
 import torch
 
 from common.flows.distributions import DiagonalGaussian
-from common.rl.streams import generator
+from common.rl.randomness import generator
 from papers.mcmc_po import exact
 from papers.mcmc_po.gaps import LENGTHS
 from papers.mcmc_po.leapfrog import trajectory

@@ -18,9 +18,9 @@ from torch import nn
 
 from common.flows.distributions import DiagonalGaussian
 from common.flows.networks import widths, xavier_uniform
+from common.rl.packing import pack, unpack
 from common.rl.policies import GaussianNetwork
-from common.rl.states import pack, unpack
-from common.rl.streams import Blocks, generator
+from common.rl.randomness import Blocks, generator
 from papers.mcmc_po import exact, studies
 from papers.mcmc_po.gaps import bound
 from papers.mcmc_po.policy import HamiltonianPolicy, Potential

@@ -16,7 +16,7 @@ import torch
 from common.flows.distributions import DiagonalGaussian, FlowDistribution, Uniform
 from common.flows.residual import Planar, Radial
 from common.flows.transforms import Compose
-from common.rl.streams import generator
+from common.rl.randomness import generator
 
 SIDE = 4.0  # half of the grid's
 EDGE = 2.0  # half of the uniform base's

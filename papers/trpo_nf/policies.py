@@ -32,7 +32,7 @@ from common.flows.mixtures import GaussianMixture
 from common.flows.networks import MLP, normc, small_uniform, widths, xavier_uniform
 from common.flows.transforms import Compose
 from common.lab.errors import UserError
-from common.rl import host
+from common.rl import acting
 from common.rl.gaussian import FactorisedGaussian
 
 NORM_EPS = 1e-12  # what the released layer normalisation adds to a variance
@@ -104,7 +104,7 @@ class CouplingFlow(nn.Module):
         with torch.inference_mode():
             noise = torch.from_numpy(draws["noise"]).to(next(self.parameters()).device)
             moved = first(noise)[0].cpu().numpy()
-        embedding, couplings = host.network(shift.network), host.chain([host.coupling(one) for one in rest])
+        embedding, couplings = acting.network(shift.network), acting.chain([acting.coupling(one) for one in rest])
         return lambda step, obs: couplings(moved[:, step] + embedding(obs[:, None])[:, 0])
 
 
@@ -156,7 +156,7 @@ class Mixture(nn.Module):
 
     def actor(self, draws):
         """A function (step, obs [members, observations]) -> action [members, actions], with row `step` of `draws`."""
-        mean, std, chosen = host.network(self.mean), np.exp(host.array(self.log_std))[:, 0], draws["component"]
+        mean, std, chosen = acting.network(self.mean), np.exp(acting.array(self.log_std))[:, 0], draws["component"]
         members = np.arange(len(std))
         noise = draws["noise"] * std[members[:, None], chosen]
         copies = 1 if self.released else self.components

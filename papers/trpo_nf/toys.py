@@ -23,8 +23,8 @@ import torch
 
 from common.rl.naturalgradient import assign, flatten
 from common.rl.optimisers import give_gradients
-from common.rl.states import pack, unpack
-from common.rl.streams import Blocks, generator
+from common.rl.packing import pack, unpack
+from common.rl.randomness import Blocks, generator
 from papers.trpo_nf import families, spread
 
 TOLERANCE = 5e-4  # nats from the boundary at which a member has arrived

@@ -10,9 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from common.lab.errors import UserError
-from common.rl.raw import RawEnvironment
-from common.rl.streams import generator, reset_seed
+from .randomness import generator, reset_seed
+from .simulators import Environment, Simulators
 
 RECENT = 40  # episodes over which a return is averaged
 
@@ -33,13 +32,13 @@ class Rollout:
     completed: np.ndarray
 
 
-def on_policy(build, config, seeds, journal, device="cpu"):
+def run(build, config, seeds, journal, device="cpu"):
     """`total_steps` environment steps of every member, every one of them counted; what does not fill a batch is left out.
 
     Recorded every `record_every` steps and at the end: "return" and "episode_length", means over the last 40 training
     episodes, and the means of what `learner.update` returned since.
     """
-    fleet = Fleet(config, seeds)
+    fleet = RolloutCollector(config, seeds)
     learner = build(config, seeds, fleet.observations, fleet.actions, device)
     report = Report(len(seeds))
     start = resume(fleet, learner, report, journal)
@@ -59,6 +58,11 @@ def on_policy(build, config, seeds, journal, device="cpu"):
     if config.trajectories:
         record_trajectories(learner, config, seeds, fleet.alive, journal)
     journal.end(learner)
+
+
+def environment(config):
+    """An environment as the settings describe it."""
+    return Environment(config.env, "clipped" if config.rescale else "raw", config.remember)
 
 
 def draws(seeds, stream, iteration, draw):
@@ -95,23 +99,16 @@ class Report:
         self.counts = {name: np.array(counts) for name, (_, counts) in state.items()}
 
 
-class Fleet:
-    """The members' training environments, their returns and where each of them stands."""
+class RolloutCollector(Simulators):
+    """The members' training environments, and the returns of their latest episodes."""
 
     def __init__(self, config, seeds):
-        self.config, self.seeds = config, seeds
-        self.envs = [RawEnvironment(config.env, config.rescale, config.remember) for _ in seeds]
-        self.observations, self.actions = self.envs[0].observations, self.envs[0].actions
-        self.alive = np.ones(len(seeds), dtype=bool)
-        self.episode = np.zeros(len(seeds), dtype=int)
+        super().__init__(lambda: environment(config), seeds)
+        self.config = config
         self.total = np.zeros(len(seeds))  # return of the present episode
         self.played = [[] for _ in seeds]  # actions of the present episode
         self.returns = [deque(maxlen=RECENT) for _ in seeds]
         self.lengths = [deque(maxlen=RECENT) for _ in seeds]
-        self.obs = np.stack([self._reset(m) for m in range(len(seeds))])
-
-    def _reset(self, member):
-        return self.envs[member].reset(reset_seed(self.seeds[member], "reset", self.episode[member]))
 
     def roll(self, actor, before, journal):
         """One iteration's `Rollout`. `actor(t, obs)` acts at its step t; `before` steps were taken earlier. A non-finite
@@ -122,18 +119,17 @@ class Fleet:
             np.zeros(shape, np.float32), np.zeros((*shape, self.observations), np.float32),
             np.zeros(shape, bool), np.zeros(shape, bool), np.zeros(shape, int), np.zeros(len(self.seeds)),
         )  # fmt: skip
-        running = list(np.flatnonzero(self.alive))
         for t in range(shape[1]):
             action = actor(t, self.obs)
             out.obs[:, t], out.action[:, t] = self.obs, action
             if not np.isfinite(action).all():
-                running = self._bury(np.isfinite(action).all(1), running, before + t + 1, journal)
-            for m in running:
+                self.lose(np.flatnonzero(self.alive & ~np.isfinite(action).all(1)), before + t + 1, journal)
+            for m in np.flatnonzero(self.alive):
                 self._step(m, t, action[m], out)
             # An action may be finite and its cost, a square, not; or the simulator may come apart.
             if not (np.isfinite(out.reward[:, t]).all() and np.isfinite(self.obs).all()):
                 sound = np.isfinite(out.reward[:, t]) & np.isfinite(self.obs).all(1)
-                running = self._bury(sound, running, before + t + 1, journal)
+                self.lose(np.flatnonzero(self.alive & ~sound), before + t + 1, journal)
                 out.reward[~sound, t], out.next_obs[~sound, t], self.obs[~sound] = 0.0, 0.0, 0.0
         return out
 
@@ -147,18 +143,9 @@ class Fleet:
             out.completed[m] += len(self.played[m])
             self.returns[m].append(float(self.total[m]))
             self.lengths[m].append(len(self.played[m]))
-            self.episode[m] += 1
             self.total[m], self.played[m] = 0.0, []
-            obs = self._reset(m)
+            obs = self.next_episode(m)
         self.obs[m] = obs
-
-    def _bury(self, sound, running, step, journal):
-        """The members that still run after those that are not `sound` [members] have stopped."""
-        for m in running:
-            if not sound[m]:
-                self.alive[m] = False
-                journal.diverged(m, step)
-        return [m for m in running if self.alive[m]]
 
     def record(self, step, journal):
         known = self.alive & np.array([len(r) > 0 for r in self.returns])
@@ -180,22 +167,14 @@ class Fleet:
         return {"fleet.obs": self.obs.copy(), **played}
 
     def restore(self, state, arrays):
-        """Go back to a checkpoint. Simulators get there by playing the present episode's actions once more from its seeded
-        reset: restoring a simulator's state is not exact for every environment."""
+        """Go back to a checkpoint, and play the present episodes once more."""
         self.alive[:], self.episode[:] = state["alive"], state["episode"]
         for m in range(len(self.seeds)):
             self.returns[m].extend(state["returns"][m])
             self.lengths[m].extend(state["lengths"][m])
-            self.obs[m], self.total[m] = self._reset(m), 0.0
             self.played[m] = list(arrays[f"fleet.played.{m}"])
-            for action in self.played[m]:
-                self.obs[m], reward, _, _ = self.envs[m].step(action)
-                self.total[m] += reward
-            if self.alive[m] and not np.array_equal(self.obs[m], arrays["fleet.obs"][m]):
-                raise UserError(
-                    f"{self.config.env}: the simulator does not repeat the present episode of seed {self.seeds[m]}; was the "
-                    "checkpoint written on another machine or by other packages? Remove the run's folder and start again"
-                )
+            stored = {len(self.played[m]): arrays["fleet.obs"][m]} if self.alive[m] else {}
+            self.total[m] = self.repeat_episode(m, self.played[m], stored)
 
 
 def save(iteration, step, fleet, learner, report, journal):
@@ -220,7 +199,7 @@ def record_trajectories(learner, config, seeds, alive, journal, every=10):
     """Table "trajectories": where the robot's centre of mass goes in `config.trajectories` episodes of the trained policy,
     which samples its actions; a row every `every` steps and at the end, with the return of the episode so far. Nothing where
     the simulator does not tell the centre of mass. An episode is followed for `batch_steps` steps at most."""
-    env = RawEnvironment(config.env, config.rescale, config.remember)
+    env = environment(config)
     env.reset(0)
     if env.centre_of_mass() is None:
         return

@@ -6,7 +6,7 @@ third of torch's; on a GPU it also spares a transfer each way. Learning stays in
 
 import numpy as np
 
-from common.flows.networks import LayerNorm, Linear, PReLU, ReLU, Tanh
+from ..flows.networks import LayerNorm, Linear, PReLU, ReLU, Tanh
 
 
 def network(mlp):

@@ -1,31 +1,30 @@
-"""Loops: they own environments, replay, evaluation and divergence; the learner owns the mathematics, the journal the files.
+"""The off-policy loop: it owns environments, replay, evaluation and divergence; the learner owns the mathematics, the
+journal the files.
 
-A loop is `loop(build, config, seeds, journal, device)`; `build(config, seeds, observations, actions, device)` makes the
-learner. Killed anywhere and started again it goes on from the journal's last checkpoint and ends with the same records.
+`build(config, seeds, observations, actions, device)` makes the learner. Killed anywhere and started again a run continues
+from the journal's last checkpoint and ends with the same records.
 """
 
 import numpy as np
 import torch
 
-from common.lab.errors import UserError
-from common.rl.buffers import Replay, shifted
-from common.rl.envs import Environment
-from common.rl.evaluation import Evaluator
-from common.rl.streams import Blocks, reset_seed
+from .evaluation import Evaluator
+from .randomness import Blocks
+from .replay import Replay, shifted
+from .simulators import Environment, Simulators
 
 BLOCK = 256
-ITERATIONS = 64  # the same for updates alone, whose draws are larger
 
 
-def off_policy(build, config, seeds, journal, device="cpu"):
+def run(build, config, seeds, journal, device="cpu"):
     """`total_steps` environment steps, each followed by one update from step `update_after` + 1 on.
 
     Random actions for `warmup` steps, evaluations every `evaluate_every` steps and at the end. A time limit ends an episode
     without `terminated`, so that its value is bootstrapped.
     """
-    fleet = Fleet(config, seeds, device)
+    fleet = TransitionCollector(config, seeds, device)
     learner = build(config, seeds, fleet.observations, fleet.actions, device)
-    evaluator = Evaluator(config, seeds, device)
+    evaluator = Evaluator(lambda: environment(config), config, seeds, device)
     streams = Streams(config, seeds, learner, device)
     start = fleet.resume(learner, journal)
     for step in range(start + 1, config.total_steps + 1):
@@ -42,41 +41,9 @@ def off_policy(build, config, seeds, journal, device="cpu"):
     journal.end(learner, fleet.replay)
 
 
-def iterations(build, config, seeds, journal, device="cpu"):
-    """`total_steps` updates without an environment: toys and models of data. Measurements every `evaluate_every` updates and
-    at the end, tables at the end.
-
-    The learner's `update(draws)` takes what its `update_draws` drew; `measure()` gives {metric: one number a member} and
-    `tables()` {table: one list of rows a member}. A member of which a measurement is not finite has diverged.
-    """
-    learner = build(config, seeds, device)
-    draws = Blocks(seeds, "update", ITERATIONS, learner.update_draws)
-    found = journal.resume()
-    start, alive = 0, np.ones(len(seeds), dtype=bool)
-    if found:
-        start, arrays, state = found
-        learner.load_state_dict(arrays)
-        alive[:] = state["alive"]
-    for step in range(start + 1, config.total_steps + 1):
-        learner.update({name: torch.from_numpy(array).to(device) for name, array in draws.at(step).items()})
-        if step % config.evaluate_every == 0 or step == config.total_steps:
-            record_measurements(learner.measure(), alive, step, journal)
-        if journal.due(step, config.total_steps):
-            journal.save(step, learner.state_dict(), {"alive": alive.tolist()})
-    for table, rows in learner.tables().items():
-        for m in np.flatnonzero(alive):
-            journal.table(table, m, rows[m])
-    journal.end(learner)
-
-
-def record_measurements(measured, alive, step, journal):
-    """Numbers of the members that are alive; `alive` loses those of which one is not finite."""
-    lost = ~np.isfinite(np.array(list(measured.values()), dtype=float)).all(0)
-    for m in np.flatnonzero(alive & lost):
-        journal.diverged(m, step)
-        alive[m] = False
-    for metric, values in measured.items():
-        journal.record(step, metric, values, alive)
+def environment(config):
+    """An environment as the settings describe it; actions lie in [-1, 1]."""
+    return Environment(config.env, "bounded", observe=config.observe, delay=config.delay)
 
 
 class Streams:
@@ -103,23 +70,16 @@ class Streams:
         return torch.from_numpy(array).to(self.device)
 
 
-class Fleet:
-    """The members' training environments, their replay and where each of them stands."""
+class TransitionCollector(Simulators):
+    """The members' training environments, and the replay that they fill."""
 
     def __init__(self, config, seeds, device):
-        self.config, self.seeds, self.device = config, seeds, device
-        self.envs = [Environment(config.env, config.observe, config.delay) for _ in seeds]
-        self.observations, self.actions = self.envs[0].observations, self.envs[0].actions
+        super().__init__(lambda: environment(config), seeds)
+        self.config, self.device = config, device
         capacity = min(config.buffer_size, config.total_steps)
         self.replay = Replay(len(seeds), self.observations, self.actions, capacity, config.history, device)
-        self.alive = np.ones(len(seeds), dtype=bool)
-        self.episode = np.zeros(len(seeds), dtype=int)
         self.age = np.zeros(len(seeds), dtype=int)  # steps taken in the episode
-        self.obs = np.stack([self._reset(m) for m in range(len(seeds))])
         self.history = torch.zeros(len(seeds), 1, config.history * self.actions, device=device)
-
-    def _reset(self, member):
-        return self.envs[member].reset(reset_seed(self.seeds[member], "reset", self.episode[member]))
 
     def step(self, step, learner, streams, journal):
         """One environment step of every living member; a non-finite action ends its member's run."""
@@ -130,24 +90,22 @@ class Fleet:
             action = learner.act(obs, self.history, streams.acting(step))
         self.history = shifted(self.history, action)
         chosen = action.squeeze(1).cpu().numpy()
+        sound = np.isfinite(chosen).all(1)
+        self.lose(np.flatnonzero(self.alive & ~sound), step, journal)
         for m in np.flatnonzero(self.alive):
-            if np.isfinite(chosen[m]).all():
-                self._step_member(m, chosen[m], journal)
-            else:
-                self.alive[m] = False
-                journal.diverged(m, step)
+            self._step_member(m, chosen[m], journal)
 
     def _step_member(self, m, action, journal):
         obs, reward, terminated, truncated = self.envs[m].step(action)
         transition = np.concatenate([self.obs[m], action, [reward, terminated, self.age[m]]]).astype(np.float32)
         ended = terminated or truncated
         journal.append(m, self.replay.add(m, transition, obs, self.age[m], ended))
-        self.obs[m], self.age[m] = obs, self.age[m] + 1
+        self.age[m] += 1
         if ended:
-            self.episode[m] += 1
+            obs = self.next_episode(m)
             self.age[m] = 0
-            self.obs[m] = self._reset(m)
             self.history[m] = 0
+        self.obs[m] = obs
 
     def save(self, step, learner, journal):
         """A checkpoint: the learner, and how far each member's log of transitions reaches."""
@@ -162,24 +120,17 @@ class Fleet:
         learner.load_state_dict(arrays)
         self.alive[:], self.episode[:] = state["alive"], state["episode"]
         for m in range(len(self.seeds)):
-            self._replay_member(m, journal.log(m, self.replay.width))
+            self._restore_member(m, journal.log(m, self.replay.width))
         return step
 
-    def _replay_member(self, m, rows):
-        """Refill the replay from the log, and bring the simulator back by playing the episode's actions once more from its
-        seeded reset: restoring a simulator's state is not exact for every environment."""
+    def _restore_member(self, m, rows):
+        """Refill the replay buffer from the log, and play the present episode once more."""
         ends = np.flatnonzero(rows[:, -1] < 0)
         episode = rows[ends[-1] + 1 if len(ends) else 0 :]
-        self.obs[m], self.age[m] = self._reset(m), len(episode)
-        first, last = self.observations, self.observations + self.actions
-        for row in episode:
-            if not np.array_equal(row[:first], self.obs[m]):
-                raise UserError(
-                    f"{self.config.env}: the simulator does not repeat the episode in the log of seed {self.seeds[m]}; "
-                    "was it written on another machine or by other packages? Remove the run's folder and start again"
-                )
-            self.obs[m] = self.envs[m].step(row[first:last])[0]
-        recent = episode[len(episode) - min(len(episode), self.config.history) :, first:last].reshape(-1)
+        obs, actions = episode[:, : self.observations], episode[:, self.observations : self.observations + self.actions]
+        self.repeat_episode(m, actions, dict(enumerate(obs)))
+        self.age[m] = len(episode)
+        recent = actions[len(actions) - min(len(actions), self.config.history) :].reshape(-1)
         self.history[m] = 0
         if len(recent):
             self.history[m, 0, -len(recent) :] = torch.from_numpy(recent).to(self.device)

@@ -5,11 +5,11 @@ import pytest
 
 from common.lab.errors import UserError
 from common.lab.journal import Journal
-from common.rl import trpo
+from common.rl import on_policy, trpo
 from common.rl.config import TRPO
-from common.rl.onpolicy import Fleet, Report, on_policy
-from common.rl.raw import RawEnvironment
-from common.rl.streams import reset_seed
+from common.rl.on_policy import Report, RolloutCollector
+from common.rl.randomness import reset_seed
+from common.rl.simulators import Environment
 from tests.journals import MemoryJournal
 
 SMALL = {"hidden": "2x32", "value_hidden": "2x32", "batch_steps": 64, "minibatch": 32, "epochs": 1}
@@ -51,12 +51,12 @@ def test_killed_and_started_again_the_run_ends_with_the_same_records(env, tmp_pa
     """Restoring these simulators' states is not exact, so that a resumption replays the present episode."""
     config = settings(env)
     whole = journal(tmp_path / "whole")
-    on_policy(trpo.Learner, config, [4, 5], whole)
+    on_policy.run(trpo.Learner, config, [4, 5], whole)
     for kill in (1, 3, 1):
         with pytest.raises(Killed):
-            on_policy(dying(kill), config, [4, 5], journal(tmp_path / "killed"))
+            on_policy.run(dying(kill), config, [4, 5], journal(tmp_path / "killed"))
     again = journal(tmp_path / "killed")
-    on_policy(trpo.Learner, config, [4, 5], again)
+    on_policy.run(trpo.Learner, config, [4, 5], again)
     assert again.start_step > 0
     assert again.records == whole.records
 
@@ -64,7 +64,7 @@ def test_killed_and_started_again_the_run_ends_with_the_same_records(env, tmp_pa
 def test_a_simulator_that_does_not_repeat_is_recognised(tmp_path):
     config = settings("Hopper-v4")
     with pytest.raises(Killed):
-        on_policy(dying(2), config, [4], journal(tmp_path, [4]))
+        on_policy.run(dying(2), config, [4], journal(tmp_path, [4]))
     from common.lab import checkpoints
 
     newest = max(tmp_path.glob("checkpoint-?"), key=lambda f: checkpoints.read(f)[1]["step"])
@@ -72,15 +72,15 @@ def test_a_simulator_that_does_not_repeat_is_recognised(tmp_path):
     arrays["fleet.obs"] = arrays["fleet.obs"] + 1
     checkpoints.write(newest, arrays, state)
     with pytest.raises(UserError, match="does not repeat"):
-        on_policy(trpo.Learner, config, [4], journal(tmp_path, [4]))
+        on_policy.run(trpo.Learner, config, [4], journal(tmp_path, [4]))
 
 
 def test_every_environment_step_is_counted_and_actions_go_out_as_they_are(monkeypatch):
     sent = []
-    original = RawEnvironment.step
-    monkeypatch.setattr(RawEnvironment, "step", lambda self, action: sent.append(action.copy()) or original(self, action))
+    original = Environment.step
+    monkeypatch.setattr(Environment, "step", lambda self, action: sent.append(action.copy()) or original(self, action))
     kept = MemoryJournal(2)
-    on_policy(trpo.Learner, settings("Humanoid-v4", total_steps=200), [4, 5], kept)
+    on_policy.run(trpo.Learner, settings("Humanoid-v4", total_steps=200), [4, 5], kept)
     assert len(sent) == 2 * 192, "what does not fill a batch is left out"
     steps = sorted({step for _, step, _, _ in kept.records})
     assert steps == [64, 128, 192]
@@ -90,11 +90,11 @@ def test_every_environment_step_is_counted_and_actions_go_out_as_they_are(monkey
 def test_episodes_and_their_returns():
     """The recorded return is the mean over the last 40 episodes of what a plain loop over the same actions collects."""
     config = settings("Hopper-v4", batch_steps=64, total_steps=64)
-    fleet = Fleet(config, [4])
+    fleet = RolloutCollector(config, [4])
     rng = np.random.default_rng(0)
     actions = rng.standard_normal((64, 1, 3)).astype(np.float32)
     rollout = fleet.roll(lambda t, obs: actions[t], 0, MemoryJournal(1))
-    env, episode, total, returns, lengths, age = RawEnvironment("Hopper-v4"), 0, 0.0, [], [], 0
+    env, episode, total, returns, lengths, age = Environment("Hopper-v4"), 0, 0.0, [], [], 0
     obs = env.reset(reset_seed(4, "reset", 0))
     for t in range(64):
         assert np.array_equal(rollout.obs[0, t], obs)
@@ -116,7 +116,7 @@ def test_episodes_and_their_returns():
 def test_another_seed_is_another_run():
     first, other = MemoryJournal(1), MemoryJournal(1)
     for kept, seed in ((first, 4), (other, 5)):
-        on_policy(trpo.Learner, settings("Reacher-v4", total_steps=128), [seed], kept)
+        on_policy.run(trpo.Learner, settings("Reacher-v4", total_steps=128), [seed], kept)
     assert first.records != other.records
 
 
@@ -127,7 +127,7 @@ def test_a_member_that_diverges_stops_alone():
         return learner
 
     kept = MemoryJournal(2)
-    on_policy(poisoned, settings("Reacher-v4", total_steps=192), [4, 5], kept)
+    on_policy.run(poisoned, settings("Reacher-v4", total_steps=192), [4, 5], kept)
     assert kept.divergences == [(0, 1)]
     assert not [r for r in kept.records if r[0] == 0]
     returns = [value for m, _, metric, value in kept.records if m == 1 and metric == "return"]
@@ -135,16 +135,16 @@ def test_a_member_that_diverges_stops_alone():
 
 
 def test_a_reward_that_is_not_finite_ends_its_member_alone(monkeypatch):
-    original, calls = RawEnvironment.step, []
+    original, calls = Environment.step, []
 
     def step(self, action):
         obs, reward, *ends = original(self, action)
         calls.append(self)
         return (obs, -np.inf if len(calls) == 41 else reward, *ends)  # the 21st step of the first of two members
 
-    monkeypatch.setattr(RawEnvironment, "step", step)
+    monkeypatch.setattr(Environment, "step", step)
     kept = MemoryJournal(2)
-    on_policy(trpo.Learner, settings("Reacher-v4", total_steps=192), [4, 5], kept)
+    on_policy.run(trpo.Learner, settings("Reacher-v4", total_steps=192), [4, 5], kept)
     assert kept.divergences == [(0, 21)]
     assert {m for m, _, metric, _ in kept.records if metric == "return"} == {1}
 
@@ -161,7 +161,7 @@ def test_a_report_is_a_mean_over_finite_values():
 
 def test_trajectories_are_recorded_at_the_end():
     kept = MemoryJournal(2)
-    on_policy(trpo.Learner, settings("Ant-v4", total_steps=64, trajectories=2), [4, 5], kept)
+    on_policy.run(trpo.Learner, settings("Ant-v4", total_steps=64, trajectories=2), [4, 5], kept)
     assert [m for m, _ in kept.tables["trajectories"]] == [0, 1, 0, 1]
     rows = kept.tables["trajectories"][0][1]
     assert list(rows[0]) == ["episode", "step", "x", "y", "return"] and rows[0]["step"] == 0 and abs(rows[0]["x"]) < 0.3
@@ -181,7 +181,7 @@ def test_a_bullet_episode_is_determined_by_its_seed(env):
                 break
         return np.concatenate(seen)
 
-    first, later = RawEnvironment(env), RawEnvironment(env)
+    first, later = Environment(env), Environment(env)
     episode(later, 1), episode(later, 2)
     np.testing.assert_array_equal(episode(first, 3), episode(later, 3))
 
@@ -191,7 +191,7 @@ def test_a_missing_package_and_settings_that_do_not_fit_are_said():
 
     if importlib.util.find_spec("pybullet_envs_gymnasium") is None:
         with pytest.raises(UserError, match="pybullet_envs_gymnasium"):
-            RawEnvironment("HumanoidBulletEnv-v0")
+            Environment("HumanoidBulletEnv-v0")
     assert "less than batch_steps" in settings(total_steps=32).problem()
     assert "over 200 points" in settings(total_steps=100_000).problem()
     assert "more than batch_steps" in settings(minibatch=128).problem()

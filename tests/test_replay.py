@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from common.rl.buffers import Replay, shifted
+from common.rl.replay import Replay, shifted
 
 OBSERVATIONS, ACTIONS = 2, 1
 

@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 
 from common.lab.errors import UserError
-from common.rl import envs
+from common.rl import simulators
 from common.rl.config import ENVIRONMENTS
-from common.rl.envs import Environment
+from common.rl.simulators import Environment
 
 
 def play(environment, seed, steps=20):
@@ -23,7 +23,7 @@ def play(environment, seed, steps=20):
 
 @pytest.mark.parametrize("name", ENVIRONMENTS)
 def test_an_episode_is_a_function_of_its_seed_and_actions(name):
-    first, second = Environment(name), Environment(name)
+    first, second = Environment(name, "bounded"), Environment(name, "bounded")
     episode = play(first, 3)
     assert episode.dtype == np.float32 and episode.shape[1] == first.observations
     play(second, 5)  # an environment that has played before repeats the episode all the same
@@ -44,21 +44,41 @@ def test_delayed_observations_come_late():
 
 
 def test_actions_are_rescaled_to_the_environments_bounds():
-    environment = Environment("Pendulum-v1")  # torques in [-2, 2]
+    environment = Environment("Pendulum-v1", "bounded")  # torques in [-2, 2]
     environment.reset(0)
     environment.step(np.array([1.0], dtype=np.float32))
     assert environment.gym.unwrapped.last_u == pytest.approx(2.0)
+
+
+@pytest.mark.parametrize(("actions", "sent"), [("raw", 0.9), ("clipped", 0.36), ("bounded", 0.36)])
+def test_only_raw_actions_reach_the_simulator_as_they_are(actions, sent):
+    """Humanoid's controls lie in [-0.4, 0.4]; outside [-1, 1] "clipped" stops at the bounds, "bounded" need not."""
+    environment, received = Environment("Humanoid-v4", actions), []
+    step = environment.gym.unwrapped.step
+    environment.gym.unwrapped.step = lambda action: received.append(action) or step(action)
+    environment.reset(0)
+    for size in (0.9, 7.0):
+        environment.step(np.full(environment.actions, size, np.float32))
+    np.testing.assert_allclose(received[0], sent, rtol=1e-6)
+    assert received[1][0] == pytest.approx({"raw": 7.0, "clipped": 0.4, "bounded": 2.8}[actions])
+
+
+def test_a_remembering_environment_shows_the_observation_before():
+    plain, remembering = (play(Environment("Hopper-v4", remember=remember), 0) for remember in (False, True))
+    np.testing.assert_array_equal(remembering[:, :11], plain)
+    np.testing.assert_array_equal(remembering[1:, 11:], plain[:-1])
+    assert not remembering[0, 11:].any()
 
 
 def test_what_cannot_be_served_is_refused_in_one_line(monkeypatch):
     with pytest.raises(UserError, match="unknown environment 'HalfCheeta-v4'"):
         Environment("HalfCheeta-v4")
     with pytest.raises(UserError, match="not a bounded vector"):
-        Environment("CartPole-v1")
+        Environment("CartPole-v1", "bounded")
     with pytest.raises(UserError, match="needs a MuJoCo environment"):
         Environment("Pendulum-v1", observe="positions")
     boundless = gymnasium.make("Pendulum-v1", disable_env_checker=True)
     boundless.action_space = gymnasium.spaces.Box(-np.inf, np.inf, (1,), np.float32)
-    monkeypatch.setattr(envs, "make", lambda name: boundless)
+    monkeypatch.setattr(simulators, "make", lambda name: boundless)
     with pytest.raises(UserError, match="not a bounded vector"):
-        Environment("anything")
+        Environment("anything", "bounded")
