@@ -19,8 +19,6 @@ def recorded(config):
     """The steps at which a run of these settings records; a toy records its end."""
     if hasattr(config, "iterations"):
         return np.array([config.iterations])
-    if not hasattr(config, "total_steps"):
-        return np.array([1])  # nothing is trained
     interval = config.evaluate_every if hasattr(config, "evaluate_every") else config.record_every
     return np.arange(interval, config.total_steps + 1, interval)
 

@@ -13,7 +13,6 @@ from common.lab import catalog, plots
 from common.lab.config import resolve
 from common.lab.errors import UserError
 from common.rl import iterations
-from common.rl.optimisers import clipped
 from common.rl.randomness import Blocks
 from papers.cnf_offline import claims, encoder, figures, toys
 from papers.cnf_offline.config import Toys
@@ -175,15 +174,6 @@ def test_the_loop_goes_on_where_it_stopped_and_counts_the_lost():
     iterations.run(Lost, config, [0, 1], kept)
     assert kept.divergences == [(0, 20)] and {record[0] for record in kept.records} == {1}
     assert [member for member, _ in kept.tables["reach"]] == [1]
-
-
-def test_gradients_are_cut_member_by_member():
-    small, large = torch.full((1, 2, 2), 0.01), torch.full((1, 2, 2), 10.0)
-    gradients = [torch.cat([small, large]), torch.cat([small, large])[:, :1, 0]]
-    cut = clipped(gradients, 0.1)
-    torch.testing.assert_close([one[0] for one in cut], [one[0] for one in gradients])
-    lengths = torch.stack([one.flatten(1).square().sum(1) for one in cut]).sum(0).sqrt()
-    assert lengths[1] == pytest.approx(0.1, rel=1e-5)
 
 
 @pytest.mark.parametrize(

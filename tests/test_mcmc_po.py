@@ -8,6 +8,7 @@ import torch
 from scipy.stats import ks_2samp
 
 from common.flows.distributions import DiagonalGaussian
+from common.rl import iterations
 from papers.mcmc_po import exact, toys
 from papers.mcmc_po.config import HMC, Toys, TrustRegion
 from papers.mcmc_po.leapfrog import Transition, leapfrog, trajectory
@@ -363,7 +364,7 @@ def test_bandits_gradient_is_its_derivative():
 def test_the_bandit_learns_and_keeps_the_laws():
     torch.set_default_dtype(torch.float32)
     journal = MemoryJournal(1)
-    toys.loop(toys.Learner, Toys(total_steps=40, evaluate_every=20, samples=200, contexts=4), [5], journal)
+    iterations.run(toys.Learner, Toys(total_steps=40, evaluate_every=20, samples=200, contexts=4), [5], journal)
     found = {r[1:3]: r[3] for r in journal.records}
     assert found[40, "kl"] < found[20, "kl"] and found[40, "gap"] > 0
     laws = {row["law"]: row["value"] for row in journal.tables["laws"][0][1]}

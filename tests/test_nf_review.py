@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from common.lab import catalog, plots
+from common.rl import iterations
 from papers.nf_review import claims, figures, shapes
 from papers.nf_review.config import Shapes
 from tests.journals import MemoryJournal
@@ -34,7 +35,7 @@ def test_flows_have_the_parameters_that_were_drawn():
 @pytest.mark.parametrize("base", ["normal", "uniform"])
 def test_the_run_writes_its_density_and_mass(base):
     kept = MemoryJournal(2)
-    shapes.loop(shapes.Learner, Shapes(base=base, flows=2, points=61), [0, 1], kept)
+    iterations.run(shapes.Learner, Shapes(base=base, flows=2, points=61), [0, 1], kept)
     assert [record[:3] for record in kept.records] == [(0, 1, "mass"), (1, 1, "mass")]
     np.testing.assert_allclose([record[3] for record in kept.records], 1, atol=0.05)
     (_, first), (_, second) = kept.tables["density"]

@@ -2,7 +2,7 @@
 
 import torch
 
-from common.rl.optimisers import descend, give_gradients
+from common.rl.optimisers import clipped, descend
 
 
 def test_a_fused_step_along_an_expanded_gradient_is_the_plain_one():
@@ -18,7 +18,11 @@ def test_a_fused_step_along_an_expanded_gradient_is_the_plain_one():
     torch.testing.assert_close(steps[True], steps[False])
 
 
-def test_a_parameter_without_a_gradient_stays():
-    x = torch.nn.Parameter(torch.ones(3))
-    give_gradients([x], [None])
-    assert x.grad.tolist() == [0, 0, 0]
+def test_gradients_are_clipped_by_each_members_own_norm():
+    """A parameter may hold several rows per member; a short gradient stays, a long one keeps its direction."""
+    small, large = torch.full((2, 2), 0.01), torch.full((2, 2), 10.0)
+    gradients = [torch.cat([small, large]), torch.tensor([0.01, 10.0])]
+    ours = clipped(gradients, torch.tensor([5e-4, 500.0]), 0.1)
+    torch.testing.assert_close([x.flatten()[: x.numel() // 2] for x in ours], [small.flatten(), gradients[1][:1]])
+    rest = torch.cat([x.flatten()[x.numel() // 2 :] for x in ours])
+    torch.testing.assert_close(rest, torch.full((5,), 0.1 / 5**0.5))

@@ -1,4 +1,4 @@
-"""The toys against what is known of them in closed form, and the loop that trains them."""
+"""The toys against what is known of them in closed form."""
 
 import math
 
@@ -7,16 +7,17 @@ import pytest
 import torch
 
 from common.flows.distributions import DiagonalGaussian
+from common.rl import iterations
 from papers.trpo_nf import spread
 from papers.trpo_nf.config import Toys
-from papers.trpo_nf.toys import Learner, train
+from papers.trpo_nf.toys import Learner
 from tests.journals import MemoryJournal
 
 
 def run(seeds=(0, 1, 2), **settings):
     """What a toy records at its end, {metric: [members]}."""
     kept = MemoryJournal(len(seeds))
-    train(Learner, Toys(**settings), list(seeds), kept)
+    iterations.run(Learner, Toys(**settings), list(seeds), kept)
     last = [(name, value) for _, step, name, value in kept.records if step == settings["iterations"]]
     return {name: np.array([value for other, value in last if other == name]) for name, _ in last}, kept
 
@@ -28,7 +29,8 @@ def test_a_gaussian_on_the_boundary_is_hardly_wider_than_the_centre():
     np.testing.assert_allclose(found["kl"], 0.01, atol=6e-4)
     assert (found["std"] < 0.115).all() and (found["std"] > 0.088).all()
     np.testing.assert_allclose(found["kurtosis"], 3, atol=0.2)
-    assert {name for name in kept.tables} == {"samples", "density"} and len(kept.tables["samples"]) == 2
+    for table in ("samples", "density"):
+        assert [len(rows) > 0 for _, rows in kept.tables[table]] == [True, True, False], "two members are shown"
 
 
 def test_without_the_constant_the_ball_is_that_much_larger():
@@ -56,13 +58,12 @@ def test_flows_of_known_entropy(constant):
 
 def test_a_member_without_a_number_is_counted_and_recorded_no_further():
     class Broken(Learner):
-        def update(self, iteration, draws):
-            value = super().update(iteration, draws).clone()
-            value[1] = torch.nan
-            return value
+        def update(self, draws):
+            super().update(draws)
+            self.objective[1] = torch.nan
 
     kept = MemoryJournal(3)
-    train(Broken, Toys(toy="correlated", iterations=40, samples=50), [0, 1, 2], kept)
+    iterations.run(Broken, Toys(toy="correlated", iterations=40, samples=50), [0, 1, 2], kept)
     assert kept.divergences == [(1, 2)]
     assert {m for m, *_ in kept.records} == {0, 2}
 
@@ -123,13 +124,13 @@ def test_rewards_are_the_bandits():
 
 
 def test_quadrature_is_the_closed_form():
-    def family(size):
+    def distribution(size):
         return DiagonalGaussian(torch.full((1, size, 2), 0.1), torch.full((1, size, 2), math.log(0.2)))
 
     def log_target(x):
         return -0.5 * (x / 0.3).square().sum(-1) + 7
 
-    kl = spread.kl_by_quadrature(family, log_target, 1, "cpu")
+    kl = spread.kl_by_quadrature(distribution, log_target, 1, "cpu")
     expected = 2 * (math.log(0.3 / 0.2) + (0.04 + 0.01) / (2 * 0.09) - 0.5)
     np.testing.assert_allclose(kl.item(), expected, rtol=1e-4)
 

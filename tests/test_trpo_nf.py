@@ -16,8 +16,9 @@ from common.lab.errors import UserError
 from common.rl import on_policy
 from common.rl.gaussian import FactorisedGaussian
 from common.rl.on_policy import draws
-from papers.trpo_nf import policies
-from papers.trpo_nf.config import ACKTR, POLICIES, PPONF, TRPONF, Toys
+from papers.trpo_nf import families, policies
+from papers.trpo_nf.classes import CLASSES
+from papers.trpo_nf.config import ACKTR, PPONF, TRPONF, Toys
 from papers.trpo_nf.trpo_nf import Learner
 from tests import forked
 from tests.journals import MemoryJournal
@@ -131,12 +132,16 @@ def test_the_released_mixtures_density_is_a_product(double):
     torch.testing.assert_close(ours, expected)
 
 
+@pytest.mark.parametrize("own", [True, False])
 @pytest.mark.parametrize("policy, preset", CASES)
-def test_acting_in_numpy_is_sampling_from_the_policy(policy, preset):
+def test_acting_in_numpy_is_sampling_from_the_policy(policy, preset, own, monkeypatch):
+    """With the policy's own actor and with torch's, which serves those that have none."""
     seeds = [4, 5]
     fleet = jittered(learner(policy, preset, seeds))
     fleet.normaliser.update(torch.randn(2, 50, OBSERVATIONS) * 3 + 1)
     drawn = draws(seeds, "act", 0, fleet.acting_draws)
+    if not own:
+        monkeypatch.delattr(type(fleet.policy), "actor")
     actor = fleet.actor(drawn)
     obs = np.random.default_rng(0).standard_normal((2, STEPS, OBSERVATIONS)).astype(np.float32)
     noise = fleet.policy.noise({name: torch.from_numpy(x) for name, x in drawn.items()})
@@ -159,6 +164,12 @@ def test_trust_region_steps_with_every_policy(policy, preset):
     assert max(values["kl"]) <= tolerance * 0.01 * (1 + 1e-5) and min(values["gain"]) >= 0
     assert max(values["step_fraction"]) > 0
     assert 0 <= min(values["counted_share"]) and max(values["counted_share"]) < 2
+
+
+def test_every_policy_class_has_a_builder():
+    """With a state and without one; and no builder is left over."""
+    wanted = {kind.builder for kind in CLASSES.values()}
+    assert wanted == set(policies.BUILDERS) == set(families.BUILDERS)
 
 
 def test_the_preset_decides_what_it_says():
@@ -220,7 +231,7 @@ def test_a_setting_that_would_be_ignored_is_refused(cls, values, said):
 
 
 @pytest.mark.parametrize("cls", [TRPONF, ACKTR, PPONF, Toys])
-@pytest.mark.parametrize("policy", POLICIES)
+@pytest.mark.parametrize("policy", CLASSES)
 def test_what_is_read_is_taken(cls, policy):
     widths = {"couplings": 6, "coupling_units": 5} if policy == "flow" else {}
     if cls is not Toys:

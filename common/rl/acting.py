@@ -5,8 +5,25 @@ third of torch's; on a GPU it also spares a transfer each way. Learning stays in
 """
 
 import numpy as np
+import torch
 
 from ..flows.networks import LayerNorm, Linear, PReLU, ReLU, Tanh
+
+
+def actor(policy, draws):
+    """A function (step, obs [members, observations]) -> actions [members, actions], NumPy arrays, that takes row `step` of
+    `draws` [members, steps, ...] and the weights of now: the policy's own `actor`, or its distribution in torch."""
+    if hasattr(policy, "actor"):
+        return policy.actor(draws)
+    device = next(policy.parameters()).device
+    drawn = {name: torch.from_numpy(array).to(device) for name, array in draws.items()}
+
+    @torch.inference_mode()
+    def act(step, obs):
+        noise = policy.noise({name: x[:, step : step + 1] for name, x in drawn.items()})
+        return policy(torch.from_numpy(obs)[:, None].to(device)).sample(noise)[:, 0].cpu().numpy()
+
+    return act
 
 
 def network(mlp):

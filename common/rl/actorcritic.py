@@ -4,13 +4,13 @@ import numpy as np
 import torch
 
 from ..flows.networks import MLP, normc, widths
-from . import on_policy
+from . import acting, on_policy
 from .gaussian import FactorisedGaussian
 from .normaliser import Normaliser
 from .optimisers import descend
 from .packing import pack, unpack
 from .randomness import generator
-from .returns import advantages, borders, explained_variance
+from .returns import advantages, borders, explained_variance, standardised
 
 
 class ActorCritic:
@@ -34,7 +34,8 @@ class ActorCritic:
         self.build_optimisers()
 
     def build_policy(self, rngs):
-        """A module with `forward(obs)` -> distribution, `draws`, `noise` and `actor`: here the factorised Gaussian."""
+        """A module with `forward(obs)` -> distribution, `draws`, `noise` and, for speed, `actor`; here the factorised
+        Gaussian."""
         return FactorisedGaussian(rngs, self.observations, self.actions, widths(self.config.hidden))
 
     def build_value(self, rngs):
@@ -51,7 +52,7 @@ class ActorCritic:
 
     def actor(self, draws):
         """A function (step, obs [members, observations]) -> actions in NumPy for one iteration."""
-        normalise, act = self.normaliser.on_host(), self.policy.actor(draws)
+        normalise, act = self.normaliser.on_host(), acting.actor(self.policy, draws)
         return lambda step, obs: act(step, normalise(obs))
 
     # Learning
@@ -73,10 +74,8 @@ class ActorCritic:
         advantage = advantages(rollout.reward, value, following, bootstrap, goes_on, c.discount, c.trace)
         target = advantage + value
         metrics = {"explained_variance": explained_variance(value, target)}
-        spread = np.maximum(advantage.std(1, keepdims=True), 1e-12)  # equal rewards everywhere: no direction, not NaN
-        advantage = (advantage - advantage.mean(1, keepdims=True)) / spread
         self.normaliser.update(obs)
-        return self.normaliser(obs), self.tensor(advantage), self.tensor(target), metrics
+        return self.normaliser(obs), self.tensor(standardised(advantage)), self.tensor(target), metrics
 
     def fit_value(self, obs, target, order):
         """`epochs` passes of Adam over shuffled minibatches. order: [members, epochs, kept], indices of steps."""
@@ -89,7 +88,7 @@ class ActorCritic:
                 descend(self.value_optimiser, parameters, error.square().mean((1, 2)))
 
     def tensor(self, array):
-        """An array on the learner's device, in float32 unless it holds integers."""
+        """An array or a number on the learner's device, in float32 unless it holds integers."""
         array = np.asarray(array)
         array = array if array.dtype.kind == "i" else array.astype(np.float32)
         return torch.from_numpy(array).to(self.device)
@@ -113,8 +112,3 @@ def shuffled(x, order):
     """Rows of every member in its own order. x: [members, steps, features], order: [members, kept]."""
     flat = order + torch.arange(len(x), device=x.device).unsqueeze(1) * x.shape[1]
     return x.reshape(-1, x.shape[-1]).index_select(0, flat.flatten()).view(*order.shape, x.shape[-1])
-
-
-def column(setting, device="cpu"):
-    """A setting as a tensor [members], or a scalar tensor if all members share it."""
-    return torch.as_tensor(setting, dtype=torch.get_default_dtype(), device=device)

@@ -45,8 +45,3 @@ def kl_divergence(old, new):
     """KL[old || new] of two `DiagonalGaussian`s, closed form, without the last axis."""
     gap = (old.mean - new.mean).square() + (2 * old.log_std).exp()
     return (new.log_std - old.log_std + 0.5 * gap * (-2 * new.log_std).exp() - 0.5).sum(-1)
-
-
-def entropy(distribution):
-    """Differential entropy of a `DiagonalGaussian`, in nats, without the last axis."""
-    return (distribution.log_std + 0.5 * np.log(2 * np.pi * np.e)).sum(-1)

@@ -23,10 +23,9 @@ def assign(parameters, flat):
 
 
 def gradient(loss, parameters, members, **options):
-    """Gradients [members, parameters] of per-member losses [members]. A parameter that no loss reads has gradient 0."""
-    found = torch.autograd.grad(loss.sum(), parameters, allow_unused=True, **options)
-    filled = [torch.zeros_like(p) if g is None else g for p, g in zip(parameters, found, strict=True)]
-    return flatten(filled, members)
+    """Gradients [members, parameters] of per-member losses [members]. A parameter that no loss reads has gradient 0.
+    `options` go to `torch.autograd.grad`."""
+    return flatten(torch.autograd.grad(loss.sum(), parameters, materialize_grads=True, **options), members)
 
 
 def conjugate_gradient(product, b, iterations=10, tolerance=1e-10):

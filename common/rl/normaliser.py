@@ -27,15 +27,8 @@ class Normaliser(nn.Module):
     def update(self, x):
         """Take in a batch of every member. x: [members, batch, features]."""
         x = x.double()
-        mean = x.mean(1, keepdim=True)
-        self._merge(x.shape[1], mean, (x - mean).square().sum(1, keepdim=True))
-
-    @torch.no_grad()
-    def merge(self, other):
-        """Take in what another normaliser has seen, its prior included."""
-        self._merge(other.count, other.mean, other.squares)
-
-    def _merge(self, count, mean, squares):
+        mean, count = x.mean(1, keepdim=True), x.shape[1]
+        squares = (x - mean).square().sum(1, keepdim=True)
         total = self.count + count
         gap = mean - self.mean
         # In place: buffers keep their identity, as checkpoints and graphs expect.

@@ -4,16 +4,14 @@ import torch
 
 
 def give_gradients(parameters, gradients):
-    """Hand an optimiser the gradients of its parameters, in these parameters' layout; None: 0.
+    """Hand an optimiser the gradients of its parameters, in these parameters' layout.
 
     On a CPU a fused optimiser walks through a gradient's memory in the parameter's order, whatever the gradient's strides.
     An expanded gradient, such as that of a sum, ends early, and what lies behind it would be taken for numbers. On a GPU
     other strides are an error.
     """
     for parameter, gradient in zip(parameters, gradients, strict=True):
-        if gradient is None:
-            gradient = torch.zeros_like(parameter)
-        elif gradient.stride() != parameter.stride():
+        if gradient.stride() != parameter.stride():
             gradient = torch.empty_like(parameter).copy_(gradient)
         parameter.grad = gradient
 
@@ -36,9 +34,8 @@ def follow(targets, online, rate):
     torch._foreach_lerp_(list(targets.parameters()), list(online.parameters()), rate)
 
 
-def clipped(gradients, limit):
-    """Gradients of a fleet, a list of tensors [members, ...], scaled down so that none of a member's whole exceeds `limit`
-    in length."""
-    length = torch.stack([gradient.flatten(1).square().sum(1) for gradient in gradients]).sum(0).sqrt()
-    share = (limit / (length + 1e-6)).clamp(max=1.0)
-    return [gradient * share.view(-1, *[1] * (gradient.dim() - 1)) for gradient in gradients]
+def clipped(gradients, squares, limit):
+    """Gradients scaled down so that no member's whole exceeds `limit` in length. squares: [members], the squared lengths.
+    The leading axis of a gradient is a multiple of the members, member by member."""
+    scale = (limit / (squares.sqrt() + 1e-6)).clamp(max=1.0).unsqueeze(-1)
+    return [(gradient.reshape(len(scale), -1) * scale).reshape(gradient.shape) for gradient in gradients]

@@ -21,7 +21,7 @@ import torch
 from ..flows.networks import MLP, orthogonal, widths
 from .actorcritic import ActorCritic, shuffled
 from .normaliser import Normaliser
-from .optimisers import give_gradients
+from .optimisers import clipped, give_gradients
 
 
 class Learner(ActorCritic):
@@ -60,9 +60,9 @@ class Learner(ActorCritic):
                 self.descend(self.loss(seen[:, part], rows[:, part, :width], *rest))
         with torch.no_grad():
             change = old_log_prob - self.policy(obs).log_prob(action)
-        clipped = ((-change).exp() - 1).abs() > self.config.ratio_clip
-        found = {"kl": change.mean(-1), "clipped": clipped.float().mean(-1), "entropy": -old_log_prob.mean(-1)}
-        return metrics | {name: x.cpu().numpy() for name, x in found.items()}
+        outside = ((-change).exp() - 1).abs() > self.config.ratio_clip
+        step = {"kl": change.mean(-1), "clipped": outside.float().mean(-1), "entropy": -old_log_prob.mean(-1)}
+        return metrics | {name: x.cpu().numpy() for name, x in step.items()}
 
     def loss(self, obs, action, old_log_prob, advantage, target, old_value):
         """The loss of every member on a minibatch, [members]."""
@@ -81,8 +81,7 @@ class Learner(ActorCritic):
         parameters = self.optimiser.param_groups[0]["params"]
         gradients = torch.autograd.grad(loss.sum(), parameters)
         squares = sum(g.reshape(self.members, -1).square().sum(-1) for g in gradients)
-        scale = (self.config.gradient_norm / (squares.sqrt() + 1e-6)).clamp(max=1.0)
-        give_gradients(parameters, [(g.reshape(self.members, -1) * scale.unsqueeze(-1)).reshape(g.shape) for g in gradients])
+        give_gradients(parameters, clipped(gradients, squares, self.config.gradient_norm))
         self.optimiser.step()
 
     def scaled(self, rollout):

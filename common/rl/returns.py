@@ -25,11 +25,17 @@ def advantages(reward, value, next_value, bootstrap, goes_on, discount, trace):
         delta_t = r_t + gamma bootstrap_t V(s'_t) - V(s_t)
         A_t     = delta_t + gamma lambda goes_on_t A_{t+1},    A = 0 after the segment.
 
-    `next_value` is V at the state that step t led to, before any reset. discount, trace: gamma and lambda, scalars or one
-    a member. The returns that a value function is fitted to, TD(lambda), are A + V.
+    `next_value` is V at the state that step t led to, before any reset; discount and trace are gamma and lambda. The
+    returns that a value function is fitted to, TD(lambda), are A + V.
     """
-    delta = reward + _column(discount) * bootstrap * next_value - value
-    return _accumulated(delta, _column(discount) * _column(trace) * goes_on)
+    delta = reward + discount * bootstrap * next_value - value
+    return _accumulated(delta, discount * trace * goes_on)
+
+
+def standardised(advantage):
+    """Advantages with mean 0 and variance 1 in every member's batch, [members, steps]; all 0 where they are equal."""
+    spread = np.maximum(advantage.std(1, keepdims=True), 1e-12)  # equal rewards everywhere: no direction, not NaN
+    return (advantage - advantage.mean(1, keepdims=True)) / spread
 
 
 def discounted(reward, next_value, bootstrap, goes_on, discount):
@@ -39,8 +45,8 @@ def discounted(reward, next_value, bootstrap, goes_on, discount):
     """
     inside = np.array(goes_on, np.float64)
     inside[:, -1] = 0.0  # the segment ends: what follows is known by its value alone
-    first = reward + _column(discount) * (1 - inside) * bootstrap * next_value
-    return _accumulated(first, _column(discount) * inside)
+    first = reward + discount * (1 - inside) * bootstrap * next_value
+    return _accumulated(first, discount * inside)
 
 
 def explained_variance(predicted, target):
@@ -55,8 +61,3 @@ def _accumulated(x, factor):
     for t in range(len(rows) - 2, -1, -1):
         rows[t] += factors[t] * rows[t + 1]
     return rows.T
-
-
-def _column(setting):
-    """A scalar, or one number a member as a column."""
-    return setting if np.ndim(setting) == 0 else np.asarray(setting, np.float64)[:, None]

@@ -33,7 +33,7 @@ episodes, would count.
 import torch
 
 from ..flows.distributions import DiagonalGaussian
-from .actorcritic import ActorCritic, column
+from .actorcritic import ActorCritic
 from .gaussian import kl_divergence
 from .naturalgradient import assign, conjugate_gradient, flatten, gradient, hessian_product, score_product
 
@@ -44,7 +44,7 @@ class Learner(ActorCritic):
     def __init__(self, config, seeds, observations, actions, device="cpu"):
         super().__init__(config, seeds, observations, actions, device)
         self.parameters = list(self.policy.parameters())
-        self.radius = column(config.kl_radius, device)
+        self.radius = self.tensor(config.kl_radius)
 
     def update_draws(self, rng):
         c = self.config

@@ -54,8 +54,8 @@ def entropy(noise):
     return math.log(2 * math.pi) + across - math.log(SCALE[0] * SCALE[1])
 
 
-class Learner:
-    """A fleet of flows on the moons, one member a seed, each with data of its own."""
+class Learner(iterations.Iterative):
+    """A fleet of flows on the moons, one member per seed, each with data of its own."""
 
     loop = staticmethod(iterations.run)
 
@@ -87,12 +87,13 @@ class Learner:
         batch = torch.take_along_dim(self.data, draws["index"].unsqueeze(-1), 1)
         loss = -self.log_prob(batch).mean(-1)
         gradients = torch.autograd.grad(loss.sum(), self.parameters)
-        give_gradients(self.parameters, clipped(gradients, self.config.gradient_limit))
+        squares = torch.stack([gradient.flatten(1).square().sum(1) for gradient in gradients]).sum(0)
+        give_gradients(self.parameters, clipped(gradients, squares, self.config.gradient_limit))
         self.optimiser.step()
 
     @torch.no_grad()
     def measure(self):
-        """Nats a point, -ln p, of the data and of the points held out."""
+        """Nats per point, -ln p, of the data and of the points held out."""
         points = {"nll": self.data, "nll_held_out": self.held_out}
         return {name: (-self.log_prob(x).mean(-1)).tolist() for name, x in points.items()}
 

@@ -18,37 +18,15 @@ from torch import nn
 
 from common.flows.distributions import DiagonalGaussian
 from common.flows.networks import widths, xavier_uniform
+from common.rl import iterations
 from common.rl.packing import pack, unpack
 from common.rl.policies import GaussianNetwork
-from common.rl.randomness import Blocks, generator
+from common.rl.randomness import generator
 from papers.mcmc_po import exact, studies
 from papers.mcmc_po.gaps import bound
 from papers.mcmc_po.policy import HamiltonianPolicy, Potential
 
 ACTIONS = 2
-BLOCK = 64
-
-
-def loop(build, config, seeds, journal, device="cpu"):
-    """`total_steps` policy iterations, with evaluations every `evaluate_every` of them and tables at the end. On the CPU
-    whatever the device: the networks have a few units."""
-    learner = build(config, seeds)
-    streams = Blocks(seeds, "update", BLOCK, learner.update_draws)
-    found = journal.resume()
-    start = found[0] if found else 0
-    if found:
-        learner.load_state_dict(found[1])
-    for step in range(start + 1, config.total_steps + 1):
-        learner.update({name: torch.from_numpy(array) for name, array in streams.at(step).items()})
-        if step % config.evaluate_every == 0 or step == config.total_steps:
-            for metric, values in learner.measure().items():
-                journal.record(step, metric, values)
-        if journal.due(step, config.total_steps):
-            journal.save(step, learner.state_dict(), {})
-    for table, rows in learner.tables().items():
-        for member in range(len(seeds)):
-            journal.table(table, member, rows[member])
-    journal.end(learner)
 
 
 class Bandit:
@@ -86,12 +64,12 @@ class Anchored(HamiltonianPolicy):
         """The prior has no part in theta."""
 
 
-class Learner:
-    """A fleet of Hamiltonian policies on the bandit, one member a seed."""
+class Learner(iterations.Iterative):
+    """A fleet of Hamiltonian policies on the bandit, one member per seed; always on the CPU, for its networks are tiny."""
 
-    loop = staticmethod(loop)
+    loop = staticmethod(iterations.run)
 
-    def __init__(self, config, seeds):
+    def __init__(self, config, seeds, device="cpu"):
         self.config, self.seeds = config, seeds
         rngs = [generator(seed, "init") for seed in seeds]
         clamp = (config.log_std_low, config.log_std_high)
@@ -178,7 +156,7 @@ class Learner:
         return float(temperature[member, 0] * grid.log_evidence.mean() - bound(chain, temperature)[member])
 
     def tables(self):
-        """What `papers/mcmc_po/studies.py` finds of the trained policy, {table: [rows, one list a member]}."""
+        """What `papers/mcmc_po/studies.py` finds of the trained policy, {table: one list of rows per member}."""
         with torch.no_grad():
             members = range(len(self.seeds))
             return {name: [study(self, member) for member in members] for name, study in studies.STUDIES.items()}

@@ -11,6 +11,7 @@ class Shapes:
     2015, Figure 1)."""
 
     whole_fleet = True
+    total_steps = evaluate_every = 1  # the flows are drawn, and measured, once
 
     family: str = setting("planar", "the flow", "Figure 1", choices=("planar", "radial"))
     base: str = setting("normal", "N(0, I), or uniform on [-2, 2]^2", "Figure 1", choices=("normal", "uniform"))

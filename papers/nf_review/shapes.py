@@ -1,7 +1,7 @@
 """What a few random planar or radial flows make of a base distribution (Section 2.3, Figure 1). Nothing is trained.
 
-A fleet of flows f = f_K ... f_1, drawn at random, one member a seed; of K flows the first are those that fewer would be. The
-density after K of them,
+A fleet of flows f = f_K ... f_1, drawn at random, one member per seed; of K flows the first are those that fewer would be.
+The density after K of them,
 
     ln q_K(y) = ln q_0(f^-1(y)) + ln |det df^-1 / dy|,
 
@@ -16,20 +16,11 @@ import torch
 from common.flows.distributions import DiagonalGaussian, FlowDistribution, Uniform
 from common.flows.residual import Planar, Radial
 from common.flows.transforms import Compose
+from common.rl import iterations
 from common.rl.randomness import generator
 
 SIDE = 4.0  # half of the grid's
 EDGE = 2.0  # half of the uniform base's
-
-
-def loop(build, config, seeds, journal, device="cpu"):
-    """Draws the flows and writes what their densities are; there is nothing to interrupt."""
-    learner = build(config, seeds)
-    for metric, values in learner.measure().items():
-        journal.record(1, metric, values)
-    for member, rows in enumerate(learner.density()):
-        journal.table("density", member, rows)
-    journal.end(learner)
 
 
 def softplus_inverse(x):
@@ -52,12 +43,12 @@ def radial(rngs):
     return Radial(torch.stack([x, y], -1), softplus_inverse(alpha), softplus_inverse(alpha * (1 + share)))
 
 
-class Learner:
-    """Flows that learn nothing, one member a seed, in float64."""
+class Learner(iterations.Iterative):
+    """Flows that learn nothing, one member per seed, in float64 on the CPU."""
 
-    loop = staticmethod(loop)
+    loop = staticmethod(iterations.run)
 
-    def __init__(self, config, seeds):
+    def __init__(self, config, seeds, device="cpu"):
         self.config, self.seeds = config, list(seeds)
         draw = {"planar": planar, "radial": radial}[config.family]
         self.flow = Compose(*(draw([generator(seed, "init", k) for seed in seeds]) for k in range(config.flows)))
@@ -77,8 +68,8 @@ class Learner:
         cell = (2 * SIDE / (self.config.points - 1)) ** 2
         return {"mass": (self.log_prob().exp().sum(-1) * cell).tolist()}
 
-    def density(self):
-        """q_K of the first member on the grid, one list of rows a member."""
+    def tables(self):
+        """`density`: q_K of the first member on the grid."""
         points, values = self.grid[0].tolist(), self.log_prob()[0].exp().tolist()
         rows = [{"x": x, "y": y, "density": v} for (x, y), v in zip(points, values, strict=True)]
-        return [rows, *([] for _ in self.seeds[1:])]
+        return {"density": [rows, *([] for _ in self.seeds[1:])]}

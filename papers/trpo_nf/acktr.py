@@ -29,10 +29,10 @@ from torch import nn
 
 from common.flows.distributions import DiagonalGaussian
 from common.flows.networks import Linear, normc, widths
-from common.rl.actorcritic import ActorCritic, column
+from common.rl.actorcritic import ActorCritic
 from common.rl.gaussian import FactorisedGaussian, kl_divergence
 from common.rl.kfac import Kfac
-from common.rl.returns import advantages, borders, discounted, explained_variance
+from common.rl.returns import advantages, borders, discounted, explained_variance, standardised
 from papers.trpo_nf import policies
 
 
@@ -43,7 +43,7 @@ class Learner(ActorCritic):
 
     def __init__(self, config, seeds, observations, actions, device="cpu"):
         super().__init__(config, seeds, observations, actions, device)
-        self.radius = column(config.kl_radius, device)
+        self.radius = self.tensor(config.kl_radius)
         self.rate = torch.full((len(seeds),), config.first_rate, device=device)
 
     def build_policy(self, rngs):
@@ -110,8 +110,7 @@ class Learner(ActorCritic):
         bootstrap, goes_on = borders(rollout.terminated, rollout.truncated, bootstrap_timeouts=False)
         advantage = advantages(rollout.reward, value, following, bootstrap, goes_on, c.discount, c.trace)
         target = discounted(rollout.reward, following, bootstrap, goes_on, c.discount)
-        spread = np.maximum(advantage.std(1, keepdims=True), 1e-12)
-        return target, (advantage - advantage.mean(1, keepdims=True)) / spread
+        return target, standardised(advantage)
 
     def improve(self, obs, action, advantage):
         """One natural gradient step of every member, and its new rate. Returns {metric: [members]}."""

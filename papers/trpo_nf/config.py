@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 from common.lab.config import fields, setting
 from common.rl import config as shared
+from papers.trpo_nf.classes import CLASSES
 
-POLICIES = ("gaussian", "gmm2", "gmm5", "flow")
 PRESETS = ("equations", "released")
 PRESET_MEANING = (
     "equations: K single couplings without layer normalisation, independent components with the mixture's own density, "
@@ -27,7 +27,7 @@ def changed(config, *names):
 class Policy:
     """The policy classes, for every algorithm that trains them."""
 
-    policy: str = setting("flow", "policy class", "Section 5.1", choices=POLICIES)
+    policy: str = setting("flow", "policy class", "Section 5.1", choices=tuple(CLASSES))
     preset: str = setting("equations", PRESET_MEANING, "paper and authors' code", choices=PRESETS)
     couplings: int = setting(4, "K: couplings, or pairs of them as released", "Appendix B", low=1, high=64)
     coupling_units: int = setting(3, "l1: units per hidden layer of s and t", "Appendix B", low=1, high=1024)
@@ -129,6 +129,16 @@ class Toys(Policy):
     first_spread: float = setting(
         0.1, "deviation of the means before a bandit's training", "our choice: components start together", low=0.0
     )
+
+    @property
+    def total_steps(self):
+        """What the loop counts."""
+        return self.iterations
+
+    @property
+    def evaluate_every(self):
+        """The interval of records, of which a run has 20."""
+        return max(1, self.iterations // 20)
 
     def problem(self):
         """One line on a setting that the toy or its policy class would ignore, or None."""

@@ -1,26 +1,32 @@
-"""The policy classes without a state: distributions over two dimensions whose parameters are free, one a member."""
-
-import math
+"""The policy classes without a state: distributions over two dimensions whose parameters are free, one set per member."""
 
 import numpy as np
 import torch
 from torch import nn
 
-from common.flows.coupling import Coupling, Diagonal, with_norm_eps
-from common.flows.distributions import DiagonalGaussian, FlowDistribution
-from common.flows.mixtures import GaussianMixture
+from common.flows.coupling import Diagonal
 from common.flows.networks import small_uniform, xavier_uniform
 from common.flows.transforms import Compose
-from papers.trpo_nf.policies import NORM_EPS, GeometricMixture
+from papers.trpo_nf.classes import CLASSES
+from papers.trpo_nf.policies import CouplingFlow, Mixture, couplings
 
 EVENT = 2
 
 
+class Constant(nn.Module):
+    """The same free output in every state. value: [members, 1, features], at the start."""
+
+    def __init__(self, value):
+        super().__init__()
+        self.value = nn.Parameter(value)
+
+    def forward(self, obs):
+        return self.value.expand(-1, obs.shape[1], -1)
+
+
 def build(config, rngs):
-    """The family that `config.policy` names."""
-    if config.policy == "flow":
-        return Flow(config, rngs)
-    return Mixture(config, rngs, 1 if config.policy == "gaussian" else int(config.policy.removeprefix("gmm")))
+    """The policy that `config.policy` names. Its observations [members, batch, 0] are empty."""
+    return BUILDERS[CLASSES[config.policy].builder](config, rngs)
 
 
 def starts(config, rngs, *shape):
@@ -34,72 +40,19 @@ def starts(config, rngs, *shape):
     return tuple(torch.tensor(x, dtype=torch.get_default_dtype()) for x in (means, log_stds))
 
 
-class Mixture(nn.Module):
-    """Equally weighted Gaussians; one of them is the factorised Gaussian. `released` trains on the geometric density."""
-
-    def __init__(self, config, rngs, components):
-        super().__init__()
-        mean, log_std = starts(config, rngs, 1, components)
-        self.mean, self.log_std = nn.Parameter(mean), nn.Parameter(log_std)
-        self.components, self.released = components, config.preset == "released"
-
-    def forward(self, size):
-        """The distribution that is trained, with `size` samples a member."""
-        shape = (len(self.mean), size, self.components, EVENT)
-        return (GeometricMixture if self.released else GaussianMixture)(self.mean.expand(shape), self.log_std.expand(shape))
-
-    def truth(self, size):
-        """The distribution of the samples, whatever density they are trained on."""
-        trained = self(size)
-        return GaussianMixture(trained.mean, trained.log_std)
-
-    def noise(self, draws):
-        """`draws`: {"uniform": [members, size], "normal": [members, size, 2]}."""
-        return (draws["uniform"] * self.components).long(), draws["normal"]
+def mixture(config, rngs):
+    """Equally weighted Gaussians; one of them is the factorised Gaussian. Released, it trains on the geometric density."""
+    mean, log_std = starts(config, rngs, 1, CLASSES[config.policy].components)
+    return Mixture(Constant(mean.flatten(2)), log_std, shared=True, geometric=config.preset == "released")
 
 
-class Flow(nn.Module):
+def flow(config, rngs):
     """Couplings and one free diagonal affine transform behind them. For the toys of Figure 1 the last layers of s and t are
     not small, so that flows start different from each other and from Gaussians."""
-
-    def __init__(self, config, rngs):
-        super().__init__()
-        released = config.preset == "released"
-        bandit = config.toy in ("correlated", "bimodal")
-        hidden, count = [config.coupling_units] * (2 if released else 3), config.couplings * (2 if released else 1)
-        last = small_uniform() if bandit else xavier_uniform(0.5)
-        options = {"layer_norm": released, "init": xavier_uniform(), "last_init": last}
-        layers = [Coupling(rngs, EVENT, i % 2 == 0, hidden, **options) for i in range(count)]
-        for layer in layers if released else ():
-            with_norm_eps(layer.network, NORM_EPS)
-        mean, log_std = starts(config, rngs, 1)
-        self.transform = Compose(*layers, Diagonal(log_std, mean))
-        self.offset = 0.0 if config.constant else EVENT / 2 * math.log(2 * math.pi)
-        self.members = len(rngs)
-
-    def forward(self, size):
-        return Offset(self.truth(size), self.offset)
-
-    def truth(self, size):
-        zeros = self.transform.transforms[-1].shift.new_zeros(self.members, size, EVENT)
-        return FlowDistribution(DiagonalGaussian(zeros, zeros), self.transform)
-
-    def noise(self, draws):
-        return draws["normal"]
+    last_init = small_uniform() if config.toy in ("correlated", "bimodal") else xavier_uniform(0.5)
+    layers = couplings(config, rngs, EVENT, last_init)
+    mean, log_std = starts(config, rngs, 1)
+    return CouplingFlow(Compose(*layers, Diagonal(log_std, mean)), EVENT, config.constant)
 
 
-class Offset:
-    """A distribution whose log-density is too large by `offset`: what is trained where the constant is left out."""
-
-    def __init__(self, inner, offset):
-        self.inner, self.offset = inner, offset
-
-    def rsample_and_log_prob(self, noise=None):
-        x, log_prob = self.inner.rsample_and_log_prob(noise)
-        return x, log_prob + self.offset
-
-    def log_prob(self, x):
-        return self.inner.log_prob(x) + self.offset
-
-    def sample(self, noise=None):
-        return self.inner.sample(noise)
+BUILDERS = {"gaussian": mixture, "mixture": mixture, "flow": flow}

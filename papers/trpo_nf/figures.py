@@ -6,7 +6,7 @@ from matplotlib.lines import Line2D
 
 from common.lab import plots
 from papers.trpo_nf import drawing
-from papers.trpo_nf.drawing import COLOURS, LABELS
+from papers.trpo_nf.classes import COLOURS, LABELS
 
 
 def fig1_kl_entropy(

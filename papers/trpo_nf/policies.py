@@ -2,8 +2,9 @@
 B).
 
 A policy is a module: `forward(obs)` gives a distribution over actions that are not squashed, `draws` the random numbers of
-an iteration, `noise` what the distribution makes of them, `actor` a NumPy function that acts step by step. obs: [members,
-batch, observations], normalised. At the start all of them are close to N(0, I) in every state.
+an iteration, `noise` what the distribution makes of them, `actor` a NumPy function that acts step by step; `truth(obs)` is
+the distribution of the samples, whatever density they are trained on. obs: [members, batch, observations], normalised. At
+the start all of them are close to N(0, I) in every state.
 
 Two presets, because the released code departs from the paper:
 
@@ -34,20 +35,15 @@ from common.flows.transforms import Compose
 from common.lab.errors import UserError
 from common.rl import acting
 from common.rl.gaussian import FactorisedGaussian
+from papers.trpo_nf.classes import CLASSES
 
 NORM_EPS = 1e-12  # what the released layer normalisation adds to a variance
 
 
 def build(config, rngs, observations, actions):
-    """The policy that `config.policy` and `config.preset` name."""
-    released = config.preset == "released"
-    if config.policy == "gaussian":
-        return FactorisedGaussian(rngs, observations, actions, widths(config.hidden))
-    if config.policy == "flow":
-        return CouplingFlow(
-            rngs, observations, actions, config.couplings, config.coupling_units, config.embedding_units, released
-        )
-    return Mixture(rngs, observations, actions, widths(config.hidden), int(config.policy.removeprefix("gmm")), released)
+    """The policy that `config.policy` and `config.preset` name. Raises `UserError` where it cannot act in so few
+    dimensions."""
+    return BUILDERS[CLASSES[config.policy].builder](config, rngs, observations, actions)
 
 
 def with_preset(config):
@@ -57,37 +53,73 @@ def with_preset(config):
     return dataclasses.replace(config, kl_tolerance=1.5, skip_negative_curvature=config.policy == "flow")
 
 
-class CouplingFlow(nn.Module):
+def gaussian(config, rngs, observations, actions):
+    """The factorised Gaussian, the same in both presets."""
+    return FactorisedGaussian(rngs, observations, actions, widths(config.hidden))
+
+
+def mixture(config, rngs, observations, actions):
+    """Gaussians each parameterised as the factorised one. Released: the means share their hidden layers."""
+    released, components = config.preset == "released", CLASSES[config.policy].components
+    rows, outputs = rngs, components * actions
+    if not released:
+        rows, outputs = [rng for rng in rngs for _ in range(components)], actions
+    mean = MLP(rows, [observations, *widths(config.hidden), outputs], "tanh", normc(1.0), normc(0.01))
+    return Mixture(mean, torch.zeros(len(rngs), 1, components, actions), shared=released, geometric=released)
+
+
+def flow(config, rngs, observations, actions):
     """a = g_K o … o g_2 o (L(s) + g_1(e)), e ~ N(0, I) (eq. 7): affine couplings with alternating halves kept (eq. 8), whose
     networks s and t do not see the state; a network L of the state is added behind the first one (eq. 9).
 
-    The last layers of s, t and L start in U(-0.003, 0.003), so that the flow starts close to the identity. Raises
-    `UserError` for actions of one dimension, of which a coupling has nothing to split.
+    The last layers of s, t and L start in U(-0.003, 0.003), so that the flow starts close to the identity.
     """
+    if actions < 2:
+        raise UserError(
+            "policy = 'flow' needs actions of two dimensions or more: with one, couplings have no half to condition on "
+            "and the flow degenerates to a Gaussian whose standard deviation does not depend on the state"
+        )
+    released, units = config.preset == "released", config.coupling_units
+    layers = couplings(config, rngs, actions, small_uniform())
+    sizes = [observations, config.embedding_units, config.embedding_units, actions]
+    embedding = MLP(rngs, sizes, "relu", xavier_uniform(), small_uniform(), layer_norm=released)
+    with_norm_eps(embedding, NORM_EPS)
+    for layer in layers if released else ():
+        # The released networks read all entries, half of them masked, and are initialised for that width.
+        layer.network[0].weight.data *= math.sqrt((layer.kept + units) / (actions + units))
+    return CouplingFlow(Compose(layers[0], Shift(embedding), *layers[1:]), actions, constant=not released)
 
-    def __init__(self, rngs, observations, actions, couplings, units, embedding_units, released):
+
+BUILDERS = {"gaussian": gaussian, "mixture": mixture, "flow": flow}
+
+
+def couplings(config, rngs, event, last_init):
+    """The couplings of a flow of K, as the preset has them. `last_init` draws the last layers of s and t."""
+    released = config.preset == "released"
+    hidden, count = [config.coupling_units] * (2 if released else 3), config.couplings * (2 if released else 1)
+    options = {"layer_norm": released, "init": xavier_uniform(), "last_init": last_init}
+    layers = [Coupling(rngs, event, i % 2 == 0, hidden, **options) for i in range(count)]
+    for layer in layers:
+        with_norm_eps(layer.network, NORM_EPS)
+    return layers
+
+
+class CouplingFlow(nn.Module):
+    """a = f(e; s), e ~ N(0, I), with f a composed `transform` of couplings. `constant`: its log-density has its normalising
+    constant; else it is too large by (m / 2) ln 2 pi, as released."""
+
+    def __init__(self, transform, actions, constant):
         super().__init__()
-        if actions < 2:
-            raise UserError(
-                "policy = 'flow' needs actions of two dimensions or more: with one, couplings have no half to condition on "
-                "and the flow degenerates to a Gaussian whose standard deviation does not depend on the state"
-            )
-        self.actions, self.released = actions, released
-        hidden, count = [units] * (2 if released else 3), couplings * (2 if released else 1)
-        options = {"layer_norm": released, "init": xavier_uniform(), "last_init": small_uniform()}
-        layers = [Coupling(rngs, actions, i % 2 == 0, hidden, **options) for i in range(count)]
-        embedding = MLP(rngs, [observations, embedding_units, embedding_units, actions], "relu", **options)
-        if released:
-            for layer in layers:
-                with_norm_eps(layer.network, NORM_EPS)
-                # The released networks read all entries, half of them masked, and are initialised for that width.
-                layer.network[0].weight.data *= math.sqrt((layer.kept + units) / (actions + units))
-            with_norm_eps(embedding, NORM_EPS)
-        self.transform = Compose(layers[0], Shift(embedding), *layers[1:])
+        self.transform, self.actions, self.constant = transform, actions, constant
 
     def forward(self, obs):
+        return self._distribution(FlowDistribution if self.constant else WithoutConstant, obs)
+
+    def truth(self, obs):
+        return self._distribution(FlowDistribution, obs)
+
+    def _distribution(self, kind, obs):
         zeros = obs.new_zeros(*obs.shape[:-1], self.actions)
-        kind = WithoutConstant if self.released else FlowDistribution
         return kind(DiagonalGaussian(zeros, zeros), self.transform, obs)
 
     def draws(self, rng, size):
@@ -104,8 +136,8 @@ class CouplingFlow(nn.Module):
         with torch.inference_mode():
             noise = torch.from_numpy(draws["noise"]).to(next(self.parameters()).device)
             moved = first(noise)[0].cpu().numpy()
-        embedding, couplings = acting.network(shift.network), acting.chain([acting.coupling(one) for one in rest])
-        return lambda step, obs: couplings(moved[:, step] + embedding(obs[:, None])[:, 0])
+        embedding, others = acting.network(shift.network), acting.chain([acting.coupling(layer) for layer in rest])
+        return lambda step, obs: others(moved[:, step] + embedding(obs[:, None])[:, 0])
 
 
 class WithoutConstant(FlowDistribution):
@@ -120,29 +152,36 @@ class WithoutConstant(FlowDistribution):
 
 
 class Mixture(nn.Module):
-    """Equally weighted Gaussians N(mu_k(s), diag(sigma_k)^2), each parameterised as the factorised Gaussian. Released: the
-    means share their hidden layers, and the density is `GeometricMixture`'s."""
+    """Equally weighted Gaussians N(mu_k(s), diag(sigma_k)^2). log_std: [members, 1, components, actions], at the start.
 
-    def __init__(self, rngs, observations, actions, hidden, components, released):
+    `mean` maps obs to all means of a member, [members, batch, components * actions], if they are `shared`; else it holds
+    networks of one component each, member by member: [members * components, batch, actions]. `geometric`: the density is
+    `GeometricMixture`'s, as released.
+    """
+
+    def __init__(self, mean, log_std, shared, geometric):
         super().__init__()
-        self.actions, self.components, self.released = actions, components, released
-        rows, outputs = rngs, components * actions
-        if not released:
-            rows, outputs = [rng for rng in rngs for _ in range(components)], actions
-        self.mean = MLP(rows, [observations, *hidden, outputs], "tanh", normc(1.0), normc(0.01))
-        self.log_std = nn.Parameter(torch.zeros(len(rngs), 1, components, actions))
+        self.mean, self.log_std = mean, nn.Parameter(log_std)
+        self.shared, self.geometric = shared, geometric
+        self.components, self.actions = log_std.shape[2:]
 
     def means(self, obs):
         """mu_k(s), [members, batch, components, actions]."""
         members, batch, features = obs.shape
-        if self.released:
+        if self.shared:
             return self.mean(obs).view(members, batch, self.components, self.actions)
-        every = obs.unsqueeze(1).expand(members, self.components, batch, features).reshape(-1, batch, features)
-        return self.mean(every).view(members, self.components, batch, self.actions).transpose(1, 2)
+        rows = obs.unsqueeze(1).expand(members, self.components, batch, features).reshape(-1, batch, features)
+        return self.mean(rows).view(members, self.components, batch, self.actions).transpose(1, 2)
 
     def forward(self, obs):
+        return self._distribution(GeometricMixture if self.geometric else GaussianMixture, obs)
+
+    def truth(self, obs):
+        return self._distribution(GaussianMixture, obs)
+
+    def _distribution(self, kind, obs):
         mean = self.means(obs)
-        return (GeometricMixture if self.released else GaussianMixture)(mean, self.log_std.expand_as(mean))
+        return kind(mean, self.log_std.expand_as(mean))
 
     def draws(self, rng, size):
         """Random numbers of `size` sampled actions of one member."""
@@ -159,11 +198,11 @@ class Mixture(nn.Module):
         mean, std, chosen = acting.network(self.mean), np.exp(acting.array(self.log_std))[:, 0], draws["component"]
         members = np.arange(len(std))
         noise = draws["noise"] * std[members[:, None], chosen]
-        copies = 1 if self.released else self.components
+        copies = 1 if self.shared else self.components
 
         def act(step, obs):
-            every = mean(np.repeat(obs, copies, 0)[:, None]).reshape(len(members), self.components, self.actions)
-            return every[members, chosen[:, step]] + noise[:, step]
+            means = mean(np.repeat(obs, copies, 0)[:, None]).reshape(len(members), self.components, self.actions)
+            return means[members, chosen[:, step]] + noise[:, step]
 
         return act
 

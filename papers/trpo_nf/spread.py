@@ -38,19 +38,19 @@ def component_distance(mean, log_std):
     return pairs.sum((1, 2)) / (count * (count - 1)) / log_std.exp().mean((1, 2))
 
 
-def on_grid(family, members, device, limit=LIMIT, cells=CELLS):
+def on_grid(distribution, members, device, limit=LIMIT, cells=CELLS):
     """(points [cells^2, 2], ln pi at them [members, cells^2]) on [-limit, limit]^2; `NOTHING` at the least."""
     axis = torch.linspace(-limit, limit, cells, device=device)
     points = torch.cartesian_prod(axis, axis)
-    log_prob = family(len(points)).log_prob(points.expand(members, -1, -1))
+    log_prob = distribution(len(points)).log_prob(points.expand(members, -1, -1))
     # Where a flow's preimage overflows, the density is 0, not NaN.
     return points, log_prob.nan_to_num(nan=NOTHING).clamp(min=NOTHING)
 
 
-def kl_by_quadrature(family, log_target, members, device):
+def kl_by_quadrature(distribution, log_target, members, device):
     """KL[pi || p*], [members], p* known up to a constant; the grid takes in all of p* that matters. NaN where it does not
     hold all of pi: over 1 % of its mass lies outside, or falls between the points."""
-    points, log_prob = on_grid(family, members, device)
+    points, log_prob = on_grid(distribution, members, device)
     area = (points[1, 1] - points[0, 1]).double() ** 2
     log_prob = log_prob.double()
     log_truth = log_target(points).double()

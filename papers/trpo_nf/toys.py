@@ -21,59 +21,34 @@ and modes, and quadrature on a grid tells KL[pi || p*], both with the density th
 import numpy as np
 import torch
 
+from common.rl import iterations
 from common.rl.naturalgradient import assign, flatten
 from common.rl.optimisers import give_gradients
 from common.rl.packing import pack, unpack
-from common.rl.randomness import Blocks, generator
+from common.rl.randomness import generator
 from papers.trpo_nf import families, spread
+from papers.trpo_nf.classes import CLASSES
 
 TOLERANCE = 5e-4  # nats from the boundary at which a member has arrived
 MEASURED = 10_000  # samples of the final distribution
-POINTS = 20  # records a run
+SHOWN = 2  # members whose samples and density are kept for figures
 
 
-def train(build, config, seeds, journal, device="cpu"):
-    """`iterations` gradient steps of every member, records on the way, measurements and tables at the end."""
-    learner = build(config, seeds, device)
-    found = journal.resume()
-    start = 0
-    if found is not None:
-        start, arrays, state = found
-        learner.load_state_dict(arrays)
-    draws = Blocks(seeds, "update", 16, lambda rng, n: learner.draws(rng, n, config.samples))
-    alive = np.array(state["alive"]) if found else np.ones(len(seeds), dtype=bool)
-    every = max(1, config.iterations // POINTS)
-    for i in range(start, config.iterations):
-        value = learner.update(i, {name: torch.from_numpy(x).to(device) for name, x in draws.at(i).items()})
-        if (i + 1) % every == 0 or i + 1 == config.iterations:
-            for member in np.flatnonzero(alive & learner.lost(value).cpu().numpy()):
-                journal.diverged(member, i + 1)
-                alive[member] = False
-            journal.record(i + 1, "objective", value.tolist(), alive)
-        if journal.due(i + 1, config.iterations):
-            journal.save(i + 1, learner.state_dict(), {"alive": alive.tolist()})
-    learner.arrive()
-    for metric, values in learner.measure().items():
-        journal.record(config.iterations, metric, [float(v) for v in values], alive)
-    for table, rows in learner.tables().items():
-        for m in range(min(2, len(seeds))):
-            journal.table(table, m, rows(m))
-    journal.end(learner)
+class Learner(iterations.Iterative):
+    """A fleet of distributions, one member per random start."""
 
-
-class Learner:
-    """A fleet of distributions, one member a random start."""
-
-    loop = staticmethod(train)
+    loop = staticmethod(iterations.run)
+    block, first_entry = 16, 0
 
     def __init__(self, config, seeds, device="cpu"):
         self.config, self.seeds, self.device = config, list(seeds), device
         rngs = [generator(seed, "init") for seed in seeds]
-        self.family = families.build(config, rngs).to(device)
-        self.parameters = list(self.family.parameters())
+        self.policy = families.build(config, rngs).to(device)
+        self.parameters = list(self.policy.parameters())
         self.optimiser = torch.optim.Adam(self.parameters, lr=config.learning_rate, fused=True)
         centre = [rng.standard_normal((config.origin_samples, families.EVENT)) for rng in rngs]
         self.origin = torch.tensor(np.stack(centre) * config.origin_std, dtype=torch.float32, device=device)
+        self.updates = 0
         self.arrived = torch.zeros(len(seeds), dtype=torch.bool, device=device)
         self.final = flatten(self.parameters, len(seeds)).detach().clone()
         with torch.no_grad():
@@ -84,21 +59,39 @@ class Learner:
         """Random numbers of samples of one member."""
         return {"uniform": rng.random(shape, dtype=np.float32), "normal": rng.standard_normal((*shape, 2), dtype=np.float32)}
 
-    def update(self, iteration, draws):
-        """One step of Adam. Returns every member's objective before it, [members]."""
+    def update_draws(self, rng, size):
+        """Random numbers of `size` updates of one member."""
+        return self.draws(rng, size, self.config.samples)
+
+    def update(self, draws):
+        """One step of Adam; `objective` [members] is from before it."""
         loss, value = getattr(self, self.config.toy)(draws)
         if self.config.toy == "kl_ball":
             self.note_arrivals(value)
         for group in self.optimiser.param_groups:
-            group["lr"] = self.config.learning_rate * min(1.0, 2 * (1 - iteration / self.config.iterations))
+            group["lr"] = self.config.learning_rate * min(1.0, 2 * (1 - self.updates / self.config.iterations))
         # An entropy does not depend on where the distribution stands.
-        give_gradients(self.parameters, torch.autograd.grad(loss.sum(), self.parameters, allow_unused=True))
+        give_gradients(self.parameters, torch.autograd.grad(loss.sum(), self.parameters, materialize_grads=True))
         self.optimiser.step()
-        return value.detach()
+        self.updates += 1
+        # A member that has arrived stays there, whatever becomes of its parameters.
+        self.objective = torch.where(self.arrived & ~value.isfinite(), self.config.kl, value).detach()
 
-    def lost(self, value):
-        """Members whose objective is not finite, and that have not arrived before, [members]."""
-        return ~value.isfinite() & ~self.arrived
+    def measure(self):
+        return {"objective": self.objective.tolist()}
+
+    def trained(self, size):
+        """The policy's distribution as it is trained, with `size` samples per member."""
+        return self.policy(torch.zeros(len(self.seeds), size, 0, device=self.device))
+
+    def truth(self, size):
+        """The distribution of its samples."""
+        return self.policy.truth(torch.zeros(len(self.seeds), size, 0, device=self.device))
+
+    def noise(self, draws):
+        """What distributions take as their noise, from `draws` stacked over members."""
+        component = (draws["uniform"] * CLASSES[self.config.policy].components).long()
+        return self.policy.noise({"component": component, "noise": draws["normal"]})
 
     # Losses: (what is minimised, what is recorded), [members] each
 
@@ -110,12 +103,12 @@ class Learner:
         """KL from the samples that form the centre, [members]."""
         x, std = self.origin, self.config.origin_std
         centre = -0.5 * (x / std).square().sum(-1) - 2 * np.log(std) - np.log(2 * np.pi)
-        distribution = (self.family.truth if truth else self.family)(x.shape[1])
+        distribution = (self.truth if truth else self.trained)(x.shape[1])
         return (centre - distribution.log_prob(x)).mean(-1)
 
     def entropy(self, draws):
-        distribution = self.family(self.config.samples)
-        entropy = -distribution.rsample_and_log_prob(self.family.noise(draws))[1].mean(-1)
+        distribution = self.trained(self.config.samples)
+        entropy = -distribution.rsample_and_log_prob(self.noise(draws))[1].mean(-1)
         return (entropy - self.config.entropy).square(), entropy
 
     def correlated(self, draws):
@@ -124,8 +117,8 @@ class Learner:
     bimodal = correlated
 
     def bandit(self, draws):
-        distribution, c = self.family(self.config.samples), self.config.temperature
-        noise = self.family.noise(draws)
+        distribution, c = self.trained(self.config.samples), self.config.temperature
+        noise = self.noise(draws)
         if self.config.estimator == "pathwise":
             action, log_prob = distribution.rsample_and_log_prob(noise)
             value = (self.reward(action) - c * log_prob).mean(-1)
@@ -163,25 +156,27 @@ class Learner:
     # At the end
 
     @torch.no_grad()
-    def measure(self):
+    def results(self):
         """{metric: [members]} of the final distributions, from samples and by quadrature."""
+        self.arrive()
         c = self.config
         x, log_prob = (part.double() for part in self.sampled())
-        found = spread.measure(x) | {"entropy": -log_prob.mean(-1)}
+        measured = spread.measure(x) | {"entropy": -log_prob.mean(-1)}
         if c.toy == "kl_ball":
-            found |= {"kl": self.divergence(truth=True), "arrived": self.arrived.float(), "first_kl": self.first_kl}
+            measured |= {"kl": self.divergence(truth=True), "arrived": self.arrived.float(), "first_kl": self.first_kl}
         if c.toy in ("correlated", "bimodal"):
-            found |= spread.modes(x, c.distance) if c.toy == "bimodal" else {}
-            found["kl_to_target"] = spread.kl_by_quadrature(self.family.truth, self.log_target, len(self.seeds), self.device)
-        if c.policy.startswith("gmm"):
-            found["component_distance"] = spread.component_distance(self.family.mean[:, 0], self.family.log_std[:, 0])
-        return {name: values.cpu().numpy() for name, values in found.items()}
+            measured |= spread.modes(x, c.distance) if c.toy == "bimodal" else {}
+            measured["kl_to_target"] = spread.kl_by_quadrature(self.truth, self.log_target, len(self.seeds), self.device)
+        if CLASSES[c.policy].components > 1:
+            mixture = self.truth(1)
+            measured["component_distance"] = spread.component_distance(mixture.mean[:, 0], mixture.log_std[:, 0])
+        return {name: values.tolist() for name, values in measured.items()}
 
     def sampled(self):
         """(samples, their true ln pi) of every member, [members, 10000, ...]."""
         drawn = [self.draws(generator(seed, "evaluate"), MEASURED) for seed in self.seeds]
         stacked = {name: torch.from_numpy(np.stack([d[name] for d in drawn])).to(self.device) for name in drawn[0]}
-        return self.family.truth(MEASURED).rsample_and_log_prob(self.family.noise(stacked))
+        return self.truth(MEASURED).rsample_and_log_prob(self.noise(stacked))
 
     def log_target(self, action):
         """ln p*(a) up to a constant."""
@@ -189,12 +184,11 @@ class Learner:
 
     @torch.no_grad()
     def tables(self):
-        """Tables that the figures draw: {table: member -> rows}. `samples`: some of each kind; `density`: ln pi on a
-        grid."""
+        """Of the first members, which the figures draw. `samples`: some of each kind; `density`: ln pi on a grid."""
         x = self.sampled()[0].cpu().numpy()
         centre = self.origin.cpu().numpy()
         limit = 0.5 if self.config.toy == "kl_ball" else 2.0
-        grid, log_prob = spread.on_grid(self.family.truth, len(self.seeds), self.device, limit, 61)
+        grid, log_prob = spread.on_grid(self.truth, len(self.seeds), self.device, limit, 61)
 
         def samples(m):
             rows = [("policy", *point) for point in x[m, :500]]
@@ -205,16 +199,18 @@ class Learner:
             values = zip(grid.tolist(), log_prob[m].clamp(min=-50).tolist(), strict=True)
             return [{"x": a, "y": b, "log_prob": value} for (a, b), value in values]
 
-        return {"samples": samples, "density": density}
+        first, others = range(min(SHOWN, len(self.seeds))), [[] for _ in self.seeds[SHOWN:]]
+        return {"samples": [samples(m) for m in first] + others, "density": [density(m) for m in first] + others}
 
     # Checkpoints
 
     def state_dict(self):
         arrived = {"arrived": self.arrived.cpu().numpy().astype(np.uint8), "final": self.final.cpu().numpy().copy()}
-        return pack({"family": self.family}, {"optimiser": self.optimiser}) | arrived
+        arrived["updates"] = np.array([self.updates])
+        return pack({"policy": self.policy}, {"optimiser": self.optimiser}) | arrived
 
     def load_state_dict(self, arrays):
-        arrays = dict(arrays)
-        self.arrived = torch.from_numpy(arrays.pop("arrived").astype(bool)).to(self.device)
-        self.final = torch.from_numpy(arrays.pop("final").copy()).to(self.device)
-        unpack(arrays, {"family": self.family}, {"optimiser": self.optimiser})
+        self.updates = int(arrays["updates"][0])
+        self.arrived = torch.from_numpy(arrays["arrived"].astype(bool)).to(self.device)
+        self.final = torch.from_numpy(arrays["final"].copy()).to(self.device)
+        unpack(arrays, {"policy": self.policy}, {"optimiser": self.optimiser})
