@@ -28,7 +28,7 @@ from papers.trpo_nf.evidence import (
 LEVELS = (-1.0, -4.0)
 
 
-def c01_kl_ball_flow_is_wider(kl_ball="constant=true, coupling_units=3", kl_ball_gaussian="policy=gaussian"):
+def c01_kl_ball_flow_is_wider(kl_ball="constant=true, coupling_units=3, policy=flow", kl_ball_gaussian="policy=gaussian"):
     """On the boundary of the ball KL = 0.01 the flow's standard deviation is much larger than the Gaussian's (Section 4.2).
 
     ln of the standard deviation, flow - Gaussian, above ln 1.2: a few flows are hundreds of times wider, and would decide a
@@ -39,7 +39,9 @@ def c01_kl_ball_flow_is_wider(kl_ball="constant=true, coupling_units=3", kl_ball
     return toy(stats.difference(flow, gaussian, margin=float(np.log(1.2)), what=what), kl_ball, kl_ball_gaussian)
 
 
-def c02_equal_entropy_flow_spreads(entropy="constant=true", entropy_gaussian="policy=gaussian"):
+def c02_equal_entropy_flow_spreads(
+    entropy="constant=true, policy=flow, entropy=-1.0|-4.0", entropy_gaussian="policy=gaussian, entropy=-1.0|-4.0"
+):
     """At equal entropy the flow spreads much further than the Gaussian (Section 4.2, Figure 1 (c)).
 
     ln of the trace of the covariance, flow - Gaussian, above 0 at entropies -1 and -4.
@@ -48,7 +50,9 @@ def c02_equal_entropy_flow_spreads(entropy="constant=true", entropy_gaussian="po
     return toy(every(parts, "ln trace of the covariance, flow - Gaussian"), entropy, entropy_gaussian)
 
 
-def c03_flow_density_decays_slower(kl_ball="constant=true, coupling_units=3", kl_ball_gaussian="policy=gaussian"):
+def c03_flow_density_decays_slower(
+    kl_ball="constant=true, coupling_units=3, policy=flow", kl_ball_gaussian="policy=gaussian"
+):
     """Within the ball the flow's density decays slower from its centre (Section 4.2).
 
     ln of the radius of 99.9 % of the samples over that of half of them, flow - Gaussian, above 0.
@@ -58,9 +62,7 @@ def c03_flow_density_decays_slower(kl_ball="constant=true, coupling_units=3", kl
     return toy(stats.difference(*tails, what=what), kl_ball, kl_ball_gaussian)
 
 
-def c04_flow_learns_correlations(
-    bandits="toy=correlated, policy=gaussian|flow, preset=equations, estimator=pathwise",
-):
+def c04_flow_learns_correlations(bandits="toy=correlated, policy=gaussian|flow, preset=equations, estimator=pathwise"):
     """On the correlated bandit the flow captures the correlation, 0.9, and the Gaussian cannot (Section 4.3).
 
     Sample correlation: flow's above 0.8, Gaussian's within ±0.05.
@@ -94,7 +96,7 @@ def c06_flow_covers_both_modes(bandits="toy=bimodal, policy=gmm2|flow, preset=eq
     return toy(every(parts, "share of random starts that cover both modes"), bandits)
 
 
-def c07_ant_flow_roams(trpo_ant="policy=gaussian|flow"):
+def c07_ant_flow_roams(trpo_ant="env=Ant-v4, policy=gaussian|flow"):
     """After 2·10^6 steps the Ant goes further with the flow, and its episodes do not end early (Section 4.3, Figure 2 (c)).
 
     Mean over the episodes of a seed: extent of the path along x, and steps; flow - Gaussian above 0 in both.
@@ -105,7 +107,7 @@ def c07_ant_flow_roams(trpo_ant="policy=gaussian|flow"):
     return judged(every(parts, "flow - Gaussian"), trpo_ant, steps=2_000_000, seeds=3)
 
 
-def c08_flow_sometimes_goes_back(trpo_ant="policy=flow"):
+def c08_flow_sometimes_goes_back(trpo_ant="env=Ant-v4, policy=flow"):
     """With the flow the Ant sometimes moves against the direction that is rewarded (Section 4.3).
 
     One episode in twenty ends behind its start: 5 % quantile of x at the end of a seed's episodes, below 0.
@@ -119,7 +121,11 @@ def c08_flow_sometimes_goes_back(trpo_ant="policy=flow"):
     return judged(verdict, trpo_ant, steps=2_000_000, seeds=3)
 
 
-def c09_trpo_flow_is_best(trpo, trpo_ant):
+def c09_trpo_flow_is_best(
+    trpo="env=Reacher-v4|Hopper-v4|HalfCheetah-v4|Walker2d-v4|RllabSimpleHumanoid-v0|Humanoid-v4, "
+    "policy=gaussian|gmm2|gmm5|flow",
+    trpo_ant="env=Ant-v4, policy=gaussian|gmm2|gmm5|flow",
+):
     """With TRPO the flow fairly uniformly outperforms Gaussian and mixtures (Section 5.1, Figure 3).
 
     P(a run of the flow ends above one of another class), over environments, above 1/2 against each of the three.
@@ -155,7 +161,9 @@ def c10_gain_is_largest_on_humanoids(
     return judged(stats.difference(complex_ones, simple, paired=True, what=what), trpo)
 
 
-def c11_mixtures_gain_on_hard_tasks(trpo="env=HalfCheetah-v4", trpo_ant="policy=gaussian|gmm2|gmm5"):
+def c11_mixtures_gain_on_hard_tasks(
+    trpo="env=HalfCheetah-v4, policy=gaussian|gmm2|gmm5|flow", trpo_ant="env=Ant-v4, policy=gaussian|gmm2|gmm5"
+):
     """Mixtures outperform the Gaussian on Ant and HalfCheetah (Section 5.1).
 
     Final return, Welch's t-test, mixture - Gaussian above 0 for K = 2 and 5 on both.
@@ -168,7 +176,7 @@ def c11_mixtures_gain_on_hard_tasks(trpo="env=HalfCheetah-v4", trpo_ant="policy=
     return judged(every(parts, "final return, mixture - Gaussian"), trpo, trpo_ant)
 
 
-def c12_mixtures_are_unstable_on_humanoids(trpo="env=RllabSimpleHumanoid-v0|Humanoid-v4"):
+def c12_mixtures_are_unstable_on_humanoids(trpo="env=RllabSimpleHumanoid-v0|Humanoid-v4, policy=gaussian|gmm2|gmm5|flow"):
     """Mixtures learn less stably on Humanoid tasks (Section 5.1).
 
     Loss from a seed's best record to its end, relative to the best, mixture - Gaussian above 0 for K = 2 and 5.
@@ -185,7 +193,10 @@ def c12_mixtures_are_unstable_on_humanoids(trpo="env=RllabSimpleHumanoid-v0|Huma
     return judged(every(parts, "relative loss from the best, mixture - Gaussian"), trpo)
 
 
-def c13_roboschool_humanoids_gain(trpo_humanoids):
+def c13_roboschool_humanoids_gain(
+    trpo_humanoids="env=HumanoidBulletEnv-v0|HumanoidFlagrunBulletEnv-v0|HumanoidFlagrunHarderBulletEnv-v0, "
+    "policy=gaussian|flow",
+):
     """On Roboschool's humanoids the flow outperforms the Gaussian by a large margin within 10^7 steps (Section 5.1, Figure
     4).
 
@@ -197,7 +208,7 @@ def c13_roboschool_humanoids_gain(trpo_humanoids):
     return judged(verdict, trpo_humanoids, steps=10_000_000, seeds=3)
 
 
-def c14_acktr_flow_gains_on_complex_tasks(acktr="env=Ant-v4|Humanoid-v4, kl_radius=0.002"):
+def c14_acktr_flow_gains_on_complex_tasks(acktr="env=Ant-v4|Humanoid-v4, kl_radius=0.002, policy=gaussian|flow"):
     """With ACKTR the flow gains on tasks with complex dynamics, Ant and Humanoid (Section 5.1, Figure 5).
 
     Final return, Welch's t-test, flow - Gaussian above 0 on both, KL target 0.002.
@@ -211,13 +222,20 @@ def c14_acktr_flow_gains_on_complex_tasks(acktr="env=Ant-v4|Humanoid-v4, kl_radi
     return judged(every(parts, "final return with ACKTR, flow - Gaussian"), acktr, seeds=3)
 
 
-def c15_acktr_with_flow_beats_trpo_with_flow(acktr="kl_radius=0.002, policy=flow", trpo="policy=flow"):
+def c15_acktr_with_flow_beats_trpo_with_flow(
+    acktr="env=Reacher-v4|Hopper-v4|HalfCheetah-v4|Walker2d-v4|Ant-v4|Humanoid-v4, kl_radius=0.002, policy=flow",
+    trpo="env=Reacher-v4|Hopper-v4|HalfCheetah-v4|Walker2d-v4|RllabSimpleHumanoid-v0|Humanoid-v4, policy=flow",
+):
     """ACKTR with the flow does even better than TRPO with the flow (Section 5.1). P(improvement), over environments."""
     arms = [over_environments((results,), policy="flow") for results in (acktr, trpo)]
     return judged(improves(*arms, "P(ACKTR with the flow ends above TRPO with it)"), acktr, trpo, seeds=3)
 
 
-def c16_flow_is_robust_to_the_radius(sensitivity, sensitivity_reacher, sensitivity_humanoid):
+def c16_flow_is_robust_to_the_radius(
+    sensitivity="env=Hopper-v4|HalfCheetah-v4, policy=gaussian|flow",
+    sensitivity_reacher="env=Reacher-v4, policy=gaussian|flow",
+    sensitivity_humanoid="env=RllabSimpleHumanoid-v0, policy=gaussian|flow",
+):
     """Over random KL radii the flow's returns lie above the Gaussian's (Section 5.2, Figure 6).
 
     Quantiles of the final return over 30 draws: the flow's lie above in each of the four tasks, by one-sided
@@ -229,7 +247,7 @@ def c16_flow_is_robust_to_the_radius(sensitivity, sensitivity_reacher, sensitivi
     return judged(every(parts, "gap between distributions of the final return, flow - Gaussian"), *sources, seeds=30)
 
 
-def c17_flow_gains_most_at_small_radii(sensitivity):
+def c17_flow_gains_most_at_small_radii(sensitivity="env=Hopper-v4|HalfCheetah-v4, policy=gaussian|flow"):
     """The flow does well even when the KL radius is small (Section 5.2).
 
     Flow - Gaussian at the same draw, relative to the Gaussian, draws with radius below 10^-2.5, mean over tasks, above 0.
@@ -248,7 +266,9 @@ def c17_flow_gains_most_at_small_radii(sensitivity):
 
 
 def c18_flow_is_robust_to_its_size(
-    ablation_k="preset=equations", ablation_units="preset=equations", ablation_embedding="preset=equations"
+    ablation_k="env=Reacher-v4|Hopper-v4, preset=equations, couplings=2|4|6",
+    ablation_units="env=Reacher-v4|Hopper-v4, preset=equations, coupling_units=5|7",
+    ablation_embedding="env=Reacher-v4|Hopper-v4, preset=equations, embedding_units=3|5|7",
 ):
     """The flow is fairly robust to K and l1 (Section 5.3, Appendix C, Figure 7).
 
@@ -265,7 +285,7 @@ def c18_flow_is_robust_to_its_size(
     return judged(every(parts, "difference in final return"), ablation_k, ablation_units, ablation_embedding)
 
 
-def c19_flow_gains_little_with_ppo(ppo):
+def c19_flow_gains_little_with_ppo(ppo="env=Reacher-v4|Hopper-v4|HalfCheetah-v4|Walker2d-v4, policy=gaussian|flow"):
     """With PPO the flow yields no big gain (Section 6).
 
     Final return, flow equivalent to the Gaussian within 10 %, in each environment.
@@ -277,13 +297,19 @@ def c19_flow_gains_little_with_ppo(ppo):
     return judged(every(parts, "final return with PPO, flow - Gaussian"), ppo)
 
 
-def c20_acktr_beats_trpo(acktr="kl_radius=0.002, policy=gaussian", trpo="policy=gaussian"):
+def c20_acktr_beats_trpo(
+    acktr="env=Reacher-v4|Hopper-v4|HalfCheetah-v4|Walker2d-v4|Ant-v4|Humanoid-v4, kl_radius=0.002, policy=gaussian",
+    trpo="env=Reacher-v4|Hopper-v4|HalfCheetah-v4|Walker2d-v4|RllabSimpleHumanoid-v0|Humanoid-v4, policy=gaussian",
+):
     """ACKTR improves on TRPO with the Gaussian (Section 2.3, of Wu et al.). P(improvement), over environments."""
     arms = [over_environments((results,), policy="gaussian") for results in (acktr, trpo)]
     return judged(improves(*arms, "P(ACKTR ends above TRPO), Gaussian"), acktr, trpo, seeds=3)
 
 
-def c21_policy_and_optimiser_are_orthogonal(acktr="kl_radius=0.002", trpo="policy=gaussian|flow"):
+def c21_policy_and_optimiser_are_orthogonal(
+    acktr="env=Reacher-v4|Hopper-v4|HalfCheetah-v4|Walker2d-v4|Ant-v4|Humanoid-v4, kl_radius=0.002, policy=gaussian|flow",
+    trpo="env=Reacher-v4|Hopper-v4|HalfCheetah-v4|Walker2d-v4|RllabSimpleHumanoid-v0|Humanoid-v4, policy=gaussian|flow",
+):
     """The effect of the policy class is fairly orthogonal to the optimiser (Section 5.1).
 
     Interaction (flow - Gaussian) with ACKTR less (flow - Gaussian) with TRPO, in units of TRPO's Gaussian, mean over
@@ -302,7 +328,9 @@ def c21_policy_and_optimiser_are_orthogonal(acktr="kl_radius=0.002", trpo="polic
     return judged(verdict, acktr, trpo, seeds=3)
 
 
-def own_collapse_is_not_the_densitys(bandits="toy=correlated, policy=gmm2|gmm5, estimator=pathwise"):
+def own_collapse_is_not_the_densitys(
+    bandits="toy=correlated, policy=gmm2|gmm5, estimator=pathwise, preset=equations|released",
+):
     """Ours: the geometric mean that the released code takes for a mixture's density does not explain a collapse on the
     bandit. Under it components do not come closer than with the mixture's own density.
 
@@ -317,7 +345,7 @@ def own_collapse_is_not_the_densitys(bandits="toy=correlated, policy=gmm2|gmm5, 
     return toy(every(parts, "ln distance between components, released - equations"), bandits)
 
 
-def own_wide_cloud_is_the_missing_constant(kl_ball="coupling_units=3"):
+def own_wide_cloud_is_the_missing_constant(kl_ball="coupling_units=3, policy=flow, constant=true|false"):
     """Ours: the wide cloud of Figure 1 (b) comes with the missing constant of the released density, not with the flow.
 
     ln of the radius of 99 % of the samples, without the constant less with it, above ln 2. Without it many starts count as
@@ -331,7 +359,7 @@ def own_wide_cloud_is_the_missing_constant(kl_ball="coupling_units=3"):
     return toy(stats.difference(radius[False], radius[True], margin=float(np.log(2)), what=what), kl_ball)
 
 
-def own_step_count_flatters_the_flow(trpo_released="policy=gaussian|flow"):
+def own_step_count_flatters_the_flow(trpo_released="env=Hopper-v4|Reacher-v4, policy=gaussian|flow"):
     """Ours: the released counter of steps, which leaves out batches of negative curvature, flatters the flow.
 
     Share of environment steps that it counts, mean over the run and environments, Gaussian - flow, above 0.
@@ -348,7 +376,8 @@ def own_step_count_flatters_the_flow(trpo_released="policy=gaussian|flow"):
 
 
 def own_released_value_function_costs_the_flow_its_return(
-    acktr="env=Reacher-v4|Hopper-v4|HalfCheetah-v4, policy=flow, kl_radius=0.002", acktr_released_value="policy=flow"
+    acktr="env=Reacher-v4|Hopper-v4|HalfCheetah-v4, policy=flow, kl_radius=0.002",
+    acktr_released_value="env=Reacher-v4|Hopper-v4|HalfCheetah-v4, policy=flow",
 ):
     """Ours: ACKTR's V sees the log-density of the flow's action in the released code; such a baseline drives the entropy up
     or down. With a V that sees the state alone the flow learns better.
@@ -361,7 +390,7 @@ def own_released_value_function_costs_the_flow_its_return(
 
 
 def own_negative_curvature_costs_the_flow_its_return(
-    trpo_fisher="fisher=scores", trpo="env=Hopper-v4|HalfCheetah-v4, policy=flow"
+    trpo_fisher="env=Hopper-v4|HalfCheetah-v4, fisher=scores", trpo="env=Hopper-v4|HalfCheetah-v4, policy=flow"
 ):
     """Ours: the sampled Hessian, whose negative curvature gives up the flow's steps, costs it return. With the covariance of
     scores, which has none, TRPO with the flow ends higher.
@@ -379,7 +408,9 @@ def own_negative_curvature_costs_the_flow_its_return(
     return judged(every(parts, what), trpo_fisher, trpo)
 
 
-def own_determinant_at_equal_entropy(entropy="constant=true", entropy_gaussian="policy=gaussian"):
+def own_determinant_at_equal_entropy(
+    entropy="constant=true, policy=flow, entropy=-1.0|-4.0", entropy_gaussian="policy=gaussian, entropy=-1.0|-4.0"
+):
     """Ours: at equal entropy a flow's det Cov is at least the Gaussian's, which is a theorem; its size is what is asked. It
     is over 10 % larger.
 
