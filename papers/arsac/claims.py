@@ -86,8 +86,8 @@ def c05_larger_base_relies_more(arsac="env=HalfCheetah-v4|Hopper-v4|Walker2d-v4|
     Exact Jonckheere-Terpstra test over the three sizes, in each environment. Least budget: 300k steps, by which the
     authors' curves on HalfCheetah are in that order.
     """
-    what = "P(a larger base has a larger final ln β)"
-    return judged(_ordered(arsac, _final("log_scale"), "decreasing", what), arsac, steps=300_000)
+    quantity = "P(a larger base has a larger final ln β)"
+    return judged(_ordered(arsac, _final("log_scale"), "decreasing", quantity), arsac, steps=300_000)
 
 
 def c06_halfcheetah_gains(arsac="env=HalfCheetah-v4, base=1x32|1x128", sac="env=HalfCheetah-v4, base=1x32|1x128"):
@@ -128,7 +128,7 @@ def c10_walker_slightly_worse(arsac="env=Walker2d-v4, base=1x32|1x128", sac="env
     Final return, mean over both sizes, Welch's t-test, ARSAC - SAC below 0.
     """
     ours, theirs = (over_sizes([final(one, base=base) for base in sizes(one)]) for one in (arsac, sac))
-    verdict = stats.difference(ours, theirs, direction="less", what="final return, ARSAC - SAC, mean of both sizes")
+    verdict = stats.difference(ours, theirs, direction="less", quantity="final return, ARSAC - SAC, mean of both sizes")
     return judged(verdict, arsac, sac)
 
 
@@ -150,8 +150,8 @@ def c12_halfcheetah_small_falls_short(sac="env=HalfCheetah-v4, base=1x32|2x256")
     Final return of SAC, 1x32 inferior to 2x256 by more than 10 %, Welch's t-test: the opposite of what `c11` asks.
     """
     small, usual = final(sac, base="1x32"), final(sac, base="2x256")
-    what = "final return of SAC, 1x32 - 2x256"
-    return judged(stats.difference(small, usual, direction="less", margin=MARGIN * level(usual), what=what), sac)
+    quantity = "final return of SAC, 1x32 - 2x256"
+    return judged(stats.difference(small, usual, direction="less", margin=MARGIN * level(usual), quantity=quantity), sac)
 
 
 def c13_captures_dynamics(arsac="env=Walker2d-v4, base=1x32"):
@@ -204,8 +204,8 @@ def c15_32_units_suffice(sac="env=HalfCheetah-v4|Hopper-v4|Walker2d-v4|Ant-v4, b
         default = final(sac, env=env, base="2x256")
         usual.append(default / level(default))
         small.append(final(sac, env=env, base="1x32") / level(default))
-    what = "interquartile mean of relative final return, 1x32 - 2x256"
-    verdict = stats.aggregate(lambda a, b: stats.iqm(a) - stats.iqm(b), small, usual, low=-MARGIN, what=what)
+    quantity = "interquartile mean of relative final return, 1x32 - 2x256"
+    verdict = stats.aggregate(lambda a, b: stats.iqm(a) - stats.iqm(b), small, usual, low=-MARGIN, quantity=quantity)
     return judged(verdict, sac)
 
 
@@ -222,7 +222,7 @@ def c16_helps_when_observations_are_limited(
     """
     ours, theirs = _limited(arsac_masked, arsac_delayed), _limited(sac_masked, sac_delayed)
     verdict = stats.aggregate(
-        stats.probability_of_improvement, ours, theirs, low=0.5, what="P(ARSAC ends above SAC), observations limited"
+        stats.probability_of_improvement, ours, theirs, low=0.5, quantity="P(ARSAC ends above SAC), observations limited"
     )
     return judged(verdict, arsac_masked, arsac_delayed, sac_masked, sac_delayed)
 
@@ -239,7 +239,7 @@ def own_sigma_offsets_the_fall(arsac="env=HalfCheetah-v4, base=1x32|1x128|2x256"
         fall = _fall(arsac, "log_scale", reach(arsac, 500_000), base=base)
         rise = -_fall(arsac, "log_std", reach(arsac, 500_000), base=base)
         offsets.append(rise - fall / 2)
-    verdict = stats.mean_within(over_sizes(offsets), low=0, what="rise of ln σ less half the fall of ln β")
+    verdict = stats.mean_within(over_sizes(offsets), low=0, quantity="rise of ln σ less half the fall of ln β")
     return judged(verdict, arsac, steps=500_000)
 
 
@@ -258,8 +258,8 @@ def own_larger_base_has_larger_shift_share(arsac="env=HalfCheetah-v4|Hopper-v4|W
 
     Exact Jonckheere-Terpstra test of the final Var δ / Var x over the three sizes, in each environment.
     """
-    what = "P(a larger base has a larger final Var δ / Var x)"
-    return judged(_ordered(arsac, _final("shift_share"), "increasing", what), arsac, steps=300_000)
+    quantity = "P(a larger base has a larger final Var δ / Var x)"
+    return judged(_ordered(arsac, _final("shift_share"), "increasing", quantity), arsac, steps=300_000)
 
 
 def own_larger_base_loses_more_without_flow(arsac="env=HalfCheetah-v4|Hopper-v4|Walker2d-v4|Ant-v4, base=1x32|1x128|2x256"):
@@ -285,8 +285,8 @@ def own_released_figure_2_moves_the_base(arsac="env=Walker2d-v4, base=1x32"):
         moved = (rows["scale"] * rows["base_mean"] + rows["shift"]).std()
         return np.log(moved / rows["base_mean"].std()) if len(rows) > 1 else np.nan
 
-    what = "ln of the base's movement as released over its true one"
-    return judged(stats.mean_within(of_table(arsac, "trace", excess), low=0, what=what), arsac)
+    quantity = "ln of the base's movement as released over its true one"
+    return judged(stats.mean_within(of_table(arsac, "trace", excess), low=0, quantity=quantity), arsac)
 
 
 def own_gain_beyond_capacity(
@@ -336,8 +336,8 @@ def own_limited_observations_need_the_flow(
     As `c16`, against SAC that sees 3 past actions.
     """
     ours, theirs = _limited(arsac_masked, arsac_delayed), _limited(sac_history_masked, sac_history_delayed)
-    what = "P(ARSAC ends above SAC that sees 3 past actions), observations limited"
-    verdict = stats.aggregate(stats.probability_of_improvement, ours, theirs, low=0.5, what=what)
+    quantity = "P(ARSAC ends above SAC that sees 3 past actions), observations limited"
+    verdict = stats.aggregate(stats.probability_of_improvement, ours, theirs, low=0.5, quantity=quantity)
     return judged(verdict, arsac_masked, arsac_delayed, sac_history_masked, sac_history_delayed)
 
 
@@ -358,13 +358,13 @@ def _late_slope(results, metric, env):
     return over_sizes([of_curves(results, metric, measure, env=env, base=base) for base in sizes(results)])
 
 
-def _ordered(results, measure, direction, what):
+def _ordered(results, measure, direction, quantity):
     """`measure(results, env=, base=)` ordered over the sizes, in every environment."""
     parts = {}
     for env in environments(results):
         groups = [measure(results, env=env, base=base) for base in sizes(results)]
         parts[env] = stats.ordered(groups, direction)
-    return every(parts, what)
+    return every(parts, quantity)
 
 
 def _final(metric):

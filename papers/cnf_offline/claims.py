@@ -77,4 +77,4 @@ def own_bases_fit_the_moons_alike(moons="base=uniform|normal"):
     -ln p of held-out points, in nats: equivalent within 0.1.
     """
     uniform, normal = (moons.final("nll_held_out", 1, base=base) for base in ("uniform", "normal"))
-    return judged(stats.equivalence(uniform, normal, 0.1, what="nats a held-out point, uniform - normal"), moons)
+    return judged(stats.equivalence(uniform, normal, 0.1, quantity="nats a held-out point, uniform - normal"), moons)

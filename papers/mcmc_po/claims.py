@@ -285,7 +285,7 @@ def c14_chain_costs_its_gradients(
     ratios = [seconds(hmc, env=env) / seconds(sac, env=env).mean() for env in shared]
     if not ratios:
         return judged(missing("training time, HMC / SAC"), hmc, sac, steps=100_000, seeds=3)
-    verdict = within(np.concatenate(ratios), high=6, what="training time, HMC / SAC")
+    verdict = within(np.concatenate(ratios), high=6, quantity="training time, HMC / SAC")
     speeds = ", ".join(f"{name} {rates(results).mean():.3g}" for name, results in (("HMC", hmc), ("SAC", sac)))
     return judged(verdict, hmc, sac, steps=100_000, seeds=3).with_note(f"steps a core-second: {speeds}")
 
@@ -296,7 +296,7 @@ def own_distance_is_gain_and_energy_error(bandit="leapfrog_steps=5"):
 
     Largest |D - (Q(a_K) - Q(a_0)) / tau - (H_K - H_0)| of the trained chain below 1e-8. A law: no budget.
     """
-    return within(of_table(bandit, "laws", "value", {"law": "bound_identity"}), high=1e-8, what="error of the identity")
+    return within(of_table(bandit, "laws", "value", {"law": "bound_identity"}), high=1e-8, quantity="error of the identity")
 
 
 def own_bound_rises_by_lost_energy_alone(bandit_gate="gate=plain|implicit", bandit="leapfrog_steps=5"):

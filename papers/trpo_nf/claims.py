@@ -35,8 +35,8 @@ def c01_kl_ball_flow_is_wider(kl_ball="constant=true, coupling_units=3, policy=f
     mean alone. No Gaussian there is over 11 % wider than the centre.
     """
     flow, gaussian = (np.log(measured(results, "std")) for results in (kl_ball, kl_ball_gaussian))
-    what = "ln standard deviation on the boundary, flow - Gaussian"
-    return toy(stats.difference(flow, gaussian, margin=float(np.log(1.2)), what=what), kl_ball, kl_ball_gaussian)
+    quantity = "ln standard deviation on the boundary, flow - Gaussian"
+    return toy(stats.difference(flow, gaussian, margin=float(np.log(1.2)), quantity=quantity), kl_ball, kl_ball_gaussian)
 
 
 def c02_equal_entropy_flow_spreads(
@@ -58,8 +58,8 @@ def c03_flow_density_decays_slower(
     ln of the radius of 99.9 % of the samples over that of half of them, flow - Gaussian, above 0.
     """
     tails = [np.log(measured(r, "radius_999") / measured(r, "radius_50")) for r in (kl_ball, kl_ball_gaussian)]
-    what = "ln radius of 99.9 % over that of 50 %, flow - Gaussian"
-    return toy(stats.difference(*tails, what=what), kl_ball, kl_ball_gaussian)
+    quantity = "ln radius of 99.9 % over that of 50 %, flow - Gaussian"
+    return toy(stats.difference(*tails, quantity=quantity), kl_ball, kl_ball_gaussian)
 
 
 def c04_flow_learns_correlations(bandits="toy=correlated, policy=gaussian|flow, preset=equations, estimator=pathwise"):
@@ -117,7 +117,7 @@ def c08_flow_sometimes_goes_back(trpo_ant="env=Ant-v4, policy=flow"):
         return np.quantile([path["x"].iloc[-1] for _, path in rows.groupby("episode")], 0.05)
 
     ends = of_table(trpo_ant, "trajectories", lowest, by="member", policy="flow")
-    verdict = stats.mean_within(ends, high=0, what="5 % quantile of x at the end of episodes, in metres")
+    verdict = stats.mean_within(ends, high=0, quantity="5 % quantile of x at the end of episodes, in metres")
     return judged(verdict, trpo_ant, steps=2_000_000, seeds=3)
 
 
@@ -156,9 +156,9 @@ def c10_gain_is_largest_on_humanoids(
         for group in (("Humanoid-v4", "RllabSimpleHumanoid-v0"), ("Hopper-v4", "Reacher-v4"))
     )  # fmt: skip
     if complex_ones.empty or simple.empty:
-        return stats.untested("a group of environments was not run", what="relative gain, humanoids - simple tasks")
-    what = "relative gain over the Gaussian, humanoids - simple tasks"
-    return judged(stats.difference(complex_ones, simple, paired=True, what=what), trpo)
+        return stats.untested("a group of environments was not run", quantity="relative gain, humanoids - simple tasks")
+    quantity = "relative gain over the Gaussian, humanoids - simple tasks"
+    return judged(stats.difference(complex_ones, simple, paired=True, quantity=quantity), trpo)
 
 
 def c11_mixtures_gain_on_hard_tasks(
@@ -189,7 +189,7 @@ def c12_mixtures_are_unstable_on_humanoids(trpo="env=RllabSimpleHumanoid-v0|Huma
             loss[policy] = (peak - final(trpo, env=env, policy=policy)) / peak.abs()
         parts |= {f"{env} {p}": stats.difference(loss[p], loss["gaussian"]) for p in ("gmm2", "gmm5")}
     if not parts:
-        return stats.untested("no humanoid was run", what="relative loss from the best, mixture - Gaussian")
+        return stats.untested("no humanoid was run", quantity="relative loss from the best, mixture - Gaussian")
     return judged(every(parts, "relative loss from the best, mixture - Gaussian"), trpo)
 
 
@@ -218,7 +218,7 @@ def c14_acktr_flow_gains_on_complex_tasks(acktr="env=Ant-v4|Humanoid-v4, kl_radi
         for env in environments(acktr)
     }
     if not parts:
-        return stats.untested("neither was run", what="final return with ACKTR, flow - Gaussian")
+        return stats.untested("neither was run", quantity="final return with ACKTR, flow - Gaussian")
     return judged(every(parts, "final return with ACKTR, flow - Gaussian"), acktr, seeds=3)
 
 
@@ -259,10 +259,10 @@ def c17_flow_gains_most_at_small_radii(sensitivity="env=Hopper-v4|HalfCheetah-v4
     radii = sensitivity.frame.drop_duplicates("member").set_index("member")["kl_radius"]
     gap = pd.concat(gaps, axis=1).mean(axis=1, skipna=False)
     small = gap[radii.reindex(gap.index) < 10**-2.5]
-    what = "relative gain of the flow at KL radii below 10^-2.5"
+    quantity = "relative gain of the flow at KL radii below 10^-2.5"
     if small.empty:
-        return stats.untested("no such draw", what=what)
-    return judged(stats.mean_within(small, low=0, what=what), sensitivity, steps=2_000_000, seeds=30)
+        return stats.untested("no such draw", quantity=quantity)
+    return judged(stats.mean_within(small, low=0, quantity=quantity), sensitivity, steps=2_000_000, seeds=30)
 
 
 def c18_flow_is_robust_to_its_size(
@@ -324,7 +324,9 @@ def c21_policy_and_optimiser_are_orthogonal(
         means = [np.mean([np.mean(x, -1) for x in arm], axis=0) for arm in four]
         return means[0] - means[1] - means[2] + means[3]
 
-    verdict = stats.aggregate(interaction, *arms, low=-MARGIN, high=MARGIN, what="interaction of policy class and optimiser")
+    verdict = stats.aggregate(
+        interaction, *arms, low=-MARGIN, high=MARGIN, quantity="interaction of policy class and optimiser"
+    )
     return judged(verdict, acktr, trpo, seeds=3)
 
 
@@ -353,10 +355,10 @@ def own_wide_cloud_is_the_missing_constant(kl_ball="coupling_units=3, policy=flo
     """
     radius = {k: np.log(measured(kl_ball, "radius_99", constant=k)) for k in (False, True)}
     radius[False] = radius[False][measured(kl_ball, "first_kl", constant=False) > 0.01]
-    what = "ln radius of 99 %, without constant - with it"
+    quantity = "ln radius of 99 %, without constant - with it"
     if len(radius[False]) < 3:
-        return stats.untested("fewer than 3 starts outside the ball", n=len(radius[False]), what=what)
-    return toy(stats.difference(radius[False], radius[True], margin=float(np.log(2)), what=what), kl_ball)
+        return stats.untested("fewer than 3 starts outside the ball", n=len(radius[False]), quantity=quantity)
+    return toy(stats.difference(radius[False], radius[True], margin=float(np.log(2)), quantity=quantity), kl_ball)
 
 
 def own_step_count_flatters_the_flow(trpo_released="env=Hopper-v4|Reacher-v4, policy=gaussian|flow"):
@@ -371,8 +373,8 @@ def own_step_count_flatters_the_flow(trpo_released="env=Hopper-v4|Reacher-v4, po
             for env in environments(trpo_released)
         ]
         shares.append(pd.concat(found, axis=1).mean(axis=1, skipna=False))
-    what = "share of steps that the released counter counts, Gaussian - flow"
-    return judged(stats.difference(*shares, what=what), trpo_released, steps=300_000, seeds=3)
+    quantity = "share of steps that the released counter counts, Gaussian - flow"
+    return judged(stats.difference(*shares, quantity=quantity), trpo_released, steps=300_000, seeds=3)
 
 
 def own_released_value_function_costs_the_flow_its_return(
@@ -385,8 +387,8 @@ def own_released_value_function_costs_the_flow_its_return(
     P(a run with V of the state ends above one with the released V), over three environments, above 1/2.
     """
     arms = [over_environments((results,), policy="flow") for results in (acktr, acktr_released_value)]
-    what = "P(the flow with a V of the state ends above that with the released V)"
-    return judged(improves(*arms, what), acktr, acktr_released_value, seeds=3)
+    quantity = "P(the flow with a V of the state ends above that with the released V)"
+    return judged(improves(*arms, quantity), acktr, acktr_released_value, seeds=3)
 
 
 def own_negative_curvature_costs_the_flow_its_return(
@@ -402,10 +404,10 @@ def own_negative_curvature_costs_the_flow_its_return(
         for env in environments(trpo_fisher)
         if env in environments(trpo)
     }
-    what = "final return of the flow, Fisher matrix of scores - sampled Hessian"
+    quantity = "final return of the flow, Fisher matrix of scores - sampled Hessian"
     if not parts:
-        return stats.untested("neither task was run with both", what=what)
-    return judged(every(parts, what), trpo_fisher, trpo)
+        return stats.untested("neither task was run with both", quantity=quantity)
+    return judged(every(parts, quantity), trpo_fisher, trpo)
 
 
 def own_determinant_at_equal_entropy(
