@@ -51,7 +51,7 @@ def draw(name, scale, output=None, fresh=False, available=False):
     import matplotlib
 
     matplotlib.use("agg")
-    from common.lab import plots
+    from common.lab import plots, stamping
 
     path = Path(output or catalog.ROOT / "figures" / f"{name}.pdf")
     sources.say_if_larger(path, scale)
@@ -59,21 +59,21 @@ def draw(name, scale, output=None, fresh=False, available=False):
         figure = function(**results)
         if not hasattr(figure, "savefig"):
             raise UserError(f"{name}: must return a matplotlib figure, not {type(figure).__name__}")
-        plots.stamp(figure, list(results.values()), scale, caption(function))
-        return plots.save(figure, path, scale)
+        stamping.stamp(figure, list(results.values()), scale, caption(function))
+        return stamping.save(figure, path, scale)
 
 
 def tabulate(name, scale, output=None, fresh=False, available=False):
     """Writes a table as Markdown, LaTeX and CSV; returns the files. `available` as for `draw`."""
     function, results = _call(name, "tables", scale, fresh, available)
-    from common.lab import plots, tabular
+    from common.lab import stamping, tabular
 
     path = Path(output or catalog.ROOT / "figures" / f"{name}.md")
     sources.say_if_larger(path, scale)
     frame = function(**results)
     if not hasattr(frame, "to_dict"):
         raise UserError(f"{name}: must return a pandas DataFrame, not {type(frame).__name__}")
-    note = plots.summary(list(results.values()), scale) if results else ""
+    note = stamping.summary(list(results.values()), scale) if results else ""
     return tabular.write(path, frame, caption(function), note, scale)
 
 
@@ -83,7 +83,7 @@ def judge(paper, scale, output=None, fresh=False, available=False):
     Every cell that a claim reads must have been run. With `available`, a claim is tested in the environments that were run
     in full, and untested (in part), or in none, and untested (not run).
     """
-    from common.lab import judging, plots, tabular
+    from common.lab import judging, stamping, tabular
 
     paper = paper.removeprefix("claims_")
     path = Path(output or catalog.ROOT / "figures" / f"claims_{paper}.md")
@@ -93,7 +93,7 @@ def judge(paper, scale, output=None, fresh=False, available=False):
         trials = {name: judging.trial(paper, name, (scale,), fresh) for name in trials}
     found, read = judging.verdicts(paper, trials, fresh)
     frame = tabular.verdicts(found, claims_in_words(paper))
-    note = plots.summary(read, scale)
+    note = stamping.summary(read, scale)
     return tabular.write(path, frame, f"Verdicts on the claims of {paper}, corrected by Holm", note, scale, latex=False)
 
 
