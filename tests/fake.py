@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 import sys
+import textwrap
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -63,16 +64,19 @@ class Learner:
     def update(self, x):
         return x
 ''',
-    "papers/toy/experiments/toy.yaml": """about: a toy
-algorithm: toy
-grid: {env: [A, B], gain: [0.5, 1e+0]}
-seeds: [4, 5, 6]
+    "papers/toy/experiments.yaml": """seeds: [4-6]
 scales:
-  smoke: {seeds: [4], set: {total_steps: 24}}
-""",
-    "papers/toy/experiments/other.yaml": """algorithm: other_toy
-grid: {env: [A, B]}
-seeds: [4, 5, 6]
+  smoke: {set: {total_steps: 24}}
+experiments:
+  toy:
+    about: a toy
+    algorithm: toy
+    grid: {env: [A, B], gain: [0.5, 1e+0]}
+    scales: {smoke: {seeds: [4]}}
+  other:
+    algorithm: other_toy
+    grid: {env: [A, B]}
+    seeds: [4, 5, 6]
 """,
     "papers/toy/figures.py": '''"""Figures."""
 
@@ -194,6 +198,12 @@ class Repository:
         path = self.root / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(content)
+
+    def page(self, text, head=""):
+        """Writes a page of experiments: toy, of this text, and other."""
+        other = "algorithm: other_toy\ngrid: {env: [A, B]}\nseeds: [4, 5, 6]"
+        written = "".join(f"  {name}:\n{textwrap.indent(of, '    ')}\n" for name, of in (("toy", text), ("other", other)))
+        self.write("papers/toy/experiments.yaml", f"{head}\nexperiments:\n{written}")
 
     def edit(self, name, old, new):
         """Replaces text that must be there."""

@@ -153,10 +153,8 @@ def test_only_cells_that_record_a_metric_count_for_it(toy):
 
 
 def test_scalars_are_as_they_were_set(toy):
-    toy.write(
-        "papers/toy/experiments/toy.yaml",
-        "algorithm: toy\nseeds: [1, 2]\nscalars: {rate: [0.1234567891, 1e-4]}\ntables: [trace]",
-    )
+    rates = [f"{{seed: {seed}, rate: {rate}}}" for rate in ("0.1234567891", "1e-4") for seed in (1, 2)]
+    toy.page(f"algorithm: toy\nmembers: [{', '.join(rates)}]\ntables: [trace]")
     catalog.forget()
     cell = catalog.cells("toy", "toy", "quick")["all"]
     write(cell)
@@ -168,7 +166,7 @@ def test_scalars_are_as_they_were_set(toy):
 
 
 def test_a_further_table_without_rows_is_one_clear_line(toy):
-    toy.write("papers/toy/experiments/toy.yaml", "algorithm: toy\nseeds: [1, 2]\ntables: [trace]")
+    toy.page("algorithm: toy\nseeds: [1, 2]\ntables: [trace]")
     catalog.forget()
     write(catalog.cells("toy", "toy", "quick")["all"], diverged=[1, 2])
     with pytest.raises(UserError, match="no rows of the table 'trace': not run, or all members diverged"):
