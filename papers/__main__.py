@@ -34,7 +34,7 @@ def _run(options):
 
     seeds = _seeds(options.seeds)
     with watch.live():
-        folders = commands.run(options.name, options.scale, options.threads, options.device, seeds)
+        folders = commands.run(options.name, options.scale, options.threads, options.device, seeds, options.anew)
     _say(folders)
 
 
@@ -61,6 +61,17 @@ def _publish(options):
 
     for cell, what in commands.publish(options.name, options.scale, options.partial):
         print(f"{cell.key} at {cell.scale}: {what}")
+
+
+def _reseal(options):
+    from common.lab import sealing
+
+    done = sealing.reseal(options.commit, options.papers, options.threads or 1)
+    for cell, what in done:
+        print(f"{cell.key} at {cell.scale}: {what}")
+    left = sum(what.startswith("left") for _, what in done)
+    print(f"{len(done) - left} resealed, {left} left" if done else "nothing has moved: every digest is today's")
+    return 1 if left else 0
 
 
 def _gallery(options):
@@ -120,6 +131,7 @@ def _parser():
     explain = command("explain", _explain, "the chain from a picture to its algorithm", "NAME")
     run = command("run", _run, "train cells, or all", "PAPER[/EXPERIMENT[/CELL]]")
     run.add_argument("--seeds", help="only these seeds: 4,5")
+    run.add_argument("--anew", action="store_true", help="train published members too")
     cost = command("cost", _cost, "hours that an artefact would take", "NAME")
     drawn = [
         command("draw", _draw, "draw a figure from its results", "FIGURE"),
@@ -137,6 +149,10 @@ def _parser():
         one.add_argument("--device", default=_configured("device", "cpu"), help="cpu, cuda (default: %(default)s)")
     publish = command("publish", _publish, "copy finished results to published/", "PAPER[/EXPERIMENT[/CELL]]")
     publish.add_argument("--partial", action="store_true", help="also cells in which some members are finished")
+    reseal = command("reseal", _reseal, "vouch for results whose code changed and whose numbers did not", scaled=False)
+    reseal.add_argument("papers", nargs="*", metavar="PAPER", help="these papers alone")
+    reseal.add_argument("--from", dest="commit", required=True, help="the commit at which the results were up to date")
+    reseal.add_argument("--threads", type=_positive, help="workers that train at a time (default: 1)")
     status = command("status", _status, "what is running", scaled=False)
     status.add_argument("--watch", action="store_true", help="keep showing it")
     status.add_argument("--parent", type=int, help=argparse.SUPPRESS)

@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 import sys
+import textwrap
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -63,16 +64,19 @@ class Learner:
     def update(self, x):
         return x
 ''',
-    "papers/toy/experiments/toy.yaml": """about: a toy
-algorithm: toy
-grid: {env: [A, B], gain: [0.5, 1e+0]}
-seeds: [4, 5, 6]
+    "papers/toy/experiments.yaml": """seeds: [4-6]
 scales:
-  smoke: {seeds: [4], set: {total_steps: 24}}
-""",
-    "papers/toy/experiments/other.yaml": """algorithm: other_toy
-grid: {env: [A, B]}
-seeds: [4, 5, 6]
+  smoke: {set: {total_steps: 24}}
+experiments:
+  toy:
+    about: a toy
+    algorithm: toy
+    grid: {env: [A, B], gain: [0.5, 1e+0]}
+    scales: {smoke: {seeds: [4]}}
+  other:
+    algorithm: other_toy
+    grid: {env: [A, B]}
+    seeds: [4, 5, 6]
 """,
     "papers/toy/figures.py": '''"""Figures."""
 
@@ -128,15 +132,16 @@ def c01_gain_helps(toy="env=A"):
 HARNESS = '''"""Stands in for training: writes at once what the members would."""
 
 import dataclasses
+import importlib
 import json
 import time
 
-from common.lab import provenance, records
+from common.lab import origin, records
 from common.lab.errors import UserError
 from common.lab.files import atomic_write
 
 
-def run_all(cells, threads=1, device="cpu", seeds=None, split=1):
+def run_all(cells, threads=1, device="cpu", seeds=None, split=1, anew=False):
     return [run(cell, device) for cell in cells]
 
 
@@ -146,16 +151,17 @@ def run(cell, device):
     while (cell.root / "wait").exists():
         atomic_write(cell.root / "waiting", cell.key)
         time.sleep(0.1)
+    learner = importlib.import_module(cell.module).Learner()
     rows = []
     for index, member in enumerate(cell.members):
         for step in range(1, 13):
-            value = float(member["seed"] + step * cell.config.gain)
+            value = learner.update(float(member["seed"] + step * cell.config.gain))
             row = {"step": step * cell.config.total_steps // 12, "metric": "return", "value": value}
             rows.append({"member": index, **member, **row})
     records.write_rows(cell.folder / "metrics.csv", rows)
     part = {"labels": [str(m["seed"]) for m in cell.members], "seconds": 1.2, "device": device}
     record = {"digest": cell.digest, "members": list(cell.members), "settings": dataclasses.asdict(cell.config)}
-    atomic_write(cell.folder / "run.json", json.dumps({**record, "parts": [part], **provenance.describe()}))
+    atomic_write(cell.folder / "run.json", json.dumps({**record, "parts": [part], **origin.describe()}))
     with open(cell.root / "ran.txt", "a") as file:
         file.write(cell.key + "\\n")
     return cell.folder
@@ -192,6 +198,12 @@ class Repository:
         path = self.root / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(content)
+
+    def page(self, text, head=""):
+        """Writes a page of experiments: toy, of this text, and other."""
+        other = "algorithm: other_toy\ngrid: {env: [A, B]}\nseeds: [4, 5, 6]"
+        written = "".join(f"  {name}:\n{textwrap.indent(of, '    ')}\n" for name, of in (("toy", text), ("other", other)))
+        self.write("papers/toy/experiments.yaml", f"{head}\nexperiments:\n{written}")
 
     def edit(self, name, old, new):
         """Replaces text that must be there."""

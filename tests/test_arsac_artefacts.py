@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from common.lab import catalog, plots, records
+from common.lab import catalog, plots, records, stamping
 from common.lab.config import fields
 from papers.arsac import claims, figures, tables
 from papers.arsac.config import ARSAC
@@ -227,7 +227,7 @@ def drawn(name, results):
     with warnings.catch_warnings(), plots.style():
         warnings.simplefilter("error")
         figure = getattr(figures, name)(**results)
-        plots.stamp(figure, list(results.values()), "paper", getattr(figures, name).__doc__.split("\n\n")[0])
+        stamping.stamp(figure, list(results.values()), "paper", getattr(figures, name).__doc__.split("\n\n")[0])
         figure.canvas.draw()
     return figure
 

@@ -9,7 +9,7 @@ from common.lab import catalog
 from common.lab.errors import UserError
 from tests.fake import Repository, adopted
 
-FILE = "papers/toy/experiments/toy.yaml"
+FILE = "papers/toy/experiments.yaml"
 
 
 @pytest.fixture
@@ -18,9 +18,9 @@ def toy(tmp_path, monkeypatch):
         yield repository
 
 
-def experiment(toy, text, scale="quick"):
-    """The cells of an experiment that holds this text."""
-    toy.write(FILE, text)
+def experiment(toy, text, scale="quick", head=""):
+    """The cells of an experiment of this text, on a page with this head."""
+    toy.page(text, head)
     catalog.forget()
     return catalog.cells("toy", "toy", scale)
 
@@ -57,13 +57,67 @@ def test_an_algorithm_may_be_shared(toy):
         experiment(toy, "algorithm: shared\nseeds: [1]")
 
 
-def test_scalars_are_crossed_with_seeds_or_listed(toy):
-    crossed = experiment(toy, "algorithm: toy\nseeds: [1, 2]\nscalars: {rate: [1e-3, 0.1]}")["all"]
-    assert crossed.members[:3] == ({"seed": 1, "rate": 0.001}, {"seed": 2, "rate": 0.001}, {"seed": 1, "rate": 0.1})
-    assert crossed.settings(crossed.members[0]).rate == 0.001
-    listed = experiment(toy, "algorithm: toy\nmembers: [{seed: 1, rate: 0.2}, {seed: 1, rate: 0.3}]")["all"]
-    assert listed.members == ({"seed": 1, "rate": 0.2}, {"seed": 1, "rate": 0.3})
-    assert listed.digest == crossed.digest
+def test_members_are_seeds_and_ranges_or_an_explicit_list(toy):
+    assert experiment(toy, "algorithm: toy\nseeds: [7, 1-3]")["all"].members == tuple({"seed": s} for s in (7, 1, 2, 3))
+    listed = experiment(toy, "algorithm: toy\nmembers: [{rate: 1e-3, seed: 1}, {seed: 1, rate: 0.3}]")["all"]
+    assert listed.members == ({"seed": 1, "rate": 0.001}, {"seed": 1, "rate": 0.3})
+    assert listed.settings(listed.members[0]).rate == 0.001
+    others = experiment(toy, "algorithm: toy\nmembers: [{seed: 2, rate: 0.5}]")["all"]
+    assert listed.digest == others.digest != experiment(toy, "algorithm: toy\nseeds: [1]")["all"].digest
+
+
+HEAD = """seeds: [8, 9]
+scales:
+  quick: {seeds: [1], set: {gain: 2.0, total_steps: 600, level: 5}}
+"""
+
+
+def test_the_page_states_once_what_holds_for_all(toy):
+    toy.edit("papers/toy/config.py", "class OtherToy(Toy):\n    pass", """class OtherToy(Toy):
+    level: int = setting(0, "level", "our choice")""")  # fmt: skip
+
+    def at(scale, text):
+        cell = next(iter(experiment(toy, text, scale, HEAD).values()))
+        return [member["seed"] for member in cell.members], cell.config.gain, cell.config.total_steps
+
+    assert at("paper", "algorithm: toy") == ([8, 9], 1.0, 1200)
+    assert at("paper", "algorithm: toy\nseeds: [3]") == ([3], 1.0, 1200)
+    assert at("quick", "algorithm: toy\nseeds: [3]\nset: {total_steps: 60}") == ([1], 2.0, 600)
+    assert at("quick", "algorithm: toy\ngrid: {gain: [0.5]}") == ([1], 0.5, 600)
+    assert at("quick", "algorithm: toy\nmembers: [{seed: 5, rate: 0.2}]") == ([5], 2.0, 600)
+    assert at("quick", "algorithm: toy\nscales: {quick: {seeds: [6], set: {total_steps: 12}}}") == ([6], 1.0, 12)
+    assert at("quick", "algorithm: toy\nscales: {quick: {set: {}}}") == ([1], 1.0, 1200)
+    assert catalog.cells("toy", "other", "quick")["A"].config.level == 5
+
+
+@pytest.mark.parametrize(
+    "head, message",
+    [
+        ("sead: [1]", "experiments.yaml: unknown key: 'sead'; did you mean seeds"),
+        ("scales: {huge: {}}", "scales: unknown key: 'huge'; allowed: day, paper, quick, smoke"),
+        ("scales: {quick: {grid: {}}}", "scales: quick: unknown key: 'grid'; allowed: seeds, set"),
+        ("scales: {quick: {set: {gian: 1}}}", "scales: quick: set: no algorithm of the paper has 'gian'; did you mean gain"),
+        ("scales: {quick: {set: [gain]}}", "scales: quick: set: must be a mapping"),
+        ("scales: {quick: {seeds: [x]}}", "scales: quick: seeds: 'x' must be an integer"),
+        ("scales: [quick]", "scales: must be a mapping"),
+        ("seeds: [9-4]", "experiments.yaml: seeds: '9-4' must be an integer in .* or a range such as 0-4"),
+        ("seeds: [1]\nseeds: [2]", "experiments.yaml:2: the key 'seeds' stands twice"),
+        ("seeds: [1]\nscales: {quick: {set: {gain: fast}}}", "gain = 'fast' is a str; it must be a float"),
+    ],
+)
+def test_mistakes_in_a_pages_head_are_told_in_one_line(toy, head, message):
+    with pytest.raises(UserError, match=message) as error:
+        experiment(toy, "algorithm: toy", head=head)
+    assert "\n" not in str(error.value) and str(error.value).startswith(FILE)
+
+
+def test_names_of_experiments_are_checked(toy):
+    for name, message in (("Toy", "experiments.yaml:2: Toy: a name must consist of small letters, digits and _"),
+                          ("toy", "experiments.yaml:4: the key 'toy' stands twice")):  # fmt: skip
+        toy.write(FILE, f"experiments:\n  {name}:\n    algorithm: toy\n  toy:\n    algorithm: toy\n")
+        catalog.forget()
+        with pytest.raises(UserError, match=message):
+            catalog.experiment_names("toy")
 
 
 def test_seeds_are_no_part_of_the_digest(toy):
@@ -79,11 +133,13 @@ def test_a_run_may_use_the_cells_that_agree_with_it(toy):
     cell = experiment(toy, text)["A-2.0"]
     assert [used.key for used in cell.used("data")] == ["toy/other/A"]
     before = cell.digest
-    toy.edit("papers/toy/experiments/other.yaml", "seeds:", "set: {rate: 0.5}\nseeds:")
-    assert experiment(toy, text)["A-2.0"].digest != before
-    toy.edit("papers/toy/experiments/other.yaml", "seeds:", "uses: {data: toy}\nseeds:")
+    toy.edit(FILE, "seeds: [4, 5, 6]\n", "seeds: [4, 5, 6]\n    set: {rate: 0.5}\n")
+    catalog.forget()
+    assert catalog.cells("toy", "toy", "quick")["A-2.0"].digest != before
+    toy.edit(FILE, "set: {rate: 0.5}\n", "uses: {data: toy}\n")
+    catalog.forget()
     with pytest.raises(UserError, match="toy -> other -> toy is a circle"):
-        experiment(toy, text)
+        catalog.cells("toy", "toy", "quick")
 
 
 def test_selections(toy):
@@ -114,12 +170,13 @@ def test_a_selection_may_be_empty_at_a_narrowed_scale(toy):
         ("algorithm: toy\nseeds: [-1]", "-1 must be an integer in"),
         ("algorithm: toy\nseeds: [true]", "True must be an integer"),
         ("algorithm: toy\nseeds: [1, 1]", "{'seed': 1} stands twice"),
-        ("algorithm: toy\nseeds: [1]\nscalars: {rate: [0.1, 0.1]}", "scalars: rate: a value stands twice"),
-        ("algorithm: toy\nseeds: [1]\nscalars: {gain: [0.1]}", "members cannot differ in 'gain'; allowed: rate"),
-        ("algorithm: toy\nseeds: [1]\nscalars: {rate: [-1.0]}", "rate = -1.0 is out of range"),
-        ("algorithm: toy\nseeds: [1]\nscalars: {rate: [0.5]}\nset: {rate: 0.1}", "rate differs between members"),
+        ("algorithm: toy\nmembers: [{seed: 1, gain: 0.1}]", "members cannot differ in 'gain'; allowed: rate"),
+        ("algorithm: toy\nmembers: [{seed: 1, rate: -1.0}]", "rate = -1.0 is out of range"),
+        ("algorithm: toy\nmembers: [{seed: 1, rate: 0.5}]\nset: {rate: 0.1}", "rate differs between members"),
         ("algorithm: toy\nseeds: [1]\nmembers: [{seed: 1}]", "members excludes seeds"),
         ("algorithm: toy\nmembers: [{rate: 0.1}]", "mappings with a seed each"),
+        ("algorithm: toy\nmembers: [{seed: 1-3}]", "mappings with a seed each"),
+        ("algorithm: toy\nmembers: []", "mappings with a seed each"),
         ("algorithm: toy\nmembers: [{seed: 1, rate: 0.1}, {seed: 2}]", "do not name the same scalars"),
         ("algorithm: toy\nseeds: [1]\nset: {gian: 1}", "unknown setting 'gian'; did you mean gain"),
         ("algorithm: toy\nseeds: [1]\nset: {gain: fast}", "gain = 'fast' is a str; it must be a float"),
@@ -139,9 +196,10 @@ def test_a_selection_may_be_empty_at_a_narrowed_scale(toy):
         ("algorithm: toy\nseeds: [1]\ntables: [metrics]", "tables:"),
         ("algorithm: toy\nseeds: [1]\ntables: [../x]", "tables: must be a list of names"),
         ("algorithm: toy\nseeds: [1]\nuses: {data: nowhere}", "uses: data: unknown experiment 'nowhere'"),
-        ("algorithm: toy\nseeds: [1]\nseeds: [2]", r"toy.yaml:\d: the key 'seeds' stands twice"),
-        ("algorithm: [toy", r"toy.yaml:\d: "),
-        ("- algorithm", "must be a mapping of algorithm"),
+        ("algorithm: toy\nseeds: [1]\nseeds: [2]", r"experiments.yaml:6: the key 'seeds' stands twice"),
+        ("algorithm: [toy", r"experiments.yaml:\d: "),
+        ("- algorithm", "experiments.yaml:3: toy: must be a mapping"),
+        ("<<: {seeds: [1]}", "unknown key: '<<'"),
     ],
 )
 def test_mistakes_in_an_experiment_are_told_in_one_line(toy, text, message):

@@ -60,7 +60,7 @@ def test_explain_prints_the_chain(repository):
     for part in (
         "figures/fig2_both.pdf at scale quick",
         "papers/toy/figures.py:20  fig2_both(toy, other='env=B')",
-        "papers/toy/experiments/toy.yaml",
+        "papers/toy/experiments.yaml:5  toy",
         "papers/toy/toy.py:6  Learner",
         "results/quick, 3 of 3 members",
         "to be run",

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from common.lab import catalog, plots
+from common.lab import catalog, plots, stamping
 from common.lab.config import resolve
 from common.lab.errors import UserError
 from common.rl import iterations
@@ -243,6 +243,6 @@ def test_figures_draw(name, scale, tmp_path):
     loaded = {"moons": results("true", scale, 2 if scale == "smoke" else 5)} if FIGURES[name] else {}
     with plots.style():
         fig = getattr(figures, name)(**loaded)
-        plots.stamp(fig, list(loaded.values()), scale, "A caption.")
-        assert all(path.stat().st_size > 5_000 for path in plots.save(fig, tmp_path / name, scale))
+        stamping.stamp(fig, list(loaded.values()), scale, "A caption.")
+        assert all(path.stat().st_size > 5_000 for path in stamping.save(fig, tmp_path / name, scale))
     matplotlib.pyplot.close(fig)

@@ -41,15 +41,15 @@ def test_every_needs_all_parts_and_corrects_what_contradicts():
 
 
 def test_every_of_one_part_is_that_part_and_of_none_untested():
-    assert every({"a": OPEN}, "gain") == part("inconclusive", 0.3, seeds_to_settle=20, what="gain")
+    assert every({"a": OPEN}, "gain") == part("inconclusive", 0.3, seeds_to_settle=20, quantity="gain")
     found = every({}, "gain")
-    assert (found.status, found.reason, found.what) == ("untested", "no runs at this scale", "gain")
+    assert (found.status, found.reason, found.quantity) == ("untested", "no runs at this scale", "gain")
 
 
 def test_every_tells_the_parts_that_do_not_decide():
     lost = part("reproduced", 0.01, note="1 of 8 seeds diverged")
     found = every({"a": OPEN, "b": lost}, "gain")
-    assert (found.what, found.seeds_to_settle) == ("gain; a", 20)
+    assert (found.quantity, found.seeds_to_settle) == ("gain; a", 20)
     assert found.note == "all parts: a 1 (inconclusive), b 1 (reproduced); b: 1 of 8 seeds diverged"
     assert every({"a": YES, "b": lost}, "gain").note == "all parts: a 1, b 1; b: 1 of 8 seeds diverged"
     # Seeds are asked for only where every undecided part says how many.

@@ -3,7 +3,7 @@
 import matplotlib.pyplot
 import pytest
 
-from common.lab import catalog, plots
+from common.lab import catalog, plots, stamping
 from common.lab.config import fields
 from papers.mcmc_po import figures, tables
 from tests.test_mcmc_po_claims import results
@@ -19,9 +19,9 @@ def test_figures_draw(name, scale, tmp_path):
     loaded = results("true", scale, FIGURES[name], 2 if scale == "smoke" else 5)
     with plots.style():
         fig = getattr(figures, name)(**loaded)
-        plots.stamp(fig, list(loaded.values()), scale, "A caption.")
+        stamping.stamp(fig, list(loaded.values()), scale, "A caption.")
         if scale == "paper":
-            assert all(path.stat().st_size > 5_000 for path in plots.save(fig, tmp_path / name, scale))
+            assert all(path.stat().st_size > 5_000 for path in stamping.save(fig, tmp_path / name, scale))
     matplotlib.pyplot.close(fig)
 
 

@@ -162,7 +162,7 @@ def test_claim_is_decided_as_constructed(name, world):
         warnings.simplefilter("error")
         verdict = judge(name, world)
     assert verdict.status == EXPECTED[world], str(verdict)
-    assert np.isfinite(verdict.effect) and np.isfinite(verdict.p) and verdict.what
+    assert np.isfinite(verdict.effect) and np.isfinite(verdict.p) and verdict.quantity
 
 
 @pytest.mark.parametrize("name", [name for name in CLAIMS if name != "c14_chain_costs_its_gradients"])

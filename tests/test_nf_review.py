@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import torch
 
-from common.lab import catalog, plots
+from common.lab import catalog, plots, stamping
 from common.rl import iterations
 from papers.nf_review import claims, figures, shapes
 from papers.nf_review.config import Shapes
@@ -61,7 +61,7 @@ def test_figure_draws(scale, tmp_path):
     loaded = {"shapes": results(1.0, scale, 2)}
     with plots.style():
         fig = figures.fig1_planar_radial(**loaded)
-        plots.stamp(fig, list(loaded.values()), scale, "A caption.")
-        assert all(path.stat().st_size > 5_000 for path in plots.save(fig, tmp_path / "fig1", scale))
+        stamping.stamp(fig, list(loaded.values()), scale, "A caption.")
+        assert all(path.stat().st_size > 5_000 for path in stamping.save(fig, tmp_path / "fig1", scale))
     matplotlib.pyplot.close(fig)
-    assert "steps" not in plots.summary(list(loaded.values()), scale), "nothing is trained"
+    assert "steps" not in stamping.summary(list(loaded.values()), scale), "nothing is trained"

@@ -1,16 +1,23 @@
 """A digest changes with the mathematics that a run executes, and with nothing else."""
 
 import platform
+import shutil
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
-from common.lab import provenance
+from common.lab import catalog, origin, provenance
 from common.lab.errors import UserError
+
+ROOT = Path(__file__).resolve().parent.parent
 
 FILES = {
     "common/rl/__init__.py": "",
     "common/rl/sac.py": '''"""SAC."""
 import torch
+from common.lab.errors import UserError
 from common.rl import loops
 from common.rl.critics import Critic as Q
 from . import buffers
@@ -29,7 +36,9 @@ class Learner(Base):
 
     def update(self, x):
         """Update."""
-        return Q(x) * SCALE + torch.ones(1) + buffers.capacity()
+        if x is None:
+            raise UserError(f"no {x!r} of {self['x']}: {'it':>4}")
+        return Q(x) * SCALE + torch.ones(1) + buffers.capacity() + float(f"{x:{SCALE}.3f}" "1")
 
 
 def neighbour(x):
@@ -69,6 +78,20 @@ def on_policy():
     "common/flows/networks.py": "WIDTH = 256\n\n\ndef mlp(x):\n    return x * WIDTH\n\n\ndef conv(x):\n    return x\n",
     "common/flows/initial.py": "def xavier(x):\n    return x\n\n\ndef orthogonal(x):\n    return x\n",
     "common/lab/config.py": "def setting():\n    return 1\n",
+    "common/lab/errors.py": "class UserError(ValueError):\n    pass\n",
+    "common/lab/records.py": """from common.lab import sources
+
+
+class Results:
+    def frame(self):
+        return sources.read()
+""",
+    "common/lab/sources.py": "def read():\n    return 1\n",
+    "common/lab/plots.py": "def line(ax):\n    return ax\n",
+    "common/lab/tabular.py": "def write():\n    return 1\n",
+    "common/lab/judging.py": "from common.lab import stats\n\n\ndef verdicts(x):\n    return stats.holm(x)\n",
+    "common/lab/stats.py": "def holm(x):\n    return x\n\n\ndef difference(x):\n    return x\n",
+    "papers/arsac/claims.py": "from common.lab import stats\n\n\ndef c01(arsac):\n    return stats.difference(arsac)\n",
     "papers/arsac/arsac.py": """from common.rl import sac
 from common.rl.config import SAC
 from papers.arsac.helpers import trace
@@ -116,8 +139,7 @@ def digest_after(root, name, old, new, module="papers.arsac.arsac"):
     path = root / name
     assert old in path.read_text()
     path.write_text(path.read_text().replace(old, new))
-    provenance.parsed.cache_clear()
-    provenance.code_digest.cache_clear()
+    provenance.forget()
     return provenance.code_digest(module, root)
 
 
@@ -159,11 +181,81 @@ def test_what_is_reached_counts(root, name, old, new):
         ("common/flows/networks.py", "def conv(x):\n    return x", "def conv(x):\n    return -x"),
         ("common/flows/initial.py", "def orthogonal(x):\n    return x", ""),
         ("common/lab/config.py", "return 1", "return 2"),
+        ("common/rl/sac.py", "def update(self, x):", 'def update(self, x: "torch.Tensor") -> "torch.Tensor":'),
+        ("common/rl/sac.py", "SCALE = 2", "SCALE: int = 2"),
+        ("common/rl/sac.py", 'UserError(f"no', 'UserError(f"there is no'),
+        ("common/rl/sac.py", "UserError(f\"no {x!r} of {self['x']}: {'it':>4}\")", "UserError('wrong') from None"),
+        ("common/rl/critics.py", "    pass", "    x: int"),
     ],
 )
 def test_neighbours_and_layout_do_not(root, name, old, new):
     before = provenance.code_digest("papers.arsac.arsac", root)
     assert digest_after(root, name, old, new) == before
+
+
+def moved(root, old, new, *edits):
+    """Renames a file of the tree and replaces texts in every file; returns the algorithm's digest."""
+    (root / new).parent.mkdir(parents=True, exist_ok=True)
+    (root / old).rename(root / new)
+    for path in root.rglob("*.py"):
+        text = path.read_text()
+        for before, after in edits:
+            text = text.replace(before, after)
+        path.write_text(text)
+    provenance.forget()
+    return provenance.code_digest("papers.arsac.arsac", root)
+
+
+def test_a_module_may_be_renamed_or_moved(root):
+    before = provenance.code_digest("papers.arsac.arsac", root)
+    assert moved(root, "common/rl/loops.py", "common/rl/off_policy.py", ("loops", "off_policy")) == before
+    assert moved(root, "common/rl/buffers.py", "common/rl/parts/replay.py",
+                 ("from . import buffers", "from .parts import replay"), ("buffers.", "replay.")) == before  # fmt: skip
+    assert moved(root, "common/flows/initial.py", "common/flows/starts/initial.py",
+                 ("import common.flows.initial as", "import common.flows.starts.initial as")) == before  # fmt: skip
+    assert moved(root, "common/lab/errors.py", "common/errors.py", ("common.lab.errors", "common.errors")) == before
+    assert moved(root, "papers/arsac/helpers.py", "common/rl/helpers.py",
+                 ("papers.arsac.helpers", "common.rl.helpers")) == before  # fmt: skip
+
+
+def test_an_alias_may_be_renamed(root):
+    before = provenance.code_digest("papers.arsac.arsac", root)
+    text = FILES["common/rl/sac.py"].replace("Critic as Q", "Critic as Value").replace("Q(x)", "Value(x)")
+    text = text.replace("import torch", "import torch as t").replace("torch.ones", "t.ones")
+    assert digest_after(root, "common/rl/sac.py", FILES["common/rl/sac.py"], text) == before
+
+
+def test_a_class_may_move(root):
+    before = provenance.code_digest("papers.arsac.arsac", root)
+    text = (root / "common/rl/critics.py").read_text()
+    decorator, _, rest = text.partition("@decorate")
+    critic, _, other = rest.partition("class OtherCritic")
+    (root / "common/rl/critics.py").write_text("class OtherCritic" + other)
+    (root / "common/rl/values.py").write_text(f"{decorator}@decorate{critic}")
+    assert digest_after(root, "common/rl/sac.py", "common.rl.critics", "common.rl.values") == before
+
+
+def test_which_of_two_alike_names_is_used_counts(root):
+    """Both are reached, and the text of the user is the same: only the module that its import names differs."""
+    (root / "common/rl/left.py").write_text("from common.rl.loops import _step as g\n\n\ndef f():\n    return g()\n")
+    (root / "common/rl/right.py").write_text("from common.rl.loops import on_policy as g\n\n\ndef f():\n    return g()\n")
+    (root / "common/rl/buffers.py").write_text(
+        "from common.rl import left, right\n\n\ndef capacity():\n    return left.f() / right.f()\n"
+    )
+    provenance.forget()
+    before = provenance.code_digest("papers.arsac.arsac", root)
+    assert digest_after(root, "common/rl/buffers.py", "left.f() / right.f()", "right.f() / left.f()") != before
+
+
+def test_fields_of_a_dataclass_are_its_annotated_names(root):
+    (root / "common/rl/buffers.py").write_text(
+        "from dataclasses import dataclass\n\n\n@dataclass\nclass Row:\n    x: int\n    y: int\n\n\n"
+        "def capacity():\n    return Row(1, 2).x\n"
+    )
+    provenance.forget()
+    before = provenance.code_digest("papers.arsac.arsac", root)
+    assert digest_after(root, "common/rl/buffers.py", "x: int\n", "x: float\n") == before
+    assert digest_after(root, "common/rl/buffers.py", "    x: float\n    y: int", "    y: int\n    x: float") != before
 
 
 def test_an_algorithms_own_file_counts_whole(root):
@@ -178,37 +270,131 @@ def test_order_of_definitions_does_not_count(root):
     before = provenance.code_digest("papers.arsac.arsac", root)
     text = FILES["common/rl/loops.py"].split("\n\n\n")
     (root / "common/rl/loops.py").write_text("\n\n\n".join(reversed(text)))
-    provenance.parsed.cache_clear()
-    provenance.code_digest.cache_clear()
+    provenance.forget()
     assert provenance.code_digest("papers.arsac.arsac", root) == before
 
 
 def test_what_cannot_be_followed_is_refused(root):
     with pytest.raises(UserError, match=r"import \*"):
         digest_after(root, "common/rl/sac.py", "from . import buffers", "from common.rl.buffers import *")
+    digest_after(root, "common/rl/sac.py", "from common.rl.buffers import *", "from . import buffers")
+    with pytest.raises(UserError, match=r"common/rl/buffers.py:4: importlib.import_module hides"):
+        text = "import importlib\n\n\ndef capacity():\n    return importlib.import_module('x').y\n"
+        digest_after(root, "common/rl/buffers.py", FILES["common/rl/buffers.py"], text.replace("\n\n\n", "\n\n", 1))
+    with pytest.raises(UserError, match=r"common/rl/buffers.py:4: __import__ hides"):
+        digest_after(root, "common/rl/buffers.py", "importlib.import_module", "__import__")
     with pytest.raises(UserError, match="arsac.py:1: "):
         digest_after(root, "papers/arsac/arsac.py", "from common.rl import sac", "from common.rl import")
 
 
-def test_a_figure_counts_with_what_it_names(root):
-    def digests():
-        provenance.parsed.cache_clear()
-        return [provenance.artefact_digest("arsac", "figures", name, root) for name in ("fig1", "table1")]
+def artefact_digests(root):
+    provenance.forget()
+    wanted = (("figures", "fig1"), ("figures", "table1"), ("claims", "c01"))
+    return [provenance.artefact_digest("arsac", kind, (name,), root) for kind, name in wanted]
 
-    path = root / "papers/arsac/figures.py"
-    first = digests()
-    path.write_text(path.read_text().replace("Caption.", "Another caption.").replace("blue", "red"))
-    second = digests()
-    assert second[0] != first[0] and second[1] == first[1]
-    settings = root / "papers/arsac/config.py"
-    settings.write_text(settings.read_text().replace("0.2", "0.3"))
-    third = digests()
-    assert third[0] == second[0] and third[1] != second[1]
+
+def edited(root, name, old, new):
+    assert old in (root / name).read_text()
+    (root / name).write_text((root / name).read_text().replace(old, new))
+    return artefact_digests(root)
+
+
+def test_a_figure_counts_with_what_it_names(root):
+    first = artefact_digests(root)
+    edited(root, "papers/arsac/figures.py", "Caption.", "Another caption.")
+    second = edited(root, "papers/arsac/figures.py", "blue", "red")
+    assert second[0] != first[0] and second[1:] == first[1:]
+    third = edited(root, "papers/arsac/config.py", "0.2", "0.3")
+    assert third[0] == second[0] and third[1] != second[1] and third[2] == second[2]
     (root / "papers/arsac/reported.csv").write_text("place,value\nTable 1,3\n")
-    assert all(a != b for a, b in zip(digests(), third, strict=True))
+    assert all(a != b for a, b in zip(artefact_digests(root), third, strict=True))
+
+
+def test_what_computes_a_number_counts(root):
+    first = artefact_digests(root)
+    statistic = edited(root, "common/lab/stats.py", "def difference(x):\n    return x", "def difference(x):\n    return -x")
+    assert statistic[:2] == first[:2] and statistic[2] != first[2]
+    correction = edited(root, "common/lab/stats.py", "def holm(x):\n    return x", "def holm(x):\n    return -x")
+    assert correction[:2] == first[:2] and correction[2] != statistic[2]
+    reading = edited(root, "common/lab/sources.py", "return 1", "return 2")
+    assert all(a != b for a, b in zip(reading, correction, strict=True))
+
+
+# The same under every Python
+
+PINNED = "6155dd05296e"  # of the tree above; another value breaks every published digest
+
+
+def pythons():
+    """Interpreters of supported versions: on the path, and installed beside this one."""
+    found = [shutil.which(f"python3.{minor}") for minor in range(11, 20)]
+    found += Path(sys.base_prefix).parent.glob("*/bin/python3")
+    for path in filter(None, found):
+        check = "import sys; sys.exit(sys.version_info < (3, 11))"
+        if subprocess.run([path, "-c", check], capture_output=True).returncode == 0:
+            yield path
+
+
+def test_a_digest_is_the_same_under_every_python(root):
+    code = (
+        "import sys; sys.path.insert(0, sys.argv[1]); from pathlib import Path; from common.lab import provenance as p\n"
+        "print(p.code_digest('papers.arsac.arsac', Path(sys.argv[2])))\n"
+        "for module in sys.argv[3:]: print(p.code_digest(module, Path(sys.argv[1])))"
+    )
+    algorithms = sorted({cell.module for paper in catalog.papers() for experiment in catalog.experiment_names(paper)
+                         for cell in catalog.cells(paper, experiment, "smoke").values()})  # fmt: skip
+    expected = [PINNED, *(provenance.code_digest(module, ROOT) for module in algorithms)]
+    for python in [sys.executable, *pythons()]:
+        command = [python, "-c", code, str(ROOT), str(root), *algorithms]
+        done = subprocess.run(command, capture_output=True, text=True)
+        assert done.stdout.split() == expected, f"{python}: {done.stderr}"
+
+
+# The repository's own code
+
+
+@pytest.fixture
+def checkout(tmp_path, monkeypatch):
+    """A copy of this repository's code, which the catalog reads."""
+    for name in ("common", "papers"):
+        shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
+    monkeypatch.setattr(catalog, "ROOT", tmp_path)
+    catalog.forget()
+    yield tmp_path
+    catalog.forget()
+
+
+def all_digests(root, old=None, new=None, name=None):
+    """Digests of all cells at scale paper, and of all claims, after an edit of a file."""
+    if name:
+        text = (root / name).read_text()
+        assert old in text
+        (root / name).write_text(text.replace(old, new, 1))
+    catalog.forget()
+    known = [(p, e) for p in catalog.papers() for e in catalog.experiment_names(p)]
+    cells = {cell.key: (cell.config, cell.digest) for p, e in known for cell in catalog.cells(p, e, "paper").values()}
+    return cells, {f"claims_{paper}": catalog.artefact_digest(f"claims_{paper}") for paper in catalog.papers()}
+
+
+def test_the_reward_of_an_environment_of_our_own_counts(checkout):
+    before, claims = all_digests(checkout)
+    after, same = all_digests(checkout, "5e-4", "7e-4", "common/rl/rllab.py")
+    stale = {key for key in before if after[key][1] != before[key][1]}
+    assert {key for key, (config, _) in before.items() if str(getattr(config, "env", "")).startswith("Rllab")} <= stale
+    assert not [key for key in stale if key.startswith(("arsac/", "mcmc_po/"))]
+    assert same == claims
+
+
+def test_the_sign_of_a_test_statistic_counts(checkout):
+    cells, before = all_digests(checkout)
+    after_cells, after = all_digests(
+        checkout, '"greater": (margin, inf)', '"greater": (-inf, margin)', "common/lab/stats.py"
+    )
+    assert after_cells == cells
+    assert all(after[f"claims_{paper}"] != before[f"claims_{paper}"] for paper in ("arsac", "mcmc_po", "trpo_nf"))
 
 
 def test_the_record_of_an_environment_names_no_machine(tmp_path):
-    found = provenance.describe(tmp_path)
+    found = origin.describe(tmp_path)
     assert found["commit"] is None and found["packages"]["numpy"]
     assert platform.node() not in str(found) and str(tmp_path) not in str(found)

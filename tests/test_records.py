@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from common.lab import catalog, costs, harness, plots, records, sources, stats, tabular, watch
+from common.lab import catalog, costs, harness, plots, records, sources, stamping, stats, tabular, watch
 from common.lab.errors import UserError
 from common.lab.files import atomic_write
 from tests.fake import Repository, adopted
@@ -125,7 +125,7 @@ def test_a_member_that_diverged_before_its_first_evaluation_is_counted(toy):
     assert (results.diverged, results.seeds, results.steps) == (4, 3, 1200)
     np.testing.assert_array_equal(results.final("return", last=1), [12, np.nan, 14, *[12, 13, 14] * 2, *[np.nan] * 3])
     np.testing.assert_array_equal(results.final("return", env="A", gain=0.5, seed=5), [np.nan])
-    assert "diverged 4" in plots.summary([results], "quick")
+    assert "diverged 4" in stamping.summary([results], "quick")
     lost = records.load("toy", "toy", "quick", "env=B, gain=1.0")
     assert (lost.steps, lost.budget) == (0, lost.cells[0].cell.config.total_steps)  # no more training would change it
     verdict = stats.difference(results.final("return", env="A", gain=1.0), results.final("return", env="A", gain=0.5))
@@ -153,10 +153,8 @@ def test_only_cells_that_record_a_metric_count_for_it(toy):
 
 
 def test_scalars_are_as_they_were_set(toy):
-    toy.write(
-        "papers/toy/experiments/toy.yaml",
-        "algorithm: toy\nseeds: [1, 2]\nscalars: {rate: [0.1234567891, 1e-4]}\ntables: [trace]",
-    )
+    rates = [f"{{seed: {seed}, rate: {rate}}}" for rate in ("0.1234567891", "1e-4") for seed in (1, 2)]
+    toy.page(f"algorithm: toy\nmembers: [{', '.join(rates)}]\ntables: [trace]")
     catalog.forget()
     cell = catalog.cells("toy", "toy", "quick")["all"]
     write(cell)
@@ -168,7 +166,7 @@ def test_scalars_are_as_they_were_set(toy):
 
 
 def test_a_further_table_without_rows_is_one_clear_line(toy):
-    toy.write("papers/toy/experiments/toy.yaml", "algorithm: toy\nseeds: [1, 2]\ntables: [trace]")
+    toy.page("algorithm: toy\nseeds: [1, 2]\ntables: [trace]")
     catalog.forget()
     write(catalog.cells("toy", "toy", "quick")["all"], diverged=[1, 2])
     with pytest.raises(UserError, match="no rows of the table 'trace': not run, or all members diverged"):
@@ -213,7 +211,7 @@ def test_what_a_figure_rests_on_stands_below_it(toy, tmp_path):
     for cell in catalog.cells("toy", "toy", "day").values():
         write(cell, members=cell.members[:2], diverged=(5,), digest="stale", folder=cell.published)
     results = records.load("toy", "toy", "day", "env=A")
-    text = plots.summary([results], "day")
+    text = stamping.summary([results], "day")
     assert text.startswith("scale day · 2 of 3 seeds (partial) · 1.2k steps · commit abcdef0")
     assert "stale" in text and text.endswith("diverged 2")
     with plots.style():
@@ -221,8 +219,8 @@ def test_what_a_figure_rests_on_stands_below_it(toy, tmp_path):
         assert plots.seeds_and_mean(ax, results.curve("return", gain=1.0), label="toy", smooth=5) == 2
         plots.steps_axis(ax)
         plots.legend_below(fig)
-        plots.stamp(fig, [results], "day", "A caption. " * 20)
-        first = [path.read_bytes() for path in plots.save(fig, tmp_path / "one" / "figure.pdf", "day")]
+        stamping.stamp(fig, [results], "day", "A caption. " * 20)
+        first = [path.read_bytes() for path in stamping.save(fig, tmp_path / "one" / "figure.pdf", "day")]
         fig.savefig(tmp_path / "again.png", dpi=160)
         fig.canvas.draw()
         boxes = [text.get_window_extent() for text in fig.texts] + [legend.get_window_extent() for legend in fig.legends]
@@ -244,8 +242,8 @@ def test_members_trained_at_several_commits_name_them_all(toy):
         atomic_write(spec["part"], json.dumps(kept | made))
     harness.join(cell, {"commit": "ccccccc1", "dirty": False})  # nothing was trained at this one
     results = records.load("toy", "toy", "day", "env=A, gain=1.0")
-    assert "commit aaaaaaa, bbbbbbb+" in plots.summary([results], "day")
-    assert "ccccccc" not in plots.summary([results], "day")
+    assert "commit aaaaaaa, bbbbbbb+" in stamping.summary([results], "day")
+    assert "ccccccc" not in stamping.summary([results], "day")
 
 
 def test_a_row_of_panels_has_one_legend_that_names_what_any_of_them_shows():

@@ -16,35 +16,6 @@ nan = np.nan
 # ---- permutations and order ----
 
 
-def test_permutation_p_by_hand():
-    """Sums of three of 1 … 6: {4, 5, 6} alone reaches 15, and with {3, 5, 6} two reach 14; two-sided, twice that."""
-    assert stats.permutation_p([4, 5, 6], [1, 2, 3], "greater") == pytest.approx(1 / 20)
-    assert stats.permutation_p([3, 5, 6], [1, 2, 4], "greater") == pytest.approx(2 / 20)
-    assert stats.permutation_p([3, 5, 6], [1, 2, 4]) == pytest.approx(4 / 20)
-    assert stats.permutation_p([4, 5, 6], [1, 2, 3], "less") == 1
-    assert stats.permutation_p([0.1, 0.2, 0.3], [0.3, 0.2, 0.1]) == 1
-
-
-def test_permutation_p_is_exactly_uniform_under_the_null():
-    pooled = generator(10).normal(size=7)
-    p = []
-    for picked in combinations(range(7), 3):
-        rest = [i for i in range(7) if i not in picked]
-        p.append(stats.permutation_p(pooled[list(picked)], pooled[rest], "less"))
-    assert np.allclose(np.sort(p), np.arange(1, 36) / 35)
-
-
-def test_permutation_p_agrees_with_scipy():
-    rng = generator(11)
-    a, b = rng.normal(1, 1, 5), rng.normal(0, 1, 4)
-    for alternative in ("greater", "less"):
-        reference = scipy.stats.permutation_test(
-            (a, b), lambda x, y, axis: x.mean(axis) - y.mean(axis), vectorized=True, alternative=alternative
-        )
-        assert stats.permutation_p(a, b, alternative) == pytest.approx(reference.pvalue)
-    assert stats.permutation_p(rng.normal(9, 1, 10), rng.normal(0, 1, 10), "greater") == pytest.approx(1 / 184_756)
-
-
 def count(levels):
     """2·JT, pair by pair."""
     pairs = [(x, y) for one, two in combinations(levels, 2) for x in one for y in two]
@@ -146,14 +117,6 @@ def test_probability_of_improvement_laws():
     assert stats.probability_of_improvement(a, a) == pytest.approx(0.5)
     assert stats.probability_of_improvement(b + 10, a) == 1
     assert stats.probability_of_improvement(a**3, b**3) == pytest.approx(forth)
-
-
-def test_performance_profile_falls_from_one_to_zero():
-    scores = generator(16).uniform(size=(3, 4))
-    profile = stats.performance_profile(scores, np.linspace(-0.01, 1, 50))
-    assert profile[0] == 1 and profile[-1] == 0 and (np.diff(profile) <= 0).all()
-    sample = stats.stratified_bootstrap(lambda m: stats.performance_profile(m, [0, 0.5]), scores, replicates=7)
-    assert sample.shape == (7, 2)
 
 
 def test_aggregate_true_false_undecided():

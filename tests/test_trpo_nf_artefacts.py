@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from common.lab import catalog, plots, records, sources
+from common.lab import catalog, plots, records, sources, stamping
 from common.lab.stats import Verdict
 from common.rl.config import RAW_ENVIRONMENTS
 
@@ -96,7 +96,7 @@ def test_every_figure_is_drawn_from_what_its_experiments_declare(name, scale, ma
     with plots.style(), warnings.catch_warnings():
         warnings.simplefilter("error")
         figure = function(**inputs)
-        plots.stamp(figure, list(inputs.values()), scale, function.__doc__)
+        stamping.stamp(figure, list(inputs.values()), scale, function.__doc__)
         figure.canvas.draw()
     assert all(ax.has_data() for ax in figure.axes if ax.axison)
     if scale == "paper":

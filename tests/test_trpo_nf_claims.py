@@ -149,7 +149,7 @@ def test_claim_is_decided_as_constructed(made, name, world):
         warnings.simplefilter("error")
         verdict = getattr(claims, name)(**results)
     assert verdict.status == EXPECTED[world], str(verdict)
-    assert np.isfinite(verdict.effect) and np.isfinite(verdict.p) and verdict.what
+    assert np.isfinite(verdict.effect) and np.isfinite(verdict.p) and verdict.quantity
 
 
 def test_the_papers_twenty_one_claims_are_all_there():
@@ -166,7 +166,7 @@ def test_a_diverged_seed_is_counted(made):
     first = frame[lost].head(1).assign(metric="diverged")
     broken.__dict__["frame"] = pd.concat([frame[~lost], first], ignore_index=True)
     verdict = getattr(claims, name)(**results | {"trpo": broken})
-    assert "HalfCheetah-v4 gmm2" in verdict.what and verdict.n == 4 and "1 of 10 seeds diverged" in verdict.note
+    assert "HalfCheetah-v4 gmm2" in verdict.quantity and verdict.n == 4 and "1 of 10 seeds diverged" in verdict.note
 
 
 # ---- dominance ----

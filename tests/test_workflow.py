@@ -42,7 +42,7 @@ def test_cosmetic_edits_plan_nothing(repository):
     repository.edit("common/rl/maths.py", "return x\n", "return  x + 1  # nobody calls it\n")
     repository.edit("papers/toy/toy.py", '"""Learns."""', '"""Learns\n    well."""')
     repository.edit("papers/toy/figures.py", "def _half", "# half\n\n\ndef _half")
-    repository.edit("papers/toy/experiments/toy.yaml", "about: a toy", "about: one toy  # of many")
+    repository.edit("papers/toy/experiments.yaml", "about: a toy", "about: one toy  # of many")
     repository.edit("workflow/rules/runs.smk", "python -m papers run", "python  -m papers run")
     repository.edit("workflow/rules/figures.smk", "python -m papers draw", "python  -m papers draw")
     repository.write("common/lab/harness.py", (repository.root / "common/lab/harness.py").read_text() + "\nX = 1\n")
@@ -64,12 +64,12 @@ def test_an_equation_plans_what_depends_on_it(repository):
 
 
 def test_a_setting_plans_its_cells(repository):
-    repository.edit("papers/toy/experiments/other.yaml", "seeds:", "set: {rate: 0.2}\nseeds:")
+    repository.edit("papers/toy/experiments.yaml", "seeds: [4, 5, 6]\n", "seeds: [4, 5, 6]\n    set: {rate: 0.2}\n")
     assert repository.planned("all") == ["fig2_both", "other/B"]
 
 
 def test_a_further_seed_plans_its_cells(repository):
-    repository.edit("papers/toy/experiments/other.yaml", "[4, 5, 6]", "[4, 5, 6, 7]")
+    repository.edit("papers/toy/experiments.yaml", "seeds: [4, 5, 6]\n", "seeds: [4-7]\n")
     assert repository.planned("all") == ["fig2_both", "other/B"]
 
 
@@ -137,10 +137,10 @@ def test_bad_requests_end_with_one_line(finished, arguments, line):
 
 
 def test_a_bad_setting_ends_with_one_line(repository):
-    repository.edit("papers/toy/experiments/toy.yaml", "0.5", "50")
+    repository.edit("papers/toy/experiments.yaml", "0.5", "50")
     done = repository.snakemake("all")
     assert done.returncode != 0
-    line = "papers/toy/experiments/toy.yaml: gain = 50.0 is out of range; it must be in [0.0, 10.0]"
+    line = "papers/toy/experiments.yaml:5: toy: gain = 50.0 is out of range; it must be in [0.0, 10.0]"
     assert done.stderr.splitlines()[-1] == line
 
 

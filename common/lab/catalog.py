@@ -99,8 +99,9 @@ class Cell:
 
 def forget():
     """Drops what was read, for a process in which files change."""
-    for cached in (_functions, _cells, provenance.parsed, provenance.code_digest):
+    for cached in (_functions, _page, _classes, _cells):
         cached.cache_clear()
+    provenance.forget()
 
 
 def papers():
@@ -170,13 +171,24 @@ def artefact_digest(name):
     """Digest of what an artefact's function computes; of all claims of a paper for `claims_<paper>`."""
     paper, kind = find(name)
     functions = artefacts(paper, kind) if kind == "claims" else [name]
-    return provenance.digest(*(provenance.artefact_digest(paper, kind, function, ROOT) for function in functions))
+    return provenance.artefact_digest(paper, kind, tuple(functions), ROOT)
 
 
-def experiment_names(paper):
-    """Names of a paper's experiments."""
+def function(paper, kind, name):
+    """A figure's, table's or claim's function, imported. Only here is a paper's module imported by a name made up at run
+    time: what a digest walks calls this, and is not walked further."""
+    return getattr(importlib.import_module(f"papers.{paper}.{kind}"), name)
+
+
+def experiment_names(paper: str) -> list[str]:
+    """Names of a paper's experiments, in the order of its page."""
     _known(paper, papers(), "paper")
-    return sorted(path.stem for path in (ROOT / "papers" / paper / "experiments").glob("*.yaml"))
+    return list(_page(ROOT, paper).experiments)
+
+
+def experiment_line(paper: str, experiment: str) -> int:
+    """The line of papers/<paper>/experiments.yaml at which an experiment stands."""
+    return _page(ROOT, paper).lines[experiment]
 
 
 def cells(paper, experiment, scale):
@@ -206,7 +218,7 @@ def select(known, selection, where="", scale=None):
     if not selection or not known:
         return dict(known)
     first = next(iter(known.values()))
-    full = _experiment(first.paper, first.experiment, scale or first.scale).full_grid
+    full = experiments.read(_page(ROOT, first.paper), first.experiment, scale or first.scale).full_grid
     kept = dict(known)
     for condition in selection.split(","):
         key, equals, values = (part.strip() for part in condition.partition("="))
@@ -275,32 +287,52 @@ def _functions(root, paper, kind):
             if default is not None and not isinstance(getattr(default, "value", None), str):
                 raise UserError(f"{line}: the default of {argument.arg} must be a string that selects cells")
             arguments[argument.arg] = None if default is None else default.value
-        known = sorted(one.stem for one in (root / "papers" / paper / "experiments").glob("*.yaml"))
         for experiment in arguments:
-            _known(experiment, known, "experiment", line)
+            _known(experiment, _page(root, paper).experiments, "experiment", line)
         found[node.name] = (arguments, node.lineno)
     return found
 
 
-def _experiment(paper, name, scale):
-    file = f"papers/{paper}/experiments/{name}.yaml"
-    return experiments.read(ROOT / file, file, scale)
+@functools.cache
+def _page(root, paper):
+    return experiments.page(root / "papers" / paper / "experiments.yaml", f"papers/{paper}/experiments.yaml")
+
+
+@functools.cache
+def _classes(root, paper):
+    """Algorithm -> (module, dataclass) of a paper's experiments, and what the page says of their settings checked."""
+    page = _page(root, paper)
+    classes = {}
+    for name in page.experiments:
+        algorithm = page.algorithm(name)
+        if algorithm not in classes:
+            classes[algorithm] = config_class(paper, algorithm, page.where(name))
+    declared = {key for _, cls in classes.values() for key in fields(cls)}
+    for scale, change in page.scales.items():
+        for key in change.get("set") or ():
+            if key not in declared:
+                place = f"{page.file}: scales: {scale}: set"
+                raise UserError(f"{place}: no algorithm of the paper has {key!r}; {nearest(key, declared)}")
+    return classes
 
 
 @functools.cache
 def _cells(root, paper, name, scale, using=()):
+    page = _page(root, paper)
     if name in using:
-        raise UserError(f"papers/{paper}/experiments/{name}.yaml: uses: {' -> '.join((*using, name))} is a circle")
-    spec = _experiment(paper, name, scale)
-    module, cls = config_class(paper, spec.algorithm, spec.file)
+        raise UserError(f"{page.where(name)}: uses: {' -> '.join((*using, name))} is a circle")
+    module, cls = _classes(root, paper)[page.algorithm(name)]
+    spec = experiments.read(page, name, scale)
     scalars = _scalars(spec, cls)
     used = {}
     for role, other in spec.uses.items():
-        _known(other, experiment_names(paper), "experiment", f"{spec.file}: uses: {role}")
+        _known(other, page.experiments, "experiment", f"{spec.file}: uses: {role}")
         used[role] = _cells(root, paper, other, scale, (*using, name))
+    crossed = {*spec.full_grid, *spec.scalars}
+    shared = {key: value for key, value in spec.scaled.items() if key in fields(cls) and key not in crossed}
     result = {}
     for cell_name, point in experiments.points(spec).items():
-        values = spec.set | point
+        values = spec.set | shared | point
         for member in scalars:
             resolve(cls, values | member, spec.file)
         pairs = [(role, one) for role, others in used.items() for one in _agreeing(others, point, spec.file, role)]

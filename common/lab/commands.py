@@ -1,6 +1,5 @@
 """What `python -m papers` makes: runs, figures, tables, verdicts and published results."""
 
-import importlib
 import inspect
 import os
 import re
@@ -13,9 +12,9 @@ from common.lab.files import shown
 LARGEST_PUBLISHED = 2 * 10**6  # bytes of one file
 
 
-def run(target, scale, threads=None, device="cpu", seeds=None):
+def run(target, scale, threads=None, device="cpu", seeds=None, anew=False):
     """Trains the members that are missing of the cells that `target` names, <paper>[/<experiment>[/<cell>]] or all, and
-    writes their results; returns the cells' folders.
+    writes their results; returns the cells' folders. Published members are not missing, unless `anew`.
 
     One cell is split over the threads, as many as are asked for or as do it good; several are trained side by side, those
     that others read first.
@@ -24,7 +23,7 @@ def run(target, scale, threads=None, device="cpu", seeds=None):
 
     cells = _targeted(target, scale)
     if len(cells) > 1:
-        cells = [cell for cell in cells if sources.source(cell).kind == "missing"]
+        cells = [cell for cell in cells if anew or sources.source(cell, fresh=True).kind == "missing"]
     for cell in cells:
         known = [member["seed"] for member in cell.members]
         for seed in seeds or ():
@@ -38,7 +37,7 @@ def run(target, scale, threads=None, device="cpu", seeds=None):
         for used in {used for cell in ready for used in cell.uses}:
             sources.ready(used, fresh=True)
         split = 1 if len(ready) > 1 else threads if asked else ready[0].threads(threads)
-        folders += harness.run_all(ready, threads, device, seeds, split=split)
+        folders += harness.run_all(ready, threads, device, seeds, split=split, anew=anew)
         cells = [cell for cell in cells if cell not in ready]
     return folders
 
@@ -52,7 +51,7 @@ def draw(name, scale, output=None, fresh=False, available=False):
     import matplotlib
 
     matplotlib.use("agg")
-    from common.lab import plots
+    from common.lab import plots, stamping
 
     path = Path(output or catalog.ROOT / "figures" / f"{name}.pdf")
     sources.say_if_larger(path, scale)
@@ -60,21 +59,21 @@ def draw(name, scale, output=None, fresh=False, available=False):
         figure = function(**results)
         if not hasattr(figure, "savefig"):
             raise UserError(f"{name}: must return a matplotlib figure, not {type(figure).__name__}")
-        plots.stamp(figure, list(results.values()), scale, caption(function))
-        return plots.save(figure, path, scale)
+        stamping.stamp(figure, list(results.values()), scale, caption(function))
+        return stamping.save(figure, path, scale)
 
 
 def tabulate(name, scale, output=None, fresh=False, available=False):
     """Writes a table as Markdown, LaTeX and CSV; returns the files. `available` as for `draw`."""
     function, results = _call(name, "tables", scale, fresh, available)
-    from common.lab import plots, tabular
+    from common.lab import stamping, tabular
 
     path = Path(output or catalog.ROOT / "figures" / f"{name}.md")
     sources.say_if_larger(path, scale)
     frame = function(**results)
     if not hasattr(frame, "to_dict"):
         raise UserError(f"{name}: must return a pandas DataFrame, not {type(frame).__name__}")
-    note = plots.summary(list(results.values()), scale) if results else ""
+    note = stamping.summary(list(results.values()), scale) if results else ""
     return tabular.write(path, frame, caption(function), note, scale)
 
 
@@ -84,7 +83,7 @@ def judge(paper, scale, output=None, fresh=False, available=False):
     Every cell that a claim reads must have been run. With `available`, a claim is tested in the environments that were run
     in full, and untested (in part), or in none, and untested (not run).
     """
-    from common.lab import judging, plots, tabular
+    from common.lab import judging, stamping, tabular
 
     paper = paper.removeprefix("claims_")
     path = Path(output or catalog.ROOT / "figures" / f"claims_{paper}.md")
@@ -94,38 +93,52 @@ def judge(paper, scale, output=None, fresh=False, available=False):
         trials = {name: judging.trial(paper, name, (scale,), fresh) for name in trials}
     found, read = judging.verdicts(paper, trials, fresh)
     frame = tabular.verdicts(found, claims_in_words(paper))
-    note = plots.summary(read, scale)
+    note = stamping.summary(read, scale)
     return tabular.write(path, frame, f"Verdicts on the claims of {paper}, corrected by Holm", note, scale, latex=False)
 
 
 def claims_in_words(paper):
     """{claim: the first paragraph of its docstring}."""
-    module = importlib.import_module(f"papers.{paper}.claims")
-    return {name: caption(getattr(module, name)) for name in catalog.artefacts(paper, "claims")}
+    names = catalog.artefacts(paper, "claims")
+    return {name: caption(catalog.function(paper, "claims", name)) for name in names}
 
 
 def publish(target, scale, partial=False):
     """Copies finished cells with today's digest to published/; returns [(cell, what was done)].
 
-    `target` is <paper>[/<experiment>[/<cell>]]. `partial` also takes cells in which some members are finished.
+    `target` is <paper>[/<experiment>[/<cell>]]. `partial` also takes cells in which some members are finished. Members that
+    were published already stay, beside new ones.
     """
     done = []
     for cell in _targeted(target, scale):
         found = sources.own(cell) or (sources.unfinished(cell) if partial else None)
         held = sources.publication(cell)
+        known = held.finished if held and not held.stale else ()
         if found is None or found.stale or not found.finished:
             done.append((cell, "not run" if found is None or not found.finished else "stale, left out"))
         elif found.partial and not partial:
             done.append((cell, f"{len(found.finished)} of {len(cell.members)} members: --partial publishes them"))
-        elif held and not held.stale and len(held.finished) >= len(found.finished):
+        elif all(member in known for member in found.finished):
             done.append((cell, "was published already"))
         else:
+            if not all(member in found.finished for member in known):
+                found = _joined(cell)
             large = [path for path in sources.files(found) if path.stat().st_size > LARGEST_PUBLISHED]
             if large:
                 raise UserError(f"{shown(large[0])}: over {LARGEST_PUBLISHED / 1e6:.0f} MB, too large to publish")
             sources.copy(found, cell.published)
             done.append((cell, f"published, {len(found.finished)} of {len(cell.members)} members"))
     return done
+
+
+def _joined(cell):
+    """This checkout's run of a cell with the published members that it lacks."""
+    from common.lab import harness
+
+    with harness.hold(harness.lock(cell)):
+        harness.adopt(cell)
+        harness.join(cell, harness.made_by(cell))
+    return sources.own(cell) or sources.unfinished(cell)
 
 
 def _targeted(target, scale):
@@ -155,7 +168,7 @@ def _call(name, kind, scale, fresh, available=False):
     results = {one: records.load(paper, one, scale, chosen, fresh, available) for one, chosen in wanted.items()}
     if available and results and not any(one.cells for one in results.values()):
         raise UserError(f"{name}: none of its cells has been run at scale {scale}")
-    return getattr(importlib.import_module(f"papers.{paper}.{kind}"), name), results
+    return catalog.function(paper, kind, name), results
 
 
 def caption(function):

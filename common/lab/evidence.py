@@ -62,7 +62,7 @@ def level(values):
     return max(abs(float(finite.mean())), 1e-9) if len(finite) else 1.0
 
 
-def every(parts, what):
+def every(parts, quantity):
     """Claim: all of `parts`, {name: Verdict}, hold. `what`: the statistic in a phrase.
 
     Reproduced if each is, at its own level (the intersection-union test: the largest p counts, no correction is needed);
@@ -70,13 +70,13 @@ def every(parts, what):
     inconclusive. Effect and interval are those of the part that decides; the note lists the others.
     """
     if not parts:
-        return stats.untested("no runs at this scale", what=what)
+        return stats.untested("no runs at this scale", quantity=quantity)
     name, chosen = _deciding(parts)
     if len(parts) == 1:
-        return replace(chosen, what=what)
+        return replace(chosen, quantity=quantity)
     split = any(v.status != chosen.status for v in parts.values())
     told = [f"{one} {v.effect:.3g}" + f" ({v.status})" * split for one, v in parts.items()]
-    chosen = replace(chosen, what=f"{what}; {name}").with_note("all parts: " + ", ".join(told))
+    chosen = replace(chosen, quantity=f"{quantity}; {name}").with_note("all parts: " + ", ".join(told))
     for other, verdict in parts.items():
         chosen = chosen.with_note(f"{other}: {verdict.note}") if verdict.note and other != name else chosen
     return chosen

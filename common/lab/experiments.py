@@ -1,23 +1,29 @@
-"""One experiment's file, read and checked: `papers/<paper>/experiments/<name>.yaml`.
+"""A paper's experiments, read and checked: `papers/<paper>/experiments.yaml`, one page.
 
-The file states departures from an algorithm's default settings:
-
-    algorithm: arsac
-    about: returns and log-scales over environments and network sizes
-    grid:  {env: [HalfCheetah-v4, Hopper-v4], base: [1x32, 2x256]}
-    seeds: [4, 5, 6, 7]
-    set:   {total_steps: 1_000_000}
-    scales:
+    seeds: [4-7]                                # of experiments that state none
+    scales:                                     # what a scale changes in every experiment
       quick: {seeds: [4, 5], set: {total_steps: 10_000}}
+    sources: {discount: Table 1}                # where the paper states settings that papers share
+    defaults: {log_std_high: 5.0}               # this paper's defaults of settings that papers share
+    experiments:
+      arsac:
+        about: returns and log-scales over environments and network sizes
+        algorithm: arsac
+        grid: {env: [HalfCheetah-v4, Hopper-v4], base: [1x32, 2x256]}
+        set: {critic: 2x256}                    # departures from the defaults of the algorithm's `Config`
 
-Every point of `grid` is a cell; `seeds` (crossed with `scalars`, settings that members of one cell may differ in) or an
-explicit list of `members` are its members. `tables` names further tidy tables a run writes, `produces` further files of
-tensors, `uses` the experiments whose files a run reads.
+Every point of `grid` is a cell. `seeds`, integers and ranges, are its members, or an explicit list of `members` that differ
+in further settings: [{seed: 4, kl_radius: 0.01}, ...]. `tables` names further tidy tables that a run writes, `produces`
+further files of tensors, `uses` the experiments whose files a run reads.
+
+A scale's `set` applies where the algorithm has the setting and the grid does not cross it. An experiment may state `scales`
+of its own: their `seeds` or `members` and their `set` stand in place of the page's, their `grid` narrows the experiment's.
 """
 
 import dataclasses
 import itertools
 import re
+from pathlib import Path
 
 import yaml
 
@@ -25,41 +31,77 @@ from common.lab.config import nearest
 from common.lab.errors import UserError
 
 SCALES = ("smoke", "quick", "day", "paper")
-KEYS = ("algorithm", "about", "grid", "seeds", "scalars", "members", "set", "scales", "tables", "produces", "uses")
-SCALED = ("grid", "seeds", "scalars", "members", "set")
+PAGE = ("seeds", "scales", "sources", "defaults", "experiments")
+KEYS = ("algorithm", "about", "grid", "seeds", "members", "set", "scales", "tables", "produces", "uses")
+SCALED = ("grid", "seeds", "members", "set")
 NAME = re.compile(r"[a-z][a-z0-9_]*")
 SCALAR = (str, int, float, bool)
+LARGEST_SEED = 2**32 - 1
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Page:
+    """A paper's experiments.yaml: what holds for all experiments, and the text of each, {name: mapping}, with its line."""
+
+    file: str
+    seeds: dict
+    scales: dict
+    sources: dict
+    defaults: dict
+    experiments: dict
+    lines: dict
+
+    def where(self, name: str) -> str:
+        """`papers/<paper>/experiments.yaml:<line>: <name>`, for messages."""
+        return f"{self.file}:{self.lines[name]}: {name}"
+
+    def algorithm(self, name: str) -> str:
+        """The algorithm's name that an experiment states."""
+        if not isinstance(self.experiments[name].get("algorithm"), str):
+            form = "must name papers/<paper>/<algorithm>.py or common/rl/<algorithm>.py"
+            raise UserError(f"{self.where(name)}: algorithm: {form}")
+        return self.experiments[name]["algorithm"]
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Experiment:
-    """One experiment at one scale: algorithm's name, the grid as run and as written in full, settings and members."""
+    """One experiment at one scale: algorithm's name, the grid as run and as written in full, settings and members.
+
+    `set` are the experiment's own settings; `scaled` those of the page's scale, which apply where the algorithm has them.
+    """
 
     file: str
     algorithm: str
-    about: str
     grid: dict
     full_grid: dict
     set: dict
+    scaled: dict
     members: tuple
     tables: tuple
     produces: tuple
     uses: dict
+
+    @property
+    def scalars(self) -> tuple[str, ...]:
+        """Names of the settings in which members differ."""
+        return tuple(key for key in self.members[0] if key != "seed")
 
 
 class _Loader(yaml.SafeLoader):
     """YAML in which `1e-3` is a number, only `true` and `false` are booleans, and a repeated key is an error."""
 
     yaml_implicit_resolvers = {
-        first: [(tag, pattern) for tag, pattern in resolvers if not tag.endswith((":float", ":bool"))]
+        first: [(tag, pattern) for tag, pattern in resolvers if not tag.endswith((":float", ":bool", ":merge"))]
         for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
     }
 
     def construct_mapping(self, node, deep=False):
-        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
-        for key in keys:
-            if keys.count(key) > 1:
-                raise yaml.constructor.ConstructorError(None, None, f"the key {key!r} stands twice", node.start_mark)
+        keys = []
+        for key_node, _ in node.value:
+            key = self.construct_object(key_node, deep=True)
+            if key in keys:
+                raise yaml.constructor.ConstructorError(None, None, f"the key {key!r} stands twice", key_node.start_mark)
+            keys.append(key)
         return super().construct_mapping(node, deep)
 
 
@@ -69,46 +111,66 @@ _Loader.add_implicit_resolver("tag:yaml.org,2002:float", re.compile(_FLOAT), lis
 _Loader.add_implicit_resolver("tag:yaml.org,2002:bool", re.compile(r"(?:true|false)$"), list("tf"))
 
 
-def load(path, where):
-    """The mapping in a YAML file. `where` names the file in errors."""
+def page(path: Path, where: str) -> Page:
+    """A paper's page, its shape checked; an empty one if there is no file. `where` names the file in errors.
+
+    Raises `UserError` for what is not YAML, unknown or repeated keys and wrong types, with file, line or key.
+    """
+    if not path.exists():
+        return Page(where, {}, {}, {}, {}, {}, {})
     try:
-        content = yaml.load(path.read_text(encoding="utf-8"), _Loader)
+        loader = _Loader(path.read_text(encoding="utf-8"))
+        node = loader.get_single_node()
+        content = loader.construct_document(node) if node else None
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         place = f"{where}:{mark.line + 1}" if mark else where
         raise UserError(f"{place}: {' '.join(str(getattr(error, 'problem', error)).split())}") from None
     if not isinstance(content, dict):
-        raise UserError(f"{where}: must be a mapping of {', '.join(KEYS)}")
-    return content
+        raise UserError(f"{where}: must be a mapping of {', '.join(PAGE)}")
+    _known(content, PAGE, where)
+    parts = {key: _mapping(content, key, where) for key in PAGE if key != "seeds"}
+    _known(parts["scales"], SCALES, f"{where}: scales")
+    for scale in parts["scales"]:
+        change = parts["scales"][scale] = _mapping(parts["scales"], scale, f"{where}: scales")
+        _known(change, ("seeds", "set"), f"{where}: scales: {scale}")
+        _mapping(change, "set", f"{where}: scales: {scale}")
+    for setting, source in parts["sources"].items():
+        if not isinstance(source, str):
+            raise UserError(f"{where}: sources: {setting}: must be text, not {source!r}")
+    listed = next((value.value for key, value in node.value if key.value == "experiments"), ())
+    usual = {key: content[key] for key in ("seeds",) if key in content}
+    made = Page(where, usual, **parts, lines={key.value: key.start_mark.line + 1 for key, _ in listed})
+    for name in parts["experiments"]:
+        if not NAME.fullmatch(name):
+            raise UserError(f"{made.where(name)}: a name must consist of small letters, digits and _")
+        _known(_mapping(parts["experiments"], name, f"{where}:{made.lines[name]}"), KEYS, made.where(name))
+    return made
 
 
-def read(path, where, scale):
-    """The `Experiment` of a file at a scale, its shape checked. Settings are checked against a `Config` later."""
-    content = load(path, where)
-    _known(content, KEYS, where)
-    if not isinstance(content.get("algorithm"), str):
-        raise UserError(f"{where}: algorithm: must name papers/<paper>/<algorithm>.py or common/rl/<algorithm>.py")
+def read(page: Page, name: str, scale: str) -> Experiment:
+    """An experiment of a page at a scale, its shape checked. Settings are checked against a `Config` later."""
+    content, where = page.experiments[name] or {}, page.where(name)
     scales = _mapping(content, "scales", where)
     _known(scales, SCALES, f"{where}: scales")
-    for name in scales:
-        _known(_mapping(scales, name, f"{where}: scales"), SCALED, f"{where}: scales: {name}")
-    change = scales.get(scale) or {}
-    there = f"{where}: scales: {scale}"
-    full = _grid(content, where)
-    narrowed = _grid(change, there)
+    for known in scales:
+        _known(_mapping(scales, known, f"{where}: scales"), SCALED, f"{where}: scales: {known}")
+    change, there = scales.get(scale) or {}, f"{where}: scales: {scale}"
+    full, narrowed = _grid(content, where), _grid(change, there)
     _known(narrowed, full, f"{there}: grid", "no such key in the experiment's grid")
     settings = _mapping(content, "set", where) | _mapping(change, "set", there)
     for key in full:
         if key in settings:
             raise UserError(f"{where}: {key} stands in grid and in set; one of them must go")
+    shared, place = page.scales.get(scale, {}), f"{page.file}: scales: {scale}"
     return Experiment(
         file=where,
-        algorithm=content["algorithm"],
-        about=str(content.get("about", "")),
+        algorithm=page.algorithm(name),
         grid={key: narrowed.get(key, values) for key, values in full.items()},
         full_grid={key: list(dict.fromkeys([*values, *narrowed.get(key, ())])) for key, values in full.items()},
         set=settings,
-        members=_members(content, change, where, scale),
+        scaled={} if "set" in change else shared.get("set") or {},
+        members=_members((content, where), (change, there), (shared, place), (page.seeds, page.file)),
         tables=_names(content, "tables", where, taken=("metrics",)),
         produces=_names(content, "produces", where),
         uses=_uses(content, where),
@@ -149,14 +211,12 @@ def _mapping(content, key, where):
     return value
 
 
-def _grid(content, where, key="grid"):
-    """A mapping from settings to non-empty lists of distinct scalars."""
-    grid = _mapping(content, key, where)
+def _grid(content, where):
+    """A mapping from settings to non-empty lists of plain values."""
+    grid = _mapping(content, "grid", where)
     for name, values in grid.items():
         if not isinstance(values, list) or not values or not all(isinstance(v, SCALAR) for v in values):
-            raise UserError(f"{where}: {key}: {name}: must be a list of one or more plain values, not {values!r}")
-        if key != "grid" and len(set(values)) < len(values):
-            raise UserError(f"{where}: {key}: {name}: a value stands twice in {values!r}")
+            raise UserError(f"{where}: grid: {name}: must be a list of one or more plain values, not {values!r}")
     return grid
 
 
@@ -177,34 +237,43 @@ def _uses(content, where):
     return uses
 
 
-def _members(content, change, where, scale):
-    """Members as a tuple of {'seed': int, scalar: value}; no two alike, all with the same scalars."""
-    if {"seeds", "scalars", "members"} & set(change):
-        where = f"{where}: scales: {scale}"
-        if "members" in change:
-            content = change
-        else:
-            content = {"seeds": content.get("seeds"), "scalars": content.get("scalars")} | change
-    listed, seeds = content.get("members"), content.get("seeds")
-    if listed is not None:
-        if seeds is not None or content.get("scalars") is not None:
-            raise UserError(f"{where}: members excludes seeds and scalars")
-        if not isinstance(listed, list) or not listed or not all(isinstance(m, dict) and "seed" in m for m in listed):
-            raise UserError(f"{where}: members: must be a list of one or more mappings with a seed each")
-        members = [{"seed": m["seed"], **m} for m in listed]
+def seeds(value: object, where: str) -> list[int]:
+    """Seeds of a list of integers and ranges, [4, 6-9], or of its text, 4,6-9."""
+    entries = value.split(",") if isinstance(value, str) else [value] if isinstance(value, int) else value
+    if not isinstance(entries, list) or not entries:
+        raise UserError(f"{where}: seeds: no seeds; must be a list of integers or ranges such as 0-4, not {value!r}")
+    found = []
+    for entry in entries:
+        ends = re.fullmatch(r"([0-9]+)(?:-([0-9]+))?", str(entry).strip())
+        first, last = (int(ends[1]), int(ends[2] or ends[1])) if ends else (1, 0)
+        if not first <= last <= LARGEST_SEED or last - first > 10_000:
+            raise UserError(f"{where}: seeds: {entry!r} must be an integer in [0, {LARGEST_SEED}], or a range such as 0-4")
+        found += range(first, last + 1)
+    return found
+
+
+def _members(own, change, shared, usual):
+    """Members as a tuple of {'seed': int, scalar: value}; no two alike, all with the same scalars.
+
+    Each argument is (mapping, its place): the experiment's, its own at the scale, the page's at the scale, the page's.
+    """
+    explicit = own[0].get("members") is not None  # the page knows seeds alone
+    order = (change, own) if explicit else (change, shared, own, usual)
+    content, where = next((part for part in order if {"seeds", "members"} & set(part[0])), own)
+    if content.get("members") is None:
+        members = [{"seed": seed} for seed in seeds(content.get("seeds"), where)]
     else:
-        if not isinstance(seeds, list) or not seeds:
-            raise UserError(f"{where}: seeds: no seeds; must be a list of one or more integers, not {seeds!r}")
-        scalars = _grid(content, where, "scalars")
-        crossed = [dict(zip(scalars, v, strict=True)) for v in itertools.product(*scalars.values())]
-        members = [{"seed": seed, **values} for values in crossed for seed in seeds]
+        listed = content["members"]
+        if content.get("seeds") is not None:
+            raise UserError(f"{where}: members excludes seeds")
+        seeded = isinstance(listed, list) and all(isinstance(m, dict) and isinstance(m.get("seed"), int) for m in listed)
+        if not seeded or not listed:
+            raise UserError(f"{where}: members: must be a list of one or more mappings with a seed each")
+        members = [{"seed": seeds([m["seed"]], where)[0], **m} for m in listed]
     for member in members:
-        seed = member["seed"]
-        if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**32:
-            raise UserError(f"{where}: seeds: {seed!r} must be an integer in [0, {2**32 - 1}]")
         if set(member) != set(members[0]):
             raise UserError(f"{where}: members: {member} and {members[0]} do not name the same scalars")
     alike = [m for i, m in enumerate(members) if m in members[:i]]
     if alike:
-        raise UserError(f"{where}: the member {alike[0]} stands twice; seeds and scalars must differ")
+        raise UserError(f"{where}: the member {alike[0]} stands twice; members must differ")
     return tuple(members)

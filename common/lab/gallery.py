@@ -1,6 +1,5 @@
 """What README.md shows of the results: pictures, the table of artefacts, verdicts, costs. All of it is generated."""
 
-import importlib
 import re
 
 import yaml
@@ -71,7 +70,7 @@ def draw(kind, name, scale):
 
 def row(paper, kind, name, scale):
     """One artefact: its name, what it shows, what it rests on, what it costs from scratch on one core."""
-    function = getattr(importlib.import_module(f"papers.{paper}.{kind}"), name)
+    function = catalog.function(paper, kind, name)
     cells = catalog.artefact_cells(name, scale or "paper")
     found = [one for cell in cells if (one := sources.source(cell)).kind != "missing"] if scale else []
     seeds = sorted({len(one.finished) for one in found})

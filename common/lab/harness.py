@@ -1,11 +1,12 @@
 """Runs cells: splits their members over worker processes, waits, and joins the parts into each cell's results.
 
 <cell>/metrics.csv, <table>.csv, run.json      the results
-<cell>/.work/part-<members>.json               members that are finished
+<cell>/.work/part-<members>.json               members that are finished, here or in published/
 <cell>/.work/<members>/                        a worker's checkpoints and logs
 """
 
 import contextlib
+import csv
 import dataclasses
 import functools
 import json
@@ -17,7 +18,7 @@ import sys
 import time
 from pathlib import Path
 
-from common.lab import costs, provenance, records
+from common.lab import costs, origin, records, sources
 from common.lab.errors import UserError
 from common.lab.files import atomic_write
 from common.lab.locks import hold
@@ -30,31 +31,26 @@ ENVIRONMENT = {
     "MALLOC_TRIM_THRESHOLD_": "1073741824",
     "MALLOC_TOP_PAD_": "67108864",
 }
-TOLD = ("labels", "seconds", "peak_mb", "device", "matmul", "commit", "dirty")  # of every part, in run.json
+TOLD = ("labels", "seconds", "peak_mb", "device", "matmul", "commit", "dirty", "resealed")  # of each part, in run.json
 
 
-def run(cell, threads=1, device="cpu", seeds=None, checkpoint_seconds=60.0):
-    """Train the members of `cell` that are not finished yet (only those with one of `seeds`, if given), and write the
-    results of all that are. Returns the cell's folder.
+def run_all(cells, threads=1, device="cpu", seeds=None, checkpoint_seconds=60.0, split=1, anew=False):
+    """Train the members of some cells that are not finished yet (only those with one of `seeds`, if given), and write the
+    results of all that are. Returns the cells' folders. Published members count as finished, unless `anew`.
 
-    On a CPU every thread works on its own share of the members; on a GPU all of them are one fleet. Raises `UserError` if
-    another process is at it, or if a worker fails.
-    """
-    return run_all([cell], threads, device, seeds, checkpoint_seconds, split=threads)[0]
-
-
-def run_all(cells, threads=1, device="cpu", seeds=None, checkpoint_seconds=60.0, split=1):
-    """Train several cells, `threads` workers at a time, each cell as `split` fleets; returns their folders.
-
-    A cell's results are written as soon as its own members are done. Cells of scale smoke are dealt out to one worker a
-    thread, because starting a process costs more than their training.
+    At most `threads` workers run at a time; on a CPU each cell's members are trained as `split` fleets, on a GPU as one. A
+    cell's results are written as soon as its own members are done. Cells of scale smoke are dealt out to one worker per
+    thread, because starting a process costs more than their training. Raises `UserError` if another process trains one of
+    the cells, or if a worker fails.
     """
     folders = {}
     with contextlib.ExitStack() as locks:
         tasks = []
         for cell in cells:
-            locks.enter_context(hold(Path(cell.folder) / ".work" / "lock"))
+            locks.enter_context(hold(lock(cell)))
             made_by(cell)  # as it is now, before the training
+            if not anew:
+                adopt(cell)
             groups = missing(cell, split if device == "cpu" else 1, seeds)
             tasks += [(cell, group) for group in groups]
             if not groups:
@@ -85,9 +81,14 @@ def missing(cell, threads, seeds):
     return groups
 
 
+def lock(cell):
+    """The file that a process holds while it works on a cell."""
+    return Path(cell.folder) / ".work" / "lock"
+
+
 @functools.cache
 def _machine(calibrated):
-    described = provenance.describe()
+    described = origin.describe()
     return described | {"calibration": costs.calibration()} if calibrated else described
 
 
@@ -204,6 +205,51 @@ def parts(cell):
     """The finished parts that today's settings and code wrote."""
     found = [json.loads(path.read_text()) for path in sorted((Path(cell.folder) / ".work").glob("part-*.json"))]
     return [part for part in found if part["digest"] == cell.digest]
+
+
+def adopt(cell):
+    """Take the published members that this checkout has not trained itself as finished parts, byte for byte. None if they
+    were made by other settings or code."""
+    held = sources.publication(cell)
+    if held is None or held.stale:
+        return
+    own = {name for part in parts(cell) for name in part["labels"]}
+    names = {_written(member): label(member) for member in held.finished if label(member) not in own}
+    keys = ("seed", *cell.scalars)
+    tables = {file.stem: _rows_by_member(file, keys) for file in sorted(held.folder.glob("*.csv"))}
+    records_of = tables.pop("metrics")
+    for number, told in enumerate(held.record["parts"]):
+        members = [key for key, name in names.items() if name in told["labels"]]
+        if not members:
+            continue
+        part = {
+            **told,
+            "digest": cell.digest,
+            "labels": [names[key] for key in members],
+            "records": [[m, int(row["step"]), row["metric"], row["value"]]
+                        for m, key in enumerate(members) for row in records_of[key]],
+            "tables": {table: [[m, row] for m, key in enumerate(members) for row in rows.get(key, [])]
+                       for table, rows in tables.items()},
+        }  # fmt: skip
+        if "resealed" in held.record:
+            part["resealed"] = held.record["resealed"]
+        atomic_write(Path(cell.folder) / ".work" / f"part-published-{number}.json", json.dumps(part))
+
+
+def _written(member):
+    """A member's seed and scalars as a CSV holds them."""
+    return tuple(records.text(value) for value in member.values())
+
+
+def _rows_by_member(path, keys):
+    """{values of the columns `keys`: the rows of that member, without what tells members apart}; all values are text."""
+    rows = {}
+    with open(path, newline="") as file:
+        for row in csv.DictReader(file):
+            member = tuple(row.pop(key) for key in keys)
+            del row["member"]
+            rows.setdefault(member, []).append(row)
+    return rows
 
 
 def join(cell, origin):

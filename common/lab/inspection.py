@@ -33,7 +33,8 @@ def explain(name, scale, fresh=False):
     cells = catalog.artefact_cells(name, scale)
     for experiment in catalog.reads(paper, kind, name):
         mine = [cell for cell in cells if cell.experiment == experiment]
-        print(f"  papers/{paper}/experiments/{experiment}.yaml" + ("" if mine else ": no cell at this scale"))
+        line = catalog.experiment_line(paper, experiment)
+        print(f"  papers/{paper}/experiments.yaml:{line}  {experiment}" + ("" if mine else ": no cell at this scale"))
         for cell in mine:
             _explain_cell(cell, fresh)
         for module in sorted({cell.module for cell in mine}):

@@ -1,6 +1,5 @@
 """Claims put to their runs: at which scale and in which environments one can be tested, and what comes out."""
 
-import importlib
 from dataclasses import dataclass, replace
 
 from common.lab import catalog, records, sources, stats
@@ -54,7 +53,6 @@ def verdicts(paper, trials, fresh=False):
     claims = catalog.artefacts(paper, "claims")
     if not claims:
         raise UserError(f"papers/{paper}/claims.py has no claims")
-    module = importlib.import_module(f"papers.{paper}.claims")
     loaded, found = {}, {}
     for name, at in trials.items():
         if not at:
@@ -65,7 +63,7 @@ def verdicts(paper, trials, fresh=False):
             if key not in loaded:
                 *chosen, environments = key
                 loaded[key] = records.load(paper, *chosen, fresh, environments=environments)
-        verdict = getattr(module, name)(**{one: loaded[key] for one, key in keys.items()})
+        verdict = catalog.function(paper, "claims", name)(**{one: loaded[key] for one, key in keys.items()})
         if not isinstance(verdict, stats.Verdict):
             raise UserError(f"papers/{paper}/claims.py: {name} must return a Verdict, not {verdict!r}")
         found[name] = verdict if at.whole else in_part(verdict, at)

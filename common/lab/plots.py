@@ -1,8 +1,4 @@
-"""How figures look: one style, every seed visible, and under each picture what it shows and what it rests on."""
-
-import io
-import textwrap
-from pathlib import Path
+"""How figures look: one style, a grid of panels, every seed visible."""
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -10,7 +6,7 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 from scipy.signal import savgol_filter
 from scipy.stats import t
 
-from common.lab.files import atomic_write
+from common.lab.errors import UserError
 
 # Okabe and Ito (2008), told apart by colour-blind readers; yellow is left out, it is too light for lines.
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
@@ -100,11 +96,44 @@ def smoothed(values, window, order=3):
     return values
 
 
-def steps_axis(ax, label="environment steps"):
-    """Labels the horizontal axis in thousands or millions of steps."""
+def grid(nrows, ncols, width=3.1, height=2.2, sharey=False):
+    """A figure and its axes [nrows, ncols], each `width` by `height` inches. Raises `UserError` for no axes."""
+    if not nrows * ncols:
+        raise UserError("there is nothing to draw: no environment of this figure was run")
+    size = (width * ncols, height * nrows + 0.3)
+    return plt.subplots(nrows, ncols, figsize=size, sharey=sharey, squeeze=False)
+
+
+def panels(titles, ncols, height=2.3, sharey=False):
+    """A figure and {title: axes}, at most `ncols` in a row; no empty panel is left. `sharey`: False, or "row"."""
+    ncols = min(ncols, len(titles))
+    nrows = -(-len(titles) // max(ncols, 1))
+    fig, axes = grid(nrows, ncols, max(3.1, 4.6 / max(ncols, 1)), height, sharey)
+    for ax in axes.flat[len(titles) :]:
+        ax.remove()
+    return fig, dict(zip(titles, axes.flat, strict=False))
+
+
+def steps_axis(ax, title="", label="environment steps", **limits):
+    """Gives a panel its title and labels its horizontal axis in thousands or millions of steps; `limits`: left, right."""
+    if title:
+        ax.set_title(title)
     ax.set_xlabel(label)
     ax.xaxis.set_major_locator(MaxNLocator(5))
     ax.xaxis.set_major_formatter(FuncFormatter(lambda steps, _: count(steps)))
+    if limits:
+        ax.set_xlim(**limits)
+
+
+def outer_labels(fig, ylabel):
+    """Keeps labels on the outer axes alone: `ylabel` on the first of each row, steps on the last of each column."""
+    places = {ax: ax.get_subplotspec() for ax in fig.axes}
+    lowest = {}
+    for place in places.values():
+        lowest[place.colspan.start] = max(place.rowspan.start, lowest.get(place.colspan.start, 0))
+    for ax, place in places.items():
+        ax.set_ylabel(ylabel if place.is_first_col() else "")
+        ax.set_xlabel("environment steps" if place.rowspan.start == lowest[place.colspan.start] else "")
 
 
 def count(number):
@@ -145,75 +174,3 @@ def legend_below(fig, ncols=None):
         if rows == len(entries) or legend.get_window_extent().width <= fig.bbox.width:
             return
         legend.remove()
-
-
-def summary(results, scale):
-    """One line on what an artefact rests on: scale, seeds, steps, commit; and what is stale, partial or diverged."""
-    parts = [f"scale {scale}"]
-    sources = [source for one in results for source in one.cells]
-    if sources:
-        seeds = sorted({len(source.finished) for source in sources})
-        wanted = max(one.wanted for one in results)
-        short = any(source.partial for source in sources)
-        parts.append(f"{seeds[0]} of {wanted} seeds (partial)" if short else f"n = {'-'.join(map(str, seeds))} seeds")
-        if steps := sorted({one.steps for one in results if one.budget > 1}):  # what is not trained has one
-            parts.append("-".join(count(number) for number in steps) + " steps")
-        # A cell's members may have been trained at several commits; each part knows its own, but for those of early runs.
-        made = [s.record | part for s in sources for part in s.record.get("parts") or [{}]]
-        marks = {str(one.get("commit") or "none")[:7] + "+" * bool(one.get("dirty")) for one in made}
-        parts.append("commit " + ", ".join(sorted(marks)[:3]) + ", …" * (len(marks) > 3))
-        if missing := sum(one.missing for one in results):
-            parts.append(f"{len(sources)} of {len(sources) + missing} cells were run")
-        if any(source.stale for source in sources):
-            parts.append("stale: made by other settings or code than today's")
-        if diverged := sum(one.diverged for one in results):
-            parts.append(f"diverged {diverged}")
-    return " · ".join(parts)
-
-
-def stamp(fig, results, scale, caption=""):
-    """Makes a figure taller; writes below it its caption and, small, what it rests on (`results`: a list)."""
-    width, height = fig.get_size_inches()
-    lines = textwrap.wrap(" ".join(caption.split()), int(width * 17))
-    foot = textwrap.wrap(summary(results, scale), int(width * 18))
-    line = 10.5 / 72
-    extra = (len(lines) + len(foot)) * line + 6 / 72
-    _raise(fig, extra)
-    colour = "0.35" if scale == "paper" else "#B04000"
-    for number, text in enumerate(lines + foot):
-        style = {"fontsize": 7.5} if number < len(lines) else {"fontsize": 7, "color": colour}
-        fig.text(0.05 / width, (extra - 3 / 72 - number * line) / (height + extra), text, va="top", ha="left", **style)
-
-
-def _raise(fig, extra):
-    """Makes a figure taller by `extra` inches, free at the bottom; a legend below the axes stays between."""
-    width, height = fig.get_size_inches()
-    fig.canvas.draw()
-    legends = [legend.get_window_extent().height / fig.dpi + 0.06 for legend in fig.legends if legend._outside_loc]
-    fig.set_size_inches(width, height + extra)
-    free = extra / (height + extra)
-    bottom = free + max(legends, default=0) / (height + extra)
-    for legend in fig.legends:
-        legend.set_bbox_to_anchor((0, free, 1, 1 - free), transform=fig.transFigure)
-    engine = fig.get_layout_engine()
-    if engine is not None and "rect" in engine.get():
-        engine.set(rect=(0, bottom, 1, 1 - bottom))
-    else:
-        for ax in fig.axes:
-            x, y, w, h = ax.get_position().bounds
-            ax.set_position((x, free + y * (1 - free), w, h * (1 - free)))
-
-
-def save(fig, path, scale):
-    """Writes <path>.pdf and <path>.png, each whole or not at all, and the same bytes for the same figure."""
-    path = Path(path).with_suffix("")
-    described = {"pdf": {"CreationDate": None, "Keywords": f"scale={scale}"}, "png": {"Software": None}}
-    drawn = {}
-    for suffix, metadata in described.items():
-        buffer = io.BytesIO()
-        fig.savefig(buffer, format=suffix, metadata=metadata, dpi=160)
-        drawn[path.with_suffix(f".{suffix}")] = buffer.getvalue()
-    for target, content in reversed(drawn.items()):
-        atomic_write(target, content)
-    plt.close(fig)
-    return list(drawn)

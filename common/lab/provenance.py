@@ -1,33 +1,41 @@
-"""What a result depends on, as digests; and what made it, as a record.
+"""What a result depends on, as digests.
 
-A digest covers the definitions that are reachable by name, as normalised syntax trees: layout, comments and docstrings
-have no part in it, and neither have neighbouring definitions that nothing names.
+A digest covers the definitions that are reachable by name from some roots, each in a normal form of its syntax tree:
+layout, comments, docstrings, annotations and the words of errors have no part in it, and neither have the names of modules,
+the order of definitions, or neighbours that nothing names. It is the same under every supported version of Python, because
+the normal form is written here and not by `ast.unparse` or `ast.dump`, whose output changes between versions.
+
+What a syntax tree cannot tell, that a renamed local changes nothing, `common.lab.sealing` settles by evidence.
 """
 
 import ast
-import copy
 import dataclasses
 import functools
 import hashlib
 import json
-import platform
-import subprocess
-from importlib import metadata
 from pathlib import Path
 
 from common.lab.errors import UserError
 
 ROOT = Path(__file__).resolve().parents[2]
 KERNEL = ("common.flows", "common.rl")
-PACKAGES = ("torch", "numpy", "gymnasium", "mujoco", "minari", "scipy", "pandas")
+# What a figure, table or claim needs besides its own function: reading, and what becomes of the numbers it returns.
+PRESENTED = {
+    "figures": ("common.lab.records", "common.lab.plots"),
+    "tables": ("common.lab.records", "common.lab.tabular"),
+    "claims": ("common.lab.records", "common.lab.judging", "common.lab.tabular"),
+}
+# Which cells there are shows in an artefact's inputs, and their settings and code in the cells' own digests.
+PLANNING = ("common.lab.catalog", "common.lab.experiments", "common.lab.provenance")
+DYNAMIC = ("importlib.import_module", "importlib.util", "importlib.machinery", "runpy", "__import__", "exec", "eval")
 
 
-def digest(*parts):
+def digest(*parts: object) -> str:
     """Twelve hexadecimal digits that change with any of the texts."""
     return hashlib.sha256("\0".join(map(str, parts)).encode()).hexdigest()[:12]
 
 
-def cell_digest(cell, root):
+def cell_digest(cell, root: Path) -> str:
     """Digest of what every member of a cell depends on: resolved settings, code, the used cells.
 
     Seeds are no part of it, nor the settings in which members differ: adding a member leaves the others' results valid.
@@ -39,34 +47,38 @@ def cell_digest(cell, root):
         "code": code_digest(cell.module, root),
         "tables": sorted(cell.tables),
         "produces": sorted(cell.produces),
-        "uses": sorted((role, one.param) for role, one in zip(cell.roles, cell.uses, strict=True)),
+        "uses": sorted((role, used.param) for role, used in zip(cell.roles, cell.uses, strict=True)),
     }
     return digest(json.dumps(facts, sort_keys=True, default=str))
 
 
 @functools.cache
-def code_digest(module, root):
+def code_digest(module: str, root: Path) -> str:
     """Digest of an algorithm: its whole file, and what that names in common.flows, common.rl and the same paper.
 
     `module` is dotted (`papers.arsac.arsac`, `common.rl.sac`). Neither `config.py` nor common.lab count.
     """
     package = module.rpartition(".")[0]
-    walk = _Walk(root, (*KERNEL, package), skip=("config",))
+    walk = _Walk(root, inside=(*KERNEL, package), skipped=tuple(f"{home}.config" for home in (*KERNEL, package)))
     walk.whole(module)
     return walk.digest()
 
 
-def artefact_digest(paper, kind, name, root):
-    """Digest of the function of a figure, table or claim: what it names in its module, in its paper, in the settings of
-    common.rl, and the paper's reported numbers. Neither common.lab nor the other artefacts count."""
-    walk = _Walk(root, (f"papers.{paper}", *KERNEL))
-    walk.definition(f"papers.{paper}.{kind}", name)
+@functools.cache
+def artefact_digest(paper: str, kind: str, names: tuple[str, ...], root: Path) -> str:
+    """Digest of the functions of a figure, of a table or of claims, of all that these name in their paper and in common,
+    common.lab included, of what reads their numbers and presents them, and of the paper's reported numbers."""
+    walk = _Walk(root, inside=(f"papers.{paper}", *KERNEL, "common.lab"), skipped=PLANNING)
+    for name in names:
+        walk.definition(f"papers.{paper}.{kind}", name)
+    for module in PRESENTED[kind]:
+        walk.whole(module)
     reported = Path(root) / "papers" / paper / "reported.csv"
     return digest(walk.digest(), reported.read_bytes().hex() if reported.exists() else "")
 
 
 @functools.cache
-def parsed(path):
+def parsed(path: Path) -> ast.Module:
     """The syntax tree of a file, with a `UserError` that names file and line if it has none."""
     try:
         return ast.parse(path.read_text(encoding="utf-8"))
@@ -74,123 +86,112 @@ def parsed(path):
         raise UserError(f"{'/'.join(path.parts[-3:])}:{error.lineno}: {error.msg}") from None
 
 
-def describe(root=ROOT):
-    """What made a result: commit, dirty flag, packages, python, platform and processor, without host names or paths."""
-    commit = _git(root, "rev-parse", "HEAD")
-    return {
-        "commit": commit,
-        "dirty": None if commit is None else bool(_git(root, "status", "--porcelain", "common", "papers")),
-        "packages": {name: version for name in PACKAGES if (version := _version(name))},
-        "python": platform.python_version(),
-        "platform": f"{platform.system()} {platform.machine()}",
-        "processor": _processor(),
-    }
-
-
-def _git(root, *arguments):
-    """Output of a git command in the checkout, or None without git or a commit."""
-    try:
-        done = subprocess.run(["git", *arguments], cwd=root, capture_output=True, text=True, timeout=30)
-    except (OSError, subprocess.TimeoutExpired):
-        return None
-    return done.stdout.strip() if done.returncode == 0 else None
-
-
-def _version(package):
-    try:
-        return metadata.version(package)
-    except metadata.PackageNotFoundError:
-        return None
-
-
-def _processor():
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return platform.processor() or "unknown"
-    named = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return named[0] if named else platform.processor() or "unknown"
+def forget():
+    """Drops what was read, for a process in which files change."""
+    for cached in (parsed, code_digest, artefact_digest):
+        cached.cache_clear()
 
 
 class _Walk:
-    """Collects the normalised text of definitions reachable by name inside some packages.
+    """Collects the definitions reachable by name inside some packages.
 
-    Names are resolved without scopes: a local variable that is called like a definition of its module counts as a use
-    of it. That can only add definitions, never lose one.
+    A definition is keyed by its module and name while walking, but its text holds neither: names that lead to another
+    definition are written as that one's own name, so that moving or renaming a module changes nothing. Two definitions may
+    share a name, so that each is identified by its text and by those it refers to (`digest`).
+
+    Names are resolved without scopes: a local variable called like a definition of its module counts as a use of it. That
+    can only add definitions, never lose one.
     """
 
-    def __init__(self, root, packages, skip=()):
-        self.root, self.packages, self.skip = Path(root), packages, skip
-        self.texts = {}
+    def __init__(self, root, inside, skipped=()):
+        self.root, self.packages, self.skipped = Path(root), inside, skipped
+        self.texts = {}  # (module, name) -> normal form
+        self.uses = {}  # (module, name) -> [(module, name), ...] in the order of the text
 
     def digest(self):
-        return digest(*(f"{module}:{name}\0{text}" for (module, name), text in sorted(self.texts.items())))
+        """Digest of all that was reached. Identities are refined until as many differ as ever will: two functions of one
+        name and one text differ if they call different ones."""
+        identity = {key: digest(key[1], text) for key, text in self.texts.items()}
+        while True:
+            refined = {key: digest(own, *(identity[used] for used in self.uses[key])) for key, own in identity.items()}
+            if len(set(refined.values())) == len(set(identity.values())):
+                return digest(*sorted(refined.values()))
+            identity = refined
 
     def whole(self, module):
-        """Every statement of a module."""
-        if (module, "*") in self.texts:
-            return
-        self.texts[module, "*"] = ""
+        """Every statement of a module, except imports."""
         definitions, loose = self._index(module)
         for name in definitions:
             self.definition(module, name)
         for number, node in enumerate(loose):
-            self._add(module, f"* {number:04d}", [node])
+            self._add((module, f"* {number:04d}"), [node])
 
     def definition(self, module, name):
-        """One top-level name of a module, and what it names."""
-        if (module, name) in self.texts:
-            return
+        """One top-level name of a module, and what it names. Returns whether there is one."""
         nodes = self._index(module)[0].get(name)
         if nodes is not None:
-            self._add(module, name, nodes)
+            self._add((module, name), nodes)
+        return nodes is not None
 
-    def _add(self, module, name, nodes):
-        self.texts[module, name] = ""
-        bindings = _bindings(self._tree(module).body, module, self._is_package(module))
-        foreign = set()
-        for node in nodes:
-            local = bindings | _bindings([node], module, self._is_package(module), nested=True)
-            for chain in _chains(node):
-                foreign |= self._follow(module, chain, local)
-        body = [ast.unparse(_bare(node)) for node in nodes]
-        self.texts[module, name] = "\n".join([*sorted(foreign), *body])
+    def _add(self, key, nodes):
+        if key in self.texts:
+            return
+        self.texts[key], self.uses[key] = "", []
+        written = _NormalForm(lambda chain, line: self._resolved(key, chain, line, bindings))
+        bindings = self._bindings(key[0], nodes)
+        self.texts[key] = "\n".join(written(node) for node in nodes)
 
-    def _follow(self, module, chain, bindings):
-        """Follows `a.b.c` as used in a module; returns the import lines of what lies outside the packages."""
-        head = chain[0]
-        if head not in bindings:
-            self.definition(module, head)
-            return set()
-        target = bindings[head]
-        dotted = (*target.split("."), *chain[1:])
-        home = max((i for i in range(1, len(dotted) + 1) if self._inside(".".join(dotted[:i]))), default=0)
-        if not home:
-            return {f"import {target} as {head}"}
-        module, rest = ".".join(dotted[:home]), dotted[home:]
-        if module.rpartition(".")[2] in self.skip:
-            return {f"import {target} as {head}"}
-        if not rest:
-            self.whole(module)
-        elif rest[0] in self._index(module)[0]:
-            self.definition(module, rest[0])
-        else:
-            again = _bindings(self._tree(module).body, module, self._is_package(module))
-            if rest[0] in again and again[rest[0]] != ".".join((module, rest[0])):
-                return self._follow(module, rest, again)
-        return set()
+    def _resolved(self, key, chain, line, bindings):
+        """How `a.b.c` is written in the text of the definition `key`; follows it if it leads to another definition."""
+        module, rest = key[0], chain
+        for _ in range(20):  # a name may be passed on from import to import
+            if rest[0] in bindings:
+                dotted = (*bindings[rest[0]].split("."), *rest[1:])
+                home = self._home(dotted)
+                if not home:
+                    self._refuse_dynamic(key, ".".join(dotted), line)
+                    return ".".join(dotted)
+                module, rest = ".".join(dotted[:home]), dotted[home:]
+            elif not self._is_followed(module) or not self.definition(module, rest[0]):
+                self._refuse_dynamic(key, rest[0], line)
+                return ".".join(rest)
+            else:
+                self.uses[key].append((module, rest[0]))
+                return ".".join(rest)
+            if not self._is_followed(module):
+                return ".".join(rest)
+            if not rest:
+                self.whole(module)
+                self.uses[key] += [(module, name) for name in self._index(module)[0]]
+                return "a module"
+            if rest[0] in self._index(module)[0]:
+                bindings = {}
+            else:
+                bindings = self._bindings(module, [])
+        raise UserError(f"{key[0]}: {'.'.join(chain)} is imported in a circle")
 
-    def _inside(self, module):
-        """Whether this is a module of one of the packages."""
-        packaged = any(module == package or module.startswith(package + ".") for package in self.packages)
-        return packaged and self._path(module) is not None
+    def _refuse_dynamic(self, key, name, line):
+        if any(name == known or name.startswith(known + ".") for known in DYNAMIC):
+            file = key[0].replace(".", "/") + ".py"
+            raise UserError(f"{file}:{line}: {name} hides what a result depends on; import by name instead")
+
+    def _home(self, dotted):
+        """How many leading words of a dotted name are a module of this repository; 0: none."""
+        if dotted[0] not in ("common", "papers"):
+            return 0
+        return max((i for i in range(1, len(dotted) + 1) if self._path(".".join(dotted[:i]))), default=0)
+
+    def _is_followed(self, module):
+        """Whether this is a module of one of the packages, and not skipped."""
+        return _within(module, self.packages) and not _within(module, self.skipped) and self._path(module) is not None
 
     def _path(self, module):
-        stem = self.root.joinpath(*module.split("."))
-        return next((p for p in (stem.with_suffix(".py"), stem / "__init__.py") if p.exists()), None)
+        return _module_path(self.root, module)
 
-    def _is_package(self, module):
-        return self._path(module).name == "__init__.py"
+    def _bindings(self, module, nodes):
+        """Name -> dotted target of the imports at a module's top level, and of those inside some of its statements."""
+        package = self._path(module).name == "__init__.py"
+        return _imports(self._tree(module).body, module, package) | _imports(nodes, module, package, nested=True)
 
     def _tree(self, module):
         path = self._path(module)
@@ -200,81 +201,156 @@ class _Walk:
 
     def _index(self, module):
         """(name -> its top-level statements, statements that define no name) of a module."""
-        definitions, loose = {}, []
-        for node in self._tree(module).body:
-            if isinstance(node, (ast.Import, ast.ImportFrom)) or _is_text(node):
-                continue
-            names = _defined(node)
-            for name in names:
-                definitions.setdefault(name, []).append(node)
-            if not names:
-                loose.append(node)
-        return definitions, loose
+        return _definitions(self._tree(module))
+
+
+@functools.cache
+def _module_path(root, module):
+    stem = root.joinpath(*module.split("."))
+    return next((path for path in (stem.with_suffix(".py"), stem / "__init__.py") if path.exists()), None)
+
+
+def _within(module, packages):
+    return any(module == package or module.startswith(package + ".") for package in packages)
+
+
+@functools.cache
+def _definitions(tree):
+    definitions, loose = {}, []
+    for node in tree.body:
+        if isinstance(node, _IMPORTS) or _is_text(node) or _is_for_type_checkers(node):
+            continue
+        names = _defined(node)
+        for name in names:
+            definitions.setdefault(name, []).append(node)
+        if not names:
+            loose.append(node)
+    return definitions, loose
+
+
+def _defined(node):
+    """Names that a top-level statement defines, wherever it stands in it (`if`, `try`, `with`)."""
+    if isinstance(node, _SCOPES):
+        return [node.name]
+    names = [n.id for n in ast.walk(node) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)]
+    inner = [n.name for n in ast.walk(node) if isinstance(n, _SCOPES)]
+    changed = [n.value.id for n in ast.walk(node) if isinstance(n, ast.Attribute | ast.Subscript)
+               and isinstance(n.ctx, ast.Store) and isinstance(n.value, ast.Name)]  # fmt: skip
+    return sorted({*names, *inner, *changed})
+
+
+def _imports(body, module, is_package, nested=False):
+    """Name -> dotted target of every import among statements (`nested`: also of those inside functions)."""
+    bound = {}
+    for statement in body:
+        for node in ast.walk(statement) if nested or not isinstance(statement, _SCOPES) else ():
+            if isinstance(node, ast.Import):
+                for alias in node.names:
+                    target = alias.name if alias.asname else alias.name.split(".")[0]
+                    bound[alias.asname or target] = target
+            elif isinstance(node, ast.ImportFrom):
+                origin = _origin(node, module, is_package)
+                for alias in node.names:
+                    if alias.name == "*":
+                        raise UserError(f"{module}: `from {origin} import *` hides what a result depends on")
+                    bound[alias.asname or alias.name] = f"{origin}.{alias.name}"
+    return bound
+
+
+def _origin(node, module, is_package):
+    """The dotted module that a `from ... import` names, relative or not."""
+    parts = module.split(".") if is_package else module.split(".")[:-1]
+    base = parts[: len(parts) - node.level + 1] if node.level else []
+    return ".".join([*base, *([node.module] if node.module else [])])
+
+
+class _NormalForm:
+    """Writes a syntax tree as text that depends on what it computes alone. `resolved(chain, line)` writes a dotted name."""
+
+    def __init__(self, resolved):
+        self.resolved = resolved
+
+    def __call__(self, node):
+        if isinstance(node, list):
+            return "[" + ",".join(self(item) for item in node if not _is_silent(item)) + "]"
+        if not isinstance(node, ast.AST):
+            return ascii(node)
+        special = getattr(self, f"_{type(node).__name__}", None)
+        return special(node) if special else self._fields(node)
+
+    def _fields(self, node, *dropped):
+        """The type of a node and its fields by name; those that are empty do not count, so that a version of Python may
+        add some."""
+        kept = {name: value for name, value in ast.iter_fields(node) if name not in (*dropped, *_NO_MEANING)}
+        written = (f"{name}={self(value)}" for name, value in sorted(kept.items()) if value is not None and value != [])
+        return f"{type(node).__name__}({','.join(written)})"
+
+    def _Name(self, node):
+        return self.resolved((node.id,), node.lineno)
+
+    def _Attribute(self, node):
+        names, base = [node.attr], node.value
+        while isinstance(base, ast.Attribute):
+            names, base = [base.attr, *names], base.value
+        if isinstance(base, ast.Name):
+            return self.resolved((base.id, *names), node.lineno)
+        return f"{self(base)}.{'.'.join(names)}"
+
+    def _Constant(self, node):
+        return f"{type(node.value).__name__} {ascii(node.value)}"
+
+    def _JoinedStr(self, node):
+        """An f-string. Versions differ in how they cut its constant parts."""
+        parts, text = [], ""
+        for value in node.values:
+            if isinstance(value, ast.Constant):
+                text += value.value
+            else:
+                parts, text = [*parts, ascii(text), self(value)], ""
+        return f"f[{','.join([*parts, ascii(text)])}]"
+
+    def _Raise(self, node):
+        """What is raised, without its words and its cause."""
+        raised = node.exc.func if isinstance(node.exc, ast.Call) else node.exc
+        return f"Raise({self(raised) if raised else ''})"
+
+    def _Assert(self, node):
+        return self._fields(node, "msg")
+
+    def _arg(self, node):
+        return self._fields(node, "annotation")
+
+    def _FunctionDef(self, node):
+        return self._fields(node, "returns")
+
+    _AsyncFunctionDef = _FunctionDef
+
+    def _AnnAssign(self, node):
+        """As an assignment without annotation."""
+        return f"Assign(targets=[{self(node.target)}],value={self(node.value)})" if node.value else ""
+
+    def _ClassDef(self, node):
+        """In a class that makes fields of its annotated names, which names are annotated counts."""
+        collects = any("dataclass" in ast.unparse(one) for one in node.decorator_list)
+        collects = collects or any(ast.unparse(base).endswith("NamedTuple") for base in node.bases)
+        names = [n.target.id for n in node.body if isinstance(n, ast.AnnAssign) and isinstance(n.target, ast.Name)]
+        return self._fields(node) + (f" fields {' '.join(names)}" if collects else "")
+
+
+_SCOPES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
+_IMPORTS = (ast.Import, ast.ImportFrom)
+_NO_MEANING = ("ctx", "kind", "type_comment", "type_ignores")
 
 
 def _is_text(node):
     return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
 
 
-def _defined(node):
-    """Names that a top-level statement defines, wherever it stands in it (`if`, `try`, `with`)."""
-    if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
-        return [node.name]
-    names = [n.id for n in ast.walk(node) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)]
-    inner = [n.name for n in ast.walk(node) if isinstance(n, (ast.FunctionDef, ast.ClassDef))]
-    changed = [n.value.id for n in ast.walk(node) if isinstance(n, ast.Attribute | ast.Subscript)
-               and isinstance(n.ctx, ast.Store) and isinstance(n.value, ast.Name)]  # fmt: skip
-    return sorted({*names, *inner, *changed})
+def _is_silent(node):
+    """Whether a statement computes nothing: a docstring, `pass`, a bare annotation, an import whose names others use."""
+    bare = isinstance(node, ast.AnnAssign) and node.value is None
+    return bare or _is_text(node) or isinstance(node, (ast.Pass, *_IMPORTS)) or _is_for_type_checkers(node)
 
 
-def _bindings(body, module, is_package, nested=False):
-    """Name -> dotted target of every import among statements (`nested`: also those inside functions)."""
-    found = {}
-    for statement in body:
-        for node in ast.walk(statement) if nested or not isinstance(statement, _SCOPES) else ():
-            if isinstance(node, ast.Import):
-                for alias in node.names:
-                    target = alias.name if alias.asname else alias.name.split(".")[0]
-                    found[alias.asname or target] = target
-            elif isinstance(node, ast.ImportFrom):
-                parts = module.split(".") if is_package else module.split(".")[:-1]
-                base = parts[: len(parts) - node.level + 1] if node.level else []
-                origin = ".".join([*base, *([node.module] if node.module else [])])
-                for alias in node.names:
-                    if alias.name == "*":
-                        raise UserError(f"{module}: `from {origin} import *` hides what a result depends on")
-                    found[alias.asname or alias.name] = f"{origin}.{alias.name}"
-    return found
-
-
-_SCOPES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
-
-
-def _chains(node):
-    """Dotted names used in a statement, as tuples: `loops.off_policy(x)` gives ('loops', 'off_policy') and ('x',)."""
-    chains, inner = set(), set()
-    for part in ast.walk(node):
-        if isinstance(part, ast.Attribute) and part not in inner:
-            names, base = [part.attr], part.value
-            while isinstance(base, ast.Attribute):
-                inner.add(base)
-                names, base = [base.attr, *names], base.value
-            if isinstance(base, ast.Name):
-                inner.add(base)
-                chains.add((base.id, *names))
-        elif isinstance(part, ast.Name) and part not in inner:
-            chains.add((part.id,))
-    return chains
-
-
-class _Docless(ast.NodeTransformer):
-    def visit(self, node):
-        self.generic_visit(node)
-        if isinstance(node, _SCOPES) and node.body and _is_text(node.body[0]):
-            node.body = node.body[1:] or [ast.Pass()]
-        return node
-
-
-def _bare(node):
-    """A copy of a statement without docstrings."""
-    return _Docless().visit(copy.deepcopy(node))
+def _is_for_type_checkers(node):
+    return isinstance(node, ast.If) and ast.unparse(node.test).endswith("TYPE_CHECKING")

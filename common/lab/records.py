@@ -37,7 +37,7 @@ def write_rows(path, rows):
     for row in rows:
         if list(row) != columns:
             raise UserError(f"{shown(path)}: a row has the columns {list(row)}, the first one {columns}")
-        writer.writerow(map(_text, row.values()))
+        writer.writerow(map(text, row.values()))
     atomic_write(path, buffer.getvalue())
 
 
@@ -221,7 +221,7 @@ def _members(table, wanted):
     """The rows of the wanted members, with their scalar settings as they were set: the table holds their float32."""
     keys = list(wanted[0]) if wanted else ["seed"]
     exact = pd.DataFrame(list(wanted), columns=keys)
-    written = exact.map(lambda value: float(_text(value)) if isinstance(value, float) else value)
+    written = exact.map(lambda value: float(text(value)) if isinstance(value, float) else value)
     table = table.merge(written.assign(place=range(len(exact))), how="inner", on=keys)
     for key in keys:
         table[key] = exact[key].to_numpy()[table["place"]]
@@ -235,7 +235,7 @@ def _setting(cell, name):
     return getattr(cell.config, name)
 
 
-def _text(value):
+def text(value):
     """A value as it stands in a CSV: floats as the shortest text of their float32, all else as it is."""
     if isinstance(value, bool | np.bool_):
         return str(value).lower()

@@ -18,12 +18,14 @@ References: Welch 1947; Schuirmann 1987; Terpstra 1952, Jonckheere 1954; Clopper
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import chain, combinations, product
+from itertools import combinations, product
 from math import ceil, comb, factorial, inf, isfinite, isnan, nan, prod
+from typing import Protocol
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy.stats import binom, binomtest, nct, norm, t
 
 STATUSES = ("reproduced", "contradicted", "inconclusive", "untested")
@@ -39,13 +41,13 @@ class Verdict:
     """What the seeds say of one claim; NaN where a field does not apply. ValueError: unknown status."""
 
     status: str  # one of STATUSES
-    effect: float = nan  # in the units of `what`
+    effect: float = nan  # in the units of `quantity`
     low: float = nan  # interval of the effect
     high: float = nan
     level: float = 0.95  # of that interval
     p: float = nan  # of the decision
     n: int = 0  # finite seeds in the smallest arm
-    what: str = ""  # the statistic in a phrase: "difference in final return, ARSAC - SAC"
+    quantity: str = ""  # what the effect is, in a phrase: "difference in final return, ARSAC - SAC"
     seeds_to_settle: int | None = None  # per arm, of an inconclusive one; None: unknown, or more than 1000
     reason: str = ""  # why there is no decision: "budget", "n < 3", "diverged", "Holm"
     note: str = ""
@@ -61,7 +63,7 @@ class Verdict:
         interval = "" if isnan(self.low) else f" [{self.low:.4g}, {self.high:.4g}] ({100 * self.level:g} %)"
         p = "" if isnan(self.p) else f", p = {self.p:.2g}"
         settle = f", about {self.seeds_to_settle} per arm would settle it" if self.seeds_to_settle else ""
-        line = f"{self.what or 'effect'} = {self.effect:.4g}{interval}{p}, n = {self.n}{settle}"
+        line = f"{self.quantity or 'effect'} = {self.effect:.4g}{interval}{p}, n = {self.n}{settle}"
         return f"{self.status}{f' ({self.reason})' * bool(self.reason)}: {line}{f'; {self.note}' * bool(self.note)}"
 
 
@@ -78,34 +80,48 @@ def within_budget(verdict: Verdict, steps, needed_steps, seeds, needed_seeds, co
     return replace(verdict, status="untested", reason="budget", seeds_to_settle=None).with_note(note)
 
 
-@dataclass(frozen=True)
-class _Evidence:
+class Test(Protocol):
+    """A statistic of the seeds, as the rule above needs it: its `effect`, one-sided p-values of "effect <= bound" (above)
+    and of "effect >= bound" (below), an interval, and the standard error [k] and degrees of freedom [k] to expect of
+    `seeds` [k] per arm."""
+
     effect: float
-    above: Callable  # bound -> one-sided p-value of "effect <= bound"
-    below: Callable  # bound -> one-sided p-value of "effect >= bound"
-    interval: Callable  # level -> (low, high)
-    error: Callable  # seeds per arm [k] -> standard error [k] and degrees of freedom to expect of so many
+
+    def p_above(self, bound: float) -> float: ...
+    def p_below(self, bound: float) -> float: ...
+    def interval(self, level: float) -> tuple[float, float]: ...
+    def error(self, seeds: np.ndarray) -> tuple[np.ndarray | float, np.ndarray | float]: ...
 
 
-def _judge(evidence: _Evidence, n, low, high, level, what, inside=True) -> Verdict:
-    """The rule above for the claim low < effect < high or, not `inside`, for its opposite."""
+@dataclass(frozen=True)
+class Region:
+    """Where a claim says that its effect lies: low < effect < high or, not `inside`, anywhere else."""
+
+    low: float = -inf
+    high: float = inf
+    inside: bool = True
+
+
+def _judge(test: Test, n: int, region: Region, level: float, quantity: str) -> Verdict:
+    """The rule above, for `n` seeds in the smallest arm."""
     _require(0.5 < level < 1, f"level {level} is not between 0.5 and 1")
-    alpha, two_ends = 1 - level, isfinite(low) and isfinite(high)
-    is_in = max(evidence.above(low) if isfinite(low) else 0, evidence.below(high) if isfinite(high) else 0)
-    is_out = min(evidence.below(low) if isfinite(low) else 1, evidence.above(high) if isfinite(high) else 1)
+    alpha, low, high = 1 - level, region.low, region.high
+    two_ends = isfinite(low) and isfinite(high)
+    is_in = max(test.p_above(low) if isfinite(low) else 0, test.p_below(high) if isfinite(high) else 0)
+    is_out = min(test.p_below(low) if isfinite(low) else 1, test.p_above(high) if isfinite(high) else 1)
     p_in, p_out = float(min(1, is_in if two_ends else 2 * is_in)), float(min(1, 2 * is_out))
     p, shown = min(p_in, p_out), 2 * level - 1 if two_ends and p_in <= alpha else level
-    fields = (float(evidence.effect), *map(float, evidence.interval(shown)), shown, p, n, what)
+    fields = (float(test.effect), *map(float, test.interval(shown)), shown, p, n, quantity)
     if not p <= alpha:
-        return Verdict("inconclusive", *fields, _seeds_to_settle(evidence, n, low, high, alpha))
-    return Verdict("reproduced" if (p_in <= alpha) == inside else "contradicted", *fields)
+        return Verdict("inconclusive", *fields, _seeds_to_settle(test, n, region, alpha))
+    return Verdict("reproduced" if (p_in <= alpha) == region.inside else "contradicted", *fields)
 
 
-def _seeds_to_settle(evidence: _Evidence, n, low, high, alpha) -> int | None:
+def _seeds_to_settle(test: Test, n: int, region: Region, alpha: float) -> int | None:
     """Fewest seeds per arm beyond `n` that decide with a power of 80 %, by the noncentral t-distribution."""
-    sizes, effect = np.arange(n + 1, 1001), evidence.effect
-    with np.errstate(divide="ignore", invalid="ignore"):  # no spread, or none that is finite: nothing can be said
-        se, df = evidence.error(sizes)
+    sizes, effect, low, high = np.arange(n + 1, 1001), test.effect, region.low, region.high
+    with np.errstate(divide="ignore", invalid="ignore"):  # without a finite spread no size can be named
+        se, df = test.error(sizes)
         near, far = np.sort(np.abs([effect - low, effect - high]))[:, None] / se
     both = low < effect < high and isfinite(high - low)  # equality: both one-sided tests must reject
     critical = t.isf(alpha if both else alpha / 2, df)
@@ -113,14 +129,14 @@ def _seeds_to_settle(evidence: _Evidence, n, low, high, alpha) -> int | None:
     return int(sizes[np.argmax(power >= 0.8)]) if (power >= 0.8).any() else None
 
 
-def _tested(arms, evidence, low, high, level, what, inside=True, paired=False, fills=()) -> Verdict:
-    """Judges `evidence(arms)`, diverged seeds treated as said above; `fills`: their lowest and highest value."""
+def _tested(arms, test, region, level, quantity, paired=False, fills=()) -> Verdict:
+    """Judges `test(arms)`, a `Test`; treats diverged seeds as said above. `fills`: their lowest and highest value."""
 
     def judge(arms):
         n = min(map(len, arms))
         if n < 3:
-            return untested("n < 3", evidence(arms).effect if n else nan, n=n, what=what)
-        return _judge(evidence(arms), n, low, high, level, what, inside)
+            return untested("n < 3", test(arms).effect if n else nan, n=n, quantity=quantity)
+        return _judge(test(arms), n, region, level, quantity)
 
     finite = [np.isfinite(x) for x in arms]
     kept = [np.logical_and(*finite)] * 2 if paired else finite
@@ -143,116 +159,142 @@ def _arms(*arms) -> list[np.ndarray]:
     return arms
 
 
-def _region(low, high) -> tuple[float, float]:
-    low, high = -inf if low is None else float(low), inf if high is None else float(high)
-    _require(low < high and (low, high) != (-inf, inf), f"a claim needs a bound, and low < high: got {low}, {high}")
-    return low, high
+def _region(low, high) -> Region:
+    region = Region(-inf if low is None else float(low), inf if high is None else float(high))
+    bounded = region.low < region.high and (region.low, region.high) != (-inf, inf)
+    _require(bounded, f"a claim needs a bound, and low < high: got {region.low}, {region.high}")
+    return region
 
 
-def _student(arms, effect) -> _Evidence:
-    """Sum of independent means, Satterthwaite's degrees of freedom: Student's t for one arm, Welch's for two."""
-    sizes = np.array([len(x) for x in arms])
-    variances = np.array([x.var(ddof=1) if len(x) > 1 else nan for x in arms])
-    if np.sqrt(variances.max()) <= 1e-12 * max(np.abs(x).max() for x in arms):
-        # Seeds that agree leave nothing to divide by, yet do not prove that there is no spread: the p-value is that of
-        # the exact randomisation test, one split (two arms) or one choice of signs (one arm) among all.
-        p = 1 / (comb(sizes.sum(), sizes[0]) if len(arms) == 2 else 2.0 ** sizes[0])
-        above, below = (lambda bound: p if effect > bound else 1), (lambda bound: p if effect < bound else 1)
-        return _Evidence(effect, above, below, lambda level: (effect, effect), lambda n: (nan, 1e6))
+class Welch:
+    """Student's t for the mean of one arm, Welch's for a difference of two means (Satterthwaite's degrees of freedom)."""
 
-    def error(n):
-        parts = variances / n
+    def __init__(self, arms, effect):
+        self.effect = effect
+        self.variances = np.array([x.var(ddof=1) if len(x) > 1 else nan for x in arms])
+        self.se, self.df = self._error(np.array([len(x) for x in arms]))
+
+    def _error(self, n):
+        parts = self.variances / n
         return np.sqrt(parts.sum(-1)), parts.sum(-1) ** 2 / (parts**2 / (n - 1)).sum(-1)
 
-    se, df = error(sizes)
-    return _Evidence(
-        effect,
-        lambda bound: t.sf((effect - bound) / se, df),
-        lambda bound: t.cdf((effect - bound) / se, df),
-        lambda level: effect + se * t.ppf([(1 - level) / 2, (1 + level) / 2], df),
-        lambda n: error(n[:, None]),
-    )
+    def p_above(self, bound):
+        return t.sf((self.effect - bound) / self.se, self.df)
+
+    def p_below(self, bound):
+        return t.cdf((self.effect - bound) / self.se, self.df)
+
+    def interval(self, level):
+        return self.effect + self.se * t.ppf([(1 - level) / 2, (1 + level) / 2], self.df)
+
+    def error(self, seeds):
+        return self._error(seeds[:, None])
 
 
-def _compare(a, b, paired, low, high, level, what, inside=True) -> Verdict:
-    def evidence(arms):
-        return _student([arms[0] - arms[1]] if paired else arms, arms[0].mean() - arms[1].mean())
+class Agreement:
+    """The same for arms whose seeds agree to the last digits. They leave nothing to divide by, yet do not prove that there
+    is no spread: p is that of the exact randomisation test, one split (two arms) or one choice of signs (one) among all."""
+
+    def __init__(self, arms, effect):
+        self.effect, (n, *_), total = effect, map(len, arms), sum(map(len, arms))
+        self.p = 1 / (comb(total, n) if len(arms) == 2 else 2.0**n)
+
+    def p_above(self, bound):
+        return self.p if self.effect > bound else 1
+
+    def p_below(self, bound):
+        return self.p if self.effect < bound else 1
+
+    def interval(self, level):
+        return self.effect, self.effect
+
+    def error(self, seeds):
+        return nan, 1e6
+
+
+def _t_test(arms, effect) -> Test:
+    deviation = np.sqrt(np.max([x.var(ddof=1) if len(x) > 1 else nan for x in arms]))
+    return (Agreement if deviation <= 1e-12 * max(np.abs(x).max() for x in arms) else Welch)(arms, effect)
+
+
+def _compare(a, b, paired, region, level, quantity) -> Verdict:
+    def test(arms):
+        return _t_test([arms[0] - arms[1]] if paired else arms, arms[0].mean() - arms[1].mean())
 
     _require(not paired or len(a) == len(b), f"paired arms hold the same seeds: got {len(a)} and {len(b)}")
-    return _tested(_arms(a, b), evidence, low, high, level, what, inside, paired)
+    return _tested(_arms(a, b), test, region, level, quantity, paired)
 
 
-def difference(a, b, paired=False, direction="greater", margin=0.0, level=0.95, what="") -> Verdict:
+def difference(
+    a: ArrayLike, b: ArrayLike, paired=False, direction="greater", margin=0.0, level=0.95, quantity=""
+) -> Verdict:
     """Claim: mean(a) - mean(b) is greater than margin, less than -margin, or either.
 
     Welch's t-test, for arms of unequal spread; Student's on the differences if `paired` (a[i], b[i] share streams).
     Seeds must be independent, means near normal. With margin 0, "either" cannot be contradicted. a [n], b [m], one
     number per seed. ValueError: empty arm, unknown direction, margin < 0, paired arms of two lengths.
     """
-    regions = {"greater": (margin, inf), "less": (-inf, -margin), "either": (-margin, margin)}
+    regions = {"greater": Region(low=margin), "less": Region(high=-margin), "either": Region(-margin, margin, inside=False)}
     message = f"needs margin >= 0 and a direction of {', '.join(regions)}: got {margin} and {direction!r}"
     _require(direction in regions and margin >= 0, message)
-    return _compare(a, b, paired, *regions[direction], level, what, inside=direction != "either")
+    return _compare(a, b, paired, regions[direction], level, quantity)
 
 
-def equivalence(a, b, margin, paired=False, level=0.95, what="") -> Verdict:
+def equivalence(a: ArrayLike, b: ArrayLike, margin: float, paired=False, level=0.95, quantity="") -> Verdict:
     """Claim: |mean(a) - mean(b)| < margin ("no clear benefit"). Two one-sided t-tests (Schuirmann 1987).
 
     The margin is in the units of a, fixed before the runs. Conditions as in `difference`. ValueError: margin <= 0.
     """
     _require(margin > 0, f"margin {margin} is not positive")
-    return _compare(a, b, paired, -margin, margin, level, what)
+    return _compare(a, b, paired, Region(-margin, margin), level, quantity)
 
 
-def non_inferiority(a, b, margin, paired=False, level=0.95, what="") -> Verdict:
+def non_inferiority(a: ArrayLike, b: ArrayLike, margin: float, paired=False, level=0.95, quantity="") -> Verdict:
     """Claim: mean(a) - mean(b) > -margin ("a reaches b"). Conditions as in `difference`. ValueError: margin < 0."""
     _require(margin >= 0, f"margin {margin} is negative")
-    return _compare(a, b, paired, -margin, inf, level, what)
+    return _compare(a, b, paired, Region(low=-margin), level, quantity)
 
 
-def mean_within(a, low=None, high=None, level=0.95, what="") -> Verdict:
-    """Claim: low < mean(a) < high, one bound or both. Student's t. ValueError: empty arm, no bound, low >= high."""
-    return _tested(_arms(a), lambda arms: _student(arms, arms[0].mean()), *_region(low, high), level, what)
+def mean_within(a: ArrayLike, low: float | None = None, high: float | None = None, level=0.95, quantity="") -> Verdict:
+    """Claim: low < mean(a) < high, one bound or both, for a [n]. Student's t.
+
+    ValueError: empty arm, no bound, low >= high.
+    """
+    return _tested(_arms(a), lambda arms: _t_test(arms, arms[0].mean()), _region(low, high), level, quantity)
 
 
-def proportion(k: int, n: int, low=None, high=None, level=0.95, what="") -> Verdict:
-    """Claim: low < chance of success < high, after k successes in n trials. Exact (Clopper & Pearson 1934).
+class Binomial:
+    """k successes in n trials: the exact test and interval of a chance (Clopper & Pearson 1934)."""
+
+    def __init__(self, k, n):
+        self.k, self.n, self.effect = k, n, k / n
+
+    def p_above(self, bound):
+        return binom.sf(self.k - 1, self.n, bound)
+
+    def p_below(self, bound):
+        return binom.cdf(self.k, self.n, bound)
+
+    def interval(self, level):
+        return binomtest(self.k, self.n).proportion_ci(level)
+
+    def error(self, seeds):
+        smooth = (self.k + 2) / (self.n + 4)  # Agresti & Coull 1998: 0 of n has an error too
+        return np.sqrt(smooth * (1 - smooth) / seeds), 1e6
+
+
+def proportion(k: int, n: int, low: float | None = None, high: float | None = None, level=0.95, quantity="") -> Verdict:
+    """Claim: low < chance of success < high, after k successes in n trials. Exact.
 
     Trials are independent: seeds, not episodes of one; a diverged one is no success. ValueError: k not in 0 … n, n = 0,
     no bound, low >= high, a bound outside [0, 1].
     """
-    low, high = _region(low, high)
-    possible = 0 <= k <= n > 0 and (low >= 0 or low == -inf) and (high <= 1 or high == inf)
-    _require(possible, f"{k} successes in {n} trials, bounds {low} and {high}: not possible")
+    region = _region(low, high)
+    possible = 0 <= k <= n > 0 and (region.low >= 0 or region.low == -inf) and (region.high <= 1 or region.high == inf)
+    _require(possible, f"{k} successes in {n} trials, bounds {region.low} and {region.high}: not possible")
     if n < 3:
-        return untested("n < 3", k / n, n=n, what=what)
-
-    smooth = (k + 2) / (n + 4)  # Agresti & Coull 1998: 0 of n has an error too
-    evidence = _Evidence(
-        k / n,
-        lambda bound: binom.sf(k - 1, n, bound),
-        lambda bound: binom.cdf(k, n, bound),
-        lambda level: binomtest(k, n).proportion_ci(level),
-        lambda trials: (np.sqrt(smooth * (1 - smooth) / trials), 1e6),
-    )
-    return _judge(evidence, n, low, high, level, what)
-
-
-def permutation_p(a, b, alternative="two-sided") -> float:
-    """Exact permutation p-value of mean(a) - mean(b): the share of all splits at least as extreme as the one seen.
-
-    Needs arms exchangeable under the null, of any shape. a [n], b [m]; alternative: "greater" (a above b), "less" or
-    "two-sided". ValueError: empty arm, unknown alternative, diverged seed, more splits than two arms of ten have.
-    """
-    tails = {"greater": np.positive, "less": np.negative, "two-sided": np.abs}
-    _require(alternative in tails, f"alternative {alternative!r} is none of {', '.join(tails)}")
-    pooled, splits = np.concatenate(_arms(a, b)), comb(len(a) + len(b), len(a))
-    _require(splits <= comb(20, 10), f"{splits} splits are too many to enumerate")
-    _require(np.isfinite(pooled).all(), "a diverged seed has no mean to permute")
-    pooled = pooled - pooled.mean()  # the sum over one arm is then the difference, up to a factor
-    picks = np.fromiter(chain.from_iterable(combinations(range(len(pooled)), len(a))), np.intp).reshape(splits, -1)
-    extreme = tails[alternative](pooled[picks].sum(1))  # the first split is the one seen
-    return float((extreme >= extreme[0] - 1e-12 * np.abs(pooled).sum()).mean())  # equal up to rounding counts
+        return untested("n < 3", k / n, n=n, quantity=quantity)
+    return _judge(Binomial(k, n), n, region, level, quantity)
 
 
 def jonckheere_null(sizes, ties) -> np.ndarray:
@@ -276,41 +318,60 @@ def jonckheere_null(sizes, ties) -> np.ndarray:
     return weights / weights.sum()
 
 
-def ordered(groups, direction="increasing", level=0.95, what="P(later level is higher)") -> Verdict:
+class Jonckheere:
+    """Share of pairs in which the later level exceeds the earlier, ties a half, over strata of `levels` arms each.
+
+    The interval is Wilson's with the effective number of pairs of the exact null variance, widened to 1/2 where the test
+    allows 1/2: for three levels of 3-10 normal seeds it covers 94 % or more, a bootstrap of 4 less.
+    """
+
+    def __init__(self, arms, levels):
+        seen, null = 0, np.ones(1)
+        for stratum in (arms[i : i + levels] for i in range(0, len(arms), levels)):
+            for earlier, later in combinations(stratum, 2):
+                seen += int(((earlier[:, None] < later) * 2 + (earlier[:, None] == later)).sum())
+            ties = np.unique(np.concatenate(stratum), return_counts=True)[1].tolist()
+            null = np.convolve(null, jonckheere_null([len(x) for x in stratum], ties))
+        self.effect, self.rising, self.falling = seen / (len(null) - 1), null[seen:].sum(), null[: seen + 1].sum()
+        self.variance = null @ (np.linspace(0, 1, len(null)) - 0.5) ** 2
+        self.n = min(map(len, arms))
+
+    def p_above(self, bound):  # of 1/2, the only bound of an order
+        return self.rising
+
+    def p_below(self, bound):
+        return self.falling
+
+    def interval(self, level):
+        w = norm.isf((1 - level) / 2) ** 2 * 4 * self.variance  # z² / n, n the effective number of independent pairs
+        half = np.sqrt(w * self.effect * (1 - self.effect) + w * w / 4)
+        low, high = (self.effect + w / 2 - half) / (1 + w), (self.effect + w / 2 + half) / (1 + w)
+        return (min(low, 0.5), max(high, 0.5)) if 2 * min(self.rising, self.falling) > 1 - level else (low, high)
+
+    def error(self, seeds):
+        return np.sqrt(self.variance * self.n / seeds), 1e6  # the null variance falls about as 1/n
+
+
+def ordered(
+    groups: Sequence[ArrayLike] | Mapping[str, Sequence[ArrayLike]],
+    direction="increasing",
+    level=0.95,
+    quantity="P(later level is higher)",
+) -> Verdict:
     """Claim: values rise (or fall, "decreasing") with the level. Exact Jonckheere-Terpstra permutation test with ties.
 
     groups: [levels][seeds] in the claimed order, or {environment: [levels][seeds]}: JT is summed, labels are permuted
     within an environment. Effect: share of pairs in which the later level exceeds the earlier (1/2: no order). p: twice
-    the smaller one-sided. Interval: Wilson's with the effective n of the exact null variance, widened to 1/2 where
-    the test allows 1/2: for three levels of 3-10 normal seeds it covers 94 % or more, a bootstrap of 4 less. Diverged
-    seeds are put below, then above, all others. ValueError: under two levels, empty one, unknown direction, too many.
+    the smaller one-sided. Diverged seeds are put below, then above, all others. ValueError: under two levels, empty one,
+    unknown direction, too many.
     """
-    regions = {"increasing": (0.5, inf), "decreasing": (-inf, 0.5)}
+    regions = {"increasing": Region(low=0.5), "decreasing": Region(high=0.5)}
     _require(direction in regions, f"direction {direction!r} is none of {', '.join(regions)}")
     strata = [_arms(*levels) for levels in (groups.values() if isinstance(groups, Mapping) else [groups])]
     counts = [len(levels) for levels in strata]
     _require(counts and 1 < min(counts) == max(counts), f"order needs two levels, as many everywhere: got {counts}")
-
-    def evidence(arms):
-        seen, null = 0, np.ones(1)
-        for levels in (arms[i : i + counts[0]] for i in range(0, len(arms), counts[0])):
-            for earlier, later in combinations(levels, 2):
-                seen += int(((earlier[:, None] < later) * 2 + (earlier[:, None] == later)).sum())
-            ties = np.unique(np.concatenate(levels), return_counts=True)[1].tolist()
-            null = np.convolve(null, jonckheere_null([len(x) for x in levels], ties))
-        effect, rising, falling = seen / (len(null) - 1), null[seen:].sum(), null[: seen + 1].sum()
-        variance = null @ (np.linspace(0, 1, len(null)) - 0.5) ** 2
-
-        def interval(level):
-            w = norm.isf((1 - level) / 2) ** 2 * 4 * variance  # z² / n, n the effective number of independent pairs
-            half = np.sqrt(w * effect * (1 - effect) + w * w / 4)
-            low, high = (effect + w / 2 - half) / (1 + w), (effect + w / 2 + half) / (1 + w)
-            return (min(low, 0.5), max(high, 0.5)) if 2 * min(rising, falling) > 1 - level else (low, high)
-
-        unit = variance * min(map(len, arms))  # the null variance falls about as 1/n
-        return _Evidence(effect, lambda _: rising, lambda _: falling, interval, lambda n: (np.sqrt(unit / n), 1e6))
-
-    return _tested(sum(strata, []), evidence, *regions[direction], level, what, fills=(-inf, inf))
+    region = regions[direction]
+    return _tested(sum(strata, []), lambda arms: Jonckheere(arms, counts[0]), region, level, quantity, fills=(-inf, inf))
 
 
 def _scores(method) -> list[np.ndarray]:
@@ -329,11 +390,6 @@ def probability_of_improvement(a, b) -> np.ndarray:
     return np.mean([((x > y) + 0.5 * (x == y)).mean((-2, -1)) for x, y in pairs], axis=0)
 
 
-def performance_profile(method, thresholds) -> np.ndarray:
-    """Share of runs that score above each threshold [..., thresholds], averaged over environments."""
-    return np.mean([(x[..., None] > np.asarray(thresholds)).mean(-2) for x in _scores(method)], axis=0)
-
-
 def stratified_bootstrap(statistic, *methods, replicates=10_000, seed=0) -> np.ndarray:
     """`statistic(*methods)` [replicates, ...] on resamples of the seeds within each environment.
 
@@ -348,27 +404,50 @@ def stratified_bootstrap(statistic, *methods, replicates=10_000, seed=0) -> np.n
         return statistic(*[[rng.choice(x, (replicates, len(x) - 1)) for x in method] for method in methods])
 
 
-def aggregate(statistic, *methods, low=None, high=None, level=0.95, replicates=10_000, seed=0, what="") -> Verdict:
+class Bootstrap:
+    """Percentile intervals of a `sample` of replicates [replicates]; those that are no number count against both sides."""
+
+    def __init__(self, effect, sample, n):
+        self.effect, self.sample, self.n = effect, sample, n
+
+    def p_above(self, bound):
+        return (1 + (~(self.sample > bound)).sum()) / (1 + len(self.sample))
+
+    def p_below(self, bound):
+        return (1 + (~(self.sample < bound)).sum()) / (1 + len(self.sample))
+
+    def interval(self, level):
+        return np.quantile(self.sample, ((1 - level) / 2, (1 + level) / 2), method="inverted_cdf")
+
+    def error(self, seeds):
+        return np.std(self.sample) * np.sqrt(self.n / seeds), 1e6
+
+
+def aggregate(
+    statistic: Callable[..., np.ndarray],
+    *methods: Sequence[ArrayLike],
+    low: float | None = None,
+    high: float | None = None,
+    level=0.95,
+    replicates=10_000,
+    seed=0,
+    quantity="",
+) -> Verdict:
     """Claim: low < statistic(*methods) < high over three environments or more. Percentile stratified bootstrap.
 
-    `aggregate(probability_of_improvement, a, b, low=0.5)`; `aggregate(lambda a, b: iqm(a) - iqm(b), a, b, low=0)`.
-    Fewer than three environments: untested. ValueError: no bound, low >= high, no environment, empty arm.
+    methods: [seeds] per environment each. `aggregate(probability_of_improvement, a, b, low=0.5)`;
+    `aggregate(lambda a, b: iqm(a) - iqm(b), a, b, low=0)`. Fewer than three environments: untested. ValueError: no bound,
+    low >= high, no environment, empty arm.
     """
-    (low, high), methods = _region(low, high), [_arms(*method) for method in methods]
+    region, methods = _region(low, high), [_arms(*method) for method in methods]
     runs, n = np.concatenate(sum(methods, [])), min(map(len, sum(methods, [])))
     with np.errstate(invalid="ignore"):
         effect = float(statistic(*methods))
     if n < 3 or min(map(len, methods)) < 3:
-        return untested("n < 3" if n < 3 else "fewer than 3 environments", effect, n=n, what=what)
+        return untested("n < 3" if n < 3 else "fewer than 3 environments", effect, n=n, quantity=quantity)
     sample = stratified_bootstrap(statistic, *methods, replicates=replicates, seed=seed)
-    evidence = _Evidence(  # a replicate that is not a number counts against both sides
-        effect,
-        lambda bound: (1 + (~(sample > bound)).sum()) / (1 + len(sample)),
-        lambda bound: (1 + (~(sample < bound)).sum()) / (1 + len(sample)),
-        lambda level: np.quantile(sample, ((1 - level) / 2, (1 + level) / 2), method="inverted_cdf"),
-        lambda seeds: (np.std(sample) * np.sqrt(n / seeds), 1e6),
-    )
-    verdict, lost = _judge(evidence, n, low, high, level, what), int((~np.isfinite(runs)).sum())
+    verdict = _judge(Bootstrap(effect, sample, n), n, region, level, quantity)
+    lost = int((~np.isfinite(runs)).sum())
     return verdict.with_note(f"{lost} of {len(runs)} seeds diverged, ranked lowest") if lost else verdict
 
 

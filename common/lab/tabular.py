@@ -56,7 +56,7 @@ def verdicts(found, claims):
                 "interval": "" if math.isnan(one.low) else f"[{one.low:.4g}, {one.high:.4g}] {100 * one.level:g} %",
                 "p": one.p,
                 "n": one.n,
-                "of": one.what,
+                "of": one.quantity,
                 "seeds to settle": one.seeds_to_settle or "",
                 "note": one.note,
             }

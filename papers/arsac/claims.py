@@ -25,7 +25,7 @@ from papers.arsac.evidence import (
 )
 
 
-def c01_rises_then_falls(arsac="env=HalfCheetah-v4"):
+def c01_rises_then_falls(arsac="env=HalfCheetah-v4, base=1x32|1x128|2x256"):
     """On HalfCheetah the log-scale first rises, then falls, with every size of the base network (Section 4.1, Figure 3).
 
     Rise: mean ln β over steps 100k to 200k less that up to 20k. Fall: the former less the mean of the last tenth of the
@@ -40,7 +40,7 @@ def c01_rises_then_falls(arsac="env=HalfCheetah-v4"):
     return judged(every(parts, "change of ln β"), arsac, steps=500_000)
 
 
-def c02_peak_at_150k(arsac="env=HalfCheetah-v4"):
+def c02_peak_at_150k(arsac="env=HalfCheetah-v4, base=1x32|1x128|2x256"):
     """On HalfCheetah the log-scale peaks at about 150k steps (Section 4.1: "through 150k steps"; the authors' means peak at
     160k to 190k).
 
@@ -53,7 +53,7 @@ def c02_peak_at_150k(arsac="env=HalfCheetah-v4"):
     return judged(every(parts, "step of the peak of ln β"), arsac, steps=300_000)
 
 
-def c03_reliance_grows_late(arsac):
+def c03_reliance_grows_late(arsac="env=HalfCheetah-v4|Hopper-v4|Walker2d-v4|Ant-v4, base=1x32|1x128|2x256"):
     """In every environment the policy comes to rely more on the flow as training goes on: ln β falls (Sections 4.1 and 5).
 
     Slope of ln β over steps 300k to 10^6, mean over sizes, below 0 in all four environments.
@@ -62,7 +62,7 @@ def c03_reliance_grows_late(arsac):
     return judged(every(parts, "slope of ln β per million steps from 300k on"), arsac)
 
 
-def c04_initial_increase_elsewhere(arsac="env=Hopper-v4|Walker2d-v4|Ant-v4"):
+def c04_initial_increase_elsewhere(arsac="env=Hopper-v4|Walker2d-v4|Ant-v4, base=1x32|1x128|2x256"):
     """In the other environments too the log-scale increases at first (Section 4.1 calls Figure 5 similar).
 
     Mean ln β over steps 100k to 200k less that up to 20k, mean over sizes, above 0 in Hopper, Walker2d and Ant; the note
@@ -79,15 +79,15 @@ def c04_initial_increase_elsewhere(arsac="env=Hopper-v4|Walker2d-v4|Ant-v4"):
     return judged(verdict, arsac, steps=200_000)
 
 
-def c05_larger_base_relies_more(arsac):
+def c05_larger_base_relies_more(arsac="env=HalfCheetah-v4|Hopper-v4|Walker2d-v4|Ant-v4, base=1x32|1x128|2x256"):
     """The larger the base network, the more the policy relies on the flow: the lower is the final ln β (Section 4.1; the
     paper calls it surprising).
 
     Exact Jonckheere-Terpstra test over the three sizes, in each environment. Least budget: 300k steps, by which the
     authors' curves on HalfCheetah are in that order.
     """
-    what = "P(a larger base has a larger final ln β)"
-    return judged(_ordered(arsac, _final("log_scale"), "decreasing", what), arsac, steps=300_000)
+    quantity = "P(a larger base has a larger final ln β)"
+    return judged(_ordered(arsac, _final("log_scale"), "decreasing", quantity), arsac, steps=300_000)
 
 
 def c06_halfcheetah_gains(arsac="env=HalfCheetah-v4, base=1x32|1x128", sac="env=HalfCheetah-v4, base=1x32|1x128"):
@@ -128,7 +128,7 @@ def c10_walker_slightly_worse(arsac="env=Walker2d-v4, base=1x32|1x128", sac="env
     Final return, mean over both sizes, Welch's t-test, ARSAC - SAC below 0.
     """
     ours, theirs = (over_sizes([final(one, base=base) for base in sizes(one)]) for one in (arsac, sac))
-    verdict = stats.difference(ours, theirs, direction="less", what="final return, ARSAC - SAC, mean of both sizes")
+    verdict = stats.difference(ours, theirs, direction="less", quantity="final return, ARSAC - SAC, mean of both sizes")
     return judged(verdict, arsac, sac)
 
 
@@ -150,8 +150,8 @@ def c12_halfcheetah_small_falls_short(sac="env=HalfCheetah-v4, base=1x32|2x256")
     Final return of SAC, 1x32 inferior to 2x256 by more than 10 %, Welch's t-test: the opposite of what `c11` asks.
     """
     small, usual = final(sac, base="1x32"), final(sac, base="2x256")
-    what = "final return of SAC, 1x32 - 2x256"
-    return judged(stats.difference(small, usual, direction="less", margin=MARGIN * level(usual), what=what), sac)
+    quantity = "final return of SAC, 1x32 - 2x256"
+    return judged(stats.difference(small, usual, direction="less", margin=MARGIN * level(usual), quantity=quantity), sac)
 
 
 def c13_captures_dynamics(arsac="env=Walker2d-v4, base=1x32"):
@@ -177,7 +177,7 @@ def c13_captures_dynamics(arsac="env=Walker2d-v4, base=1x32"):
     return judged(every(parts, "share of the variance of x that is the shift's"), arsac)
 
 
-def c14_flow_is_used_everywhere(arsac):
+def c14_flow_is_used_everywhere(arsac="env=HalfCheetah-v4|Hopper-v4|Walker2d-v4|Ant-v4, base=1x32|1x128|2x256"):
     """The flow is used in every environment (Section 5).
 
     Trained policy, mean over sizes, in each environment: mean |ln β| above 0.1, mean |δ| above 0.1, and without the flow
@@ -193,7 +193,7 @@ def c14_flow_is_used_everywhere(arsac):
     return judged(every(parts, "use of the flow"), arsac)
 
 
-def c15_32_units_suffice(sac="base=1x32|2x256"):
+def c15_32_units_suffice(sac="env=HalfCheetah-v4|Hopper-v4|Walker2d-v4|Ant-v4, base=1x32|2x256"):
     """Many of the tasks are solved by one hidden layer of 32 units (Section 5, as a statement over all four).
 
     Interquartile mean over environments and seeds of SAC's final return relative to SAC 2x256: 1x32 lies at most 10 % lower.
@@ -204,12 +204,17 @@ def c15_32_units_suffice(sac="base=1x32|2x256"):
         default = final(sac, env=env, base="2x256")
         usual.append(default / level(default))
         small.append(final(sac, env=env, base="1x32") / level(default))
-    what = "interquartile mean of relative final return, 1x32 - 2x256"
-    verdict = stats.aggregate(lambda a, b: stats.iqm(a) - stats.iqm(b), small, usual, low=-MARGIN, what=what)
+    quantity = "interquartile mean of relative final return, 1x32 - 2x256"
+    verdict = stats.aggregate(lambda a, b: stats.iqm(a) - stats.iqm(b), small, usual, low=-MARGIN, quantity=quantity)
     return judged(verdict, sac)
 
 
-def c16_helps_when_observations_are_limited(arsac_masked, arsac_delayed, sac_masked, sac_delayed):
+def c16_helps_when_observations_are_limited(
+    arsac_masked="env=HalfCheetah-v4|Hopper-v4|Walker2d-v4",
+    arsac_delayed="env=HalfCheetah-v4|Hopper-v4|Walker2d-v4, delay=2|5",
+    sac_masked="env=HalfCheetah-v4|Hopper-v4|Walker2d-v4",
+    sac_delayed="env=HalfCheetah-v4|Hopper-v4|Walker2d-v4, delay=2|5",
+):
     """The flow helps where observations are incomplete or late (Sections 3.1 and 5 expect it, no run of the paper tests it).
 
     Probability that ARSAC ends above SAC, over environments and three conditions (velocities hidden, 2 and 5 steps late):
@@ -217,12 +222,12 @@ def c16_helps_when_observations_are_limited(arsac_masked, arsac_delayed, sac_mas
     """
     ours, theirs = _limited(arsac_masked, arsac_delayed), _limited(sac_masked, sac_delayed)
     verdict = stats.aggregate(
-        stats.probability_of_improvement, ours, theirs, low=0.5, what="P(ARSAC ends above SAC), observations limited"
+        stats.probability_of_improvement, ours, theirs, low=0.5, quantity="P(ARSAC ends above SAC), observations limited"
     )
     return judged(verdict, arsac_masked, arsac_delayed, sac_masked, sac_delayed)
 
 
-def own_sigma_offsets_the_fall(arsac="env=HalfCheetah-v4"):
+def own_sigma_offsets_the_fall(arsac="env=HalfCheetah-v4, base=1x32|1x128|2x256"):
     """Ours: ln β alone does not measure reliance, for only β σ reaches the action. Over half of its fall on HalfCheetah is
     taken back by a rise of the base's ln σ.
 
@@ -234,11 +239,11 @@ def own_sigma_offsets_the_fall(arsac="env=HalfCheetah-v4"):
         fall = _fall(arsac, "log_scale", reach(arsac, 500_000), base=base)
         rise = -_fall(arsac, "log_std", reach(arsac, 500_000), base=base)
         offsets.append(rise - fall / 2)
-    verdict = stats.mean_within(over_sizes(offsets), low=0, what="rise of ln σ less half the fall of ln β")
+    verdict = stats.mean_within(over_sizes(offsets), low=0, quantity="rise of ln σ less half the fall of ln β")
     return judged(verdict, arsac, steps=500_000)
 
 
-def own_shift_share_grows_late(arsac):
+def own_shift_share_grows_late(arsac="env=HalfCheetah-v4|Hopper-v4|Walker2d-v4|Ant-v4, base=1x32|1x128|2x256"):
     """Ours: `c03` by a measure that σ does not confound. The shift's share of the variance of x grows.
 
     Slope of Var δ / Var x (mean over dimensions) over steps 300k to 10^6, mean over sizes, above 0 in all environments.
@@ -247,17 +252,17 @@ def own_shift_share_grows_late(arsac):
     return judged(every(parts, "slope of Var δ / Var x per million steps from 300k on"), arsac)
 
 
-def own_larger_base_has_larger_shift_share(arsac):
+def own_larger_base_has_larger_shift_share(arsac="env=HalfCheetah-v4|Hopper-v4|Walker2d-v4|Ant-v4, base=1x32|1x128|2x256"):
     """Ours: `c05` by a measure that σ does not confound. The larger the base network, the larger the shift's share of the
     variance of x.
 
     Exact Jonckheere-Terpstra test of the final Var δ / Var x over the three sizes, in each environment.
     """
-    what = "P(a larger base has a larger final Var δ / Var x)"
-    return judged(_ordered(arsac, _final("shift_share"), "increasing", what), arsac, steps=300_000)
+    quantity = "P(a larger base has a larger final Var δ / Var x)"
+    return judged(_ordered(arsac, _final("shift_share"), "increasing", quantity), arsac, steps=300_000)
 
 
-def own_larger_base_loses_more_without_flow(arsac):
+def own_larger_base_loses_more_without_flow(arsac="env=HalfCheetah-v4|Hopper-v4|Walker2d-v4|Ant-v4, base=1x32|1x128|2x256"):
     """Ours: `c05` by intervention. The larger the base network, the more return is lost when the flow is taken out of the
     trained policy (β = 1, δ = 0).
 
@@ -280,11 +285,15 @@ def own_released_figure_2_moves_the_base(arsac="env=Walker2d-v4, base=1x32"):
         moved = (rows["scale"] * rows["base_mean"] + rows["shift"]).std()
         return np.log(moved / rows["base_mean"].std()) if len(rows) > 1 else np.nan
 
-    what = "ln of the base's movement as released over its true one"
-    return judged(stats.mean_within(of_table(arsac, "trace", excess), low=0, what=what), arsac)
+    quantity = "ln of the base's movement as released over its true one"
+    return judged(stats.mean_within(of_table(arsac, "trace", excess), low=0, quantity=quantity), arsac)
 
 
-def own_gain_beyond_capacity(sac_wide, arsac="env=HalfCheetah-v4, base=1x128|2x256", sac="env=HalfCheetah-v4, base=2x256"):
+def own_gain_beyond_capacity(
+    sac_wide="env=HalfCheetah-v4, base=2x384",
+    arsac="env=HalfCheetah-v4, base=1x128|2x256",
+    sac="env=HalfCheetah-v4, base=2x256",
+):
     """Ours: ARSAC's gain on HalfCheetah is not its parameters. It ends above SAC of its own size (5 % fewer parameters than
     ARSAC 1x128, 8 % more than ARSAC 2x256).
 
@@ -297,7 +306,7 @@ def own_gain_beyond_capacity(sac_wide, arsac="env=HalfCheetah-v4, base=1x128|2x2
     return judged(every(parts, "final return, ARSAC - SAC of its size"), arsac, sac, sac_wide)
 
 
-def own_gain_beyond_memory(sac_history, arsac="env=HalfCheetah-v4, base=1x128|2x256"):
+def own_gain_beyond_memory(sac_history="env=HalfCheetah-v4, base=1x128|2x256", arsac="env=HalfCheetah-v4, base=1x128|2x256"):
     """Ours: ARSAC's gain on HalfCheetah is not its memory. It ends above SAC that sees the same 3 past actions.
 
     Final return, Welch's t-test, ARSAC - SAC above 0 at both sizes.
@@ -306,7 +315,9 @@ def own_gain_beyond_memory(sac_history, arsac="env=HalfCheetah-v4, base=1x128|2x
     return judged(every(parts, "final return, ARSAC - SAC that sees 3 past actions"), arsac, sac_history)
 
 
-def own_critics_need_no_history(arsac_history_critic, arsac="env=HalfCheetah-v4, base=1x128|2x256"):
+def own_critics_need_no_history(
+    arsac_history_critic="env=HalfCheetah-v4, base=1x128|2x256", arsac="env=HalfCheetah-v4, base=1x128|2x256"
+):
     """Ours: that the published critics do not see the history on which the policy depends does no harm on HalfCheetah.
 
     Final return, ARSAC with Q(s, h, a) equivalent to ARSAC with Q(s, a), within 10 %, at both sizes.
@@ -314,14 +325,19 @@ def own_critics_need_no_history(arsac_history_critic, arsac="env=HalfCheetah-v4,
     return judged(_equal(arsac_history_critic, arsac), arsac, arsac_history_critic)
 
 
-def own_limited_observations_need_the_flow(arsac_masked, arsac_delayed, sac_history_masked, sac_history_delayed):
+def own_limited_observations_need_the_flow(
+    arsac_masked="env=HalfCheetah-v4|Hopper-v4|Walker2d-v4",
+    arsac_delayed="env=HalfCheetah-v4|Hopper-v4|Walker2d-v4, delay=2|5",
+    sac_history_masked="env=HalfCheetah-v4|Hopper-v4|Walker2d-v4",
+    sac_history_delayed="env=HalfCheetah-v4|Hopper-v4|Walker2d-v4, delay=2|5",
+):
     """Ours: where observations are limited, a flow over past actions helps more than showing them to SAC's policy.
 
     As `c16`, against SAC that sees 3 past actions.
     """
     ours, theirs = _limited(arsac_masked, arsac_delayed), _limited(sac_history_masked, sac_history_delayed)
-    what = "P(ARSAC ends above SAC that sees 3 past actions), observations limited"
-    verdict = stats.aggregate(stats.probability_of_improvement, ours, theirs, low=0.5, what=what)
+    quantity = "P(ARSAC ends above SAC that sees 3 past actions), observations limited"
+    verdict = stats.aggregate(stats.probability_of_improvement, ours, theirs, low=0.5, quantity=quantity)
     return judged(verdict, arsac_masked, arsac_delayed, sac_history_masked, sac_history_delayed)
 
 
@@ -342,13 +358,13 @@ def _late_slope(results, metric, env):
     return over_sizes([of_curves(results, metric, measure, env=env, base=base) for base in sizes(results)])
 
 
-def _ordered(results, measure, direction, what):
+def _ordered(results, measure, direction, quantity):
     """`measure(results, env=, base=)` ordered over the sizes, in every environment."""
     parts = {}
     for env in environments(results):
         groups = [measure(results, env=env, base=base) for base in sizes(results)]
         parts[env] = stats.ordered(groups, direction)
-    return every(parts, what)
+    return every(parts, quantity)
 
 
 def _final(metric):

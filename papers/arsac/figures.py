@@ -77,7 +77,7 @@ def fig4_performance(sac, arsac="base=1x32|1x128"):
     """Return during training, mean over evaluation episodes, for two sizes of the policy's base network. Faint: seeds;
     line: their mean, with its 95 % interval from three seeds on. Dashed: mean final return of SAC at its usual size, 2x256.
     Dotted: the authors' means of 4 seeds on -v2, which they smoothed, as far as our runs go."""
-    fig, axes = _panels(environments(arsac), 2)
+    fig, axes = plots.panels(environments(arsac), 2)
     runs = {"SAC": sac, "ARSAC": arsac}
     for env, ax in axes.items():
         for (algorithm, base), colour in FIGURE_4.items():
@@ -86,8 +86,8 @@ def fig4_performance(sac, arsac="base=1x32|1x128"):
         _dashed(ax, sac.final("return", env=env, base="2x256"), "SAC 2x256, final mean", "black")
         for (algorithm, base), colour in FIGURE_4.items():
             _authors(ax, "return", env, algorithm.lower(), base, colour, runs[algorithm].steps)
-        _finish(ax, env, sac)
-    _outer_labels(fig, "return")
+        plots.steps_axis(ax, env, left=0, right=sac.steps)
+    plots.outer_labels(fig, "return")
     plots.legend_below(fig, ncols=3)
     return fig
 
@@ -96,10 +96,10 @@ def fig5_logscale_all(arsac):
     """Log-scale of the affine flow during training in every environment, one curve a size of the base network: mean of
     ln β over steps and action dimensions of the evaluation episodes, not smoothed. Faint: seeds; line: their mean, with its
     95 % interval from three seeds on. Dotted: the authors' means of 4 seeds on -v2, as far as our runs go."""
-    fig, axes = _panels(environments(arsac), 2)
+    fig, axes = plots.panels(environments(arsac), 2)
     for env, ax in axes.items():
         _log_scales(ax, arsac, env)
-    _outer_labels(fig, "mean log-scale, ln β")
+    plots.outer_labels(fig, "mean log-scale, ln β")
     plots.legend_below(fig)
     return fig
 
@@ -115,7 +115,7 @@ def figx_arsac_controls(
     the flow; SAC at ARSAC's size (2x256 against ARSAC 1x128, 5 % fewer parameters; 2x384 against ARSAC 2x256, 8 % more) has
     the capacity without the memory. ARSAC's published critics Q(s, a) do not see the history; Q(s, h, a) does. Faint:
     seeds; line: their mean, with its 95 % interval from three seeds on."""
-    fig, axes = _panels(["base 1x128", "base 2x256"], 2, sharey="row")
+    fig, axes = plots.panels(["base 1x128", "base 2x256"], 2, sharey="row")
     for base, ax in zip(("1x128", "2x256"), axes.values(), strict=True):
         wide = sac.curve("return", base="2x256") if base == "1x128" else sac_wide.curve("return")
         curves = (
@@ -127,8 +127,8 @@ def figx_arsac_controls(
         )
         for (label, colour), curve in zip(POLICIES.items(), curves, strict=True):
             plots.seeds_and_mean(ax, curve, label, colour, smooth=SMOOTHING)
-        _finish(ax, f"HalfCheetah-v4, base {base}", sac)
-    _outer_labels(fig, "return")
+        plots.steps_axis(ax, f"HalfCheetah-v4, base {base}", left=0, right=sac.steps)
+    plots.outer_labels(fig, "return")
     plots.legend_below(fig, ncols=3)
     return fig
 
@@ -152,7 +152,7 @@ def figx_arsac_pomdp(
     columns += [(f"{delay} steps late", late, {"delay": delay}) for delay in arsac_delayed.setting("delay")]
     shown = environments(arsac_masked)
     titles = [f"{env}, {title}" for env in shown for title, _, _ in columns]
-    fig, axes = _panels(titles, len(columns), height=2.0, sharey="row")
+    fig, axes = plots.panels(titles, len(columns), height=2.0, sharey="row")
     for env, row in zip(shown, np.reshape(list(axes.values()), (-1, len(columns))), strict=True):
         for ax, (title, runs, where) in zip(row, columns, strict=True):
             for label, one in runs.items():
@@ -160,34 +160,10 @@ def figx_arsac_pomdp(
                 plots.seeds_and_mean(ax, curve, label, POLICIES[label], smooth=SMOOTHING)
             for label, one in (("ARSAC", arsac), ("SAC", sac)):
                 _dashed(ax, one.final("return", env=env), f"{label}, all observed", POLICIES[label])
-            _finish(ax, f"{env}, {title}", arsac_masked)
-    _outer_labels(fig, "return")
+            plots.steps_axis(ax, f"{env}, {title}", left=0, right=arsac_masked.steps)
+    plots.outer_labels(fig, "return")
     plots.legend_below(fig, ncols=3)
     return fig
-
-
-def _panels(titles, ncols, height=2.3, sharey=False):
-    """A figure and {title: axes}, `ncols` in a row; no empty panel is left. `sharey`: False, or "row"."""
-    nrows = -(-len(titles) // ncols)
-    size = (3.1 * ncols, height * nrows + 0.3)
-    fig, axes = plt.subplots(nrows, ncols, figsize=size, sharey=sharey, squeeze=False)
-    for ax in axes.flat[len(titles) :]:
-        ax.remove()
-    return fig, dict(zip(titles, axes.flat, strict=False))
-
-
-def _finish(ax, title, results):
-    ax.set_title(title)
-    ax.set_xlim(0, results.steps)
-    plots.steps_axis(ax)
-
-
-def _outer_labels(fig, ylabel):
-    """Labels on the outer axes alone."""
-    for ax in fig.axes:
-        place = ax.get_subplotspec()
-        ax.set_ylabel(ylabel if place.is_first_col() else "")
-        ax.set_xlabel("environment steps" if place.is_last_row() else "")
 
 
 def _log_scales(ax, arsac, env):
@@ -195,7 +171,7 @@ def _log_scales(ax, arsac, env):
         plots.seeds_and_mean(ax, arsac.curve("log_scale", env=env, base=base), base, SIZE_COLOURS[base])
     for base in arsac.setting("base"):
         _authors(ax, "log_scale", env, "arsac", base, SIZE_COLOURS[base], arsac.steps)
-    _finish(ax, env, arsac)
+    plots.steps_axis(ax, env, left=0, right=arsac.steps)
 
 
 def _authors(ax, metric, env, algorithm, base, colour, steps):

@@ -21,7 +21,7 @@ def _far(moons, base, how, size):
     return evidence.of_table(moons, "reach", lambda rows: evidence.rows(rows, where)["far"].item(), base=base).to_numpy()
 
 
-def c02_normal_latents_leave_the_data(moons):
+def c02_normal_latents_leave_the_data(moons="base=uniform|normal"):
     """Larger latents of the normal base decode to more points off the data, and the uniform base, whose samples already use
     all its latents, does not suffer from this (Section 3.1, Figures 2 and 3).
 
@@ -35,7 +35,7 @@ def c02_normal_latents_leave_the_data(moons):
     return judged(every(parts, "share of far points"), moons)
 
 
-def own_policies_in_the_box_leave_the_data(moons):
+def own_policies_in_the_box_leave_the_data(moons="base=uniform|normal"):
     """The box does not stop a policy: tanh(a N(0, I)), which is how the paper's policies choose latents of the uniform base,
     decodes to more points off the data the larger a is, and to many.
 
@@ -48,7 +48,7 @@ def own_policies_in_the_box_leave_the_data(moons):
     return judged(every(parts, "share of far points"), moons)
 
 
-def own_the_edge_of_the_box_is_as_far_as_the_normal_tail(moons):
+def own_the_edge_of_the_box_is_as_far_as_the_normal_tail(moons="base=uniform|normal"):
     """At equal mass beyond, the box has what the normal base has: latents with an entry at the ends beyond which 10^-4 of
     the base's mass lies are off the data for both bases.
 
@@ -58,7 +58,7 @@ def own_the_edge_of_the_box_is_as_far_as_the_normal_tail(moons):
     return judged(every(parts, "share of far points"), moons)
 
 
-def own_bridge_between_the_moons(moons):
+def own_bridge_between_the_moons(moons="base=uniform|normal"):
     """Neither base is without points off the data: a bijection cannot part one box into two moons, and its bridge lies at
     small latents. Samples at a quarter of the base's amplitude are off the data more often than samples of the base.
 
@@ -71,10 +71,10 @@ def own_bridge_between_the_moons(moons):
     return judged(every(parts, "share of far points, a = 1/4 less a = 1"), moons)
 
 
-def own_bases_fit_the_moons_alike(moons):
+def own_bases_fit_the_moons_alike(moons="base=uniform|normal"):
     """The two bases fit the moons equally well, as Figure 8 says of the encoders of actions.
 
     -ln p of held-out points, in nats: equivalent within 0.1.
     """
     uniform, normal = (moons.final("nll_held_out", 1, base=base) for base in ("uniform", "normal"))
-    return judged(stats.equivalence(uniform, normal, 0.1, what="nats a held-out point, uniform - normal"), moons)
+    return judged(stats.equivalence(uniform, normal, 0.1, quantity="nats a held-out point, uniform - normal"), moons)

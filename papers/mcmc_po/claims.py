@@ -51,7 +51,11 @@ def c03_gains_on_ant(hmc="env=Ant-v4, leapfrog_steps=5", sac="env=Ant-v4, temper
     return judged(above(final(hmc), final(sac), "final return, HMC - SAC"), hmc, sac)
 
 
-def c04_gain_survives_a_tuned_baseline(sac_auto, hmc="leapfrog_steps=5", sac="temperature=0.2"):
+def c04_gain_survives_a_tuned_baseline(
+    sac_auto="env=Hopper-v4|HalfCheetah-v4|Ant-v4",
+    hmc="env=Hopper-v4|HalfCheetah-v4|Ant-v4, leapfrog_steps=5",
+    sac="env=Hopper-v4|HalfCheetah-v4|Ant-v4, temperature=0.2",
+):
     """The gain is over SAC, not over SAC at an unusual temperature: it survives alpha = 0.2 and a tuned alpha, in every
     environment (Section 5 gives SAC the temperatures that its authors' code gives the other environments).
 
@@ -64,7 +68,7 @@ def c04_gain_survives_a_tuned_baseline(sac_auto, hmc="leapfrog_steps=5", sac="te
     return judged(every(parts, "final return, HMC - SAC"), hmc, sac, sac_auto)
 
 
-def c05_chain_narrows_the_gap(bandit="leapfrog_steps=5", hmc="leapfrog_steps=5"):
+def c05_chain_narrows_the_gap(bandit="leapfrog_steps=5", hmc="env=Hopper-v4|HalfCheetah-v4|Ant-v4, leapfrog_steps=5"):
     """The chain narrows the amortisation gap (Sections 3.2 and 3.3): the bound of eq. 17 is higher after it than before,
     and the more so the longer it is, on the bandit and on states of the replay buffer in every environment.
 
@@ -80,7 +84,7 @@ def c05_chain_narrows_the_gap(bandit="leapfrog_steps=5", hmc="leapfrog_steps=5")
     return judged(every(parts, "gain of the bound by 5 steps"), hmc)
 
 
-def c06_five_steps_suffice(hmc_steps, hmc="env=Hopper-v4, leapfrog_steps=5"):
+def c06_five_steps_suffice(hmc_steps="env=Hopper-v4, leapfrog_steps=0|1|3|10", hmc="env=Hopper-v4, leapfrog_steps=5"):
     """About 5 steps are enough (Section 3.3): on Hopper, final return and the chain's gain of the bound rise from 0 over 1
     to 5 steps, and no more after that.
 
@@ -98,7 +102,9 @@ def c06_five_steps_suffice(hmc_steps, hmc="env=Hopper-v4, leapfrog_steps=5"):
     return judged(every(parts, "final return and gain of the bound, by K"), hmc, hmc_steps)
 
 
-def c07_controller_holds_the_distance(hmc_fixed, hmc="env=Hopper-v4|HalfCheetah-v4, leapfrog_steps=5"):
+def c07_controller_holds_the_distance(
+    hmc_fixed="env=Hopper-v4|HalfCheetah-v4, beta=0.05|0.2|1.0", hmc="env=Hopper-v4|HalfCheetah-v4, leapfrog_steps=5"
+):
     """PID control keeps the distance D around its threshold (Sections 1 and 4.1), closer than a fixed beta of 0.05, 0.2 or 1
     does, in each environment.
 
@@ -116,7 +122,9 @@ def c07_controller_holds_the_distance(hmc_fixed, hmc="env=Hopper-v4|HalfCheetah-
     return judged(every(parts, "share of iterations near the threshold, or error that control saves"), hmc, hmc_fixed)
 
 
-def c07_control_improves_and_steadies_learning(hmc_fixed, hmc="env=Hopper-v4|HalfCheetah-v4, leapfrog_steps=5"):
+def c07_control_improves_and_steadies_learning(
+    hmc_fixed="env=Hopper-v4|HalfCheetah-v4, beta=0.05|0.2|1.0", hmc="env=Hopper-v4|HalfCheetah-v4, leapfrog_steps=5"
+):
     """PID control stabilises learning and improves its result significantly (Section 1): against each fixed beta, in each
     environment, the final return is higher, its spread over seeds smaller, and the curve falls back less.
 
@@ -164,7 +172,9 @@ def c09_leapfrog_leaves_the_posterior_invariant(bandit="leapfrog_steps=5"):
     return judged(every(parts, "error, or rise of the KL"), bandit, steps=BANDIT_STEPS, seeds=BANDIT_SEEDS)
 
 
-def c10_gate_is_needed(hmc_gate, hmc="env=Hopper-v4|HalfCheetah-v4, leapfrog_steps=5"):
+def c10_gate_is_needed(
+    hmc_gate="env=Hopper-v4|HalfCheetah-v4, gate=plain|implicit", hmc="env=Hopper-v4|HalfCheetah-v4, leapfrog_steps=5"
+):
     """The explicit gradient alone leads to local optima, and both have to be traded off (Section 4.2): the gated policy
     ends above the explicit and above the implicit one, in each environment.
 
@@ -178,7 +188,10 @@ def c10_gate_is_needed(hmc_gate, hmc="env=Hopper-v4|HalfCheetah-v4, leapfrog_ste
     return judged(every(parts, "final return, gated - other"), hmc, hmc_gate)
 
 
-def c11_wider_gates_hurt(hmc_width, hmc="env=Hopper-v4|HalfCheetah-v4, leapfrog_steps=5"):
+def c11_wider_gates_hurt(
+    hmc_width="env=Hopper-v4|HalfCheetah-v4, gate_units=1x8|2x16|1x32|1x64|1x256",
+    hmc="env=Hopper-v4|HalfCheetah-v4, leapfrog_steps=5",
+):
     """Larger gates make learning unstable and the policy worse (Section 4.2): from 16 to 64 to 256 units the final return
     falls and its spread over seeds grows, in each environment.
 
@@ -193,7 +206,9 @@ def c11_wider_gates_hurt(hmc_width, hmc="env=Hopper-v4|HalfCheetah-v4, leapfrog_
     return judged(every(parts, "P(a wider gate ends higher, or is spread wider)"), hmc, hmc_width)
 
 
-def c12_chain_explores(hmc="leapfrog_steps=5", sac="temperature=0.05"):
+def c12_chain_explores(
+    hmc="env=Hopper-v4|HalfCheetah-v4|Ant-v4, leapfrog_steps=5", sac="env=Hopper-v4|HalfCheetah-v4|Ant-v4, temperature=0.05"
+):
     """The chain improves exploration (Section 1): it raises Q in visited states, and training visits a wider range of them
     than SAC's, in every environment.
 
@@ -206,7 +221,9 @@ def c12_chain_explores(hmc="leapfrog_steps=5", sac="temperature=0.05"):
     return judged(every(parts, "gain in Q, or spread of states"), hmc, sac)
 
 
-def c12_langevin_noise_explores(td3, langevin="kind=noisy, pid=true"):
+def c12_langevin_noise_explores(
+    td3="env=Hopper-v4|HalfCheetah-v4|Ant-v4", langevin="env=Hopper-v4|HalfCheetah-v4|Ant-v4, kind=noisy, pid=true"
+):
     """Noise in every step of the Langevin chain augments exploration (Section 3.1): TD3 with the noisy chain visits a wider
     range of states than TD3, in every environment.
 
@@ -218,7 +235,11 @@ def c12_langevin_noise_explores(td3, langevin="kind=noisy, pid=true"):
     return judged(every(parts, "spread of states, noisy - TD3"), td3, langevin)
 
 
-def c13_langevin_reaches_td3(td3, langevin_frozen, langevin="pid=true"):
+def c13_langevin_reaches_td3(
+    td3="env=Hopper-v4|HalfCheetah-v4|Ant-v4",
+    langevin_frozen="env=Hopper-v4|HalfCheetah-v4|Ant-v4",
+    langevin="env=Hopper-v4|HalfCheetah-v4|Ant-v4, pid=true, kind=noisy|flow",
+):
     """TD3 with Langevin dynamics, be it the noisy chain or the flow, is no worse than TD3, and a learned flow is better than
     a frozen one (Section 3.1, which reports no result), in every environment.
 
@@ -234,7 +255,9 @@ def c13_langevin_reaches_td3(td3, langevin_frozen, langevin="pid=true"):
     return judged(every(parts, "final return, Langevin - TD3"), td3, langevin, langevin_frozen)
 
 
-def c13_langevin_reaches_ddpg(ddpg, langevin_ddpg):
+def c13_langevin_reaches_ddpg(
+    ddpg="env=Hopper-v4|HalfCheetah-v4|Ant-v4", langevin_ddpg="env=Hopper-v4|HalfCheetah-v4|Ant-v4, kind=noisy|flow"
+):
     """The same on DDPG, which Section 3.1 names beside TD3: with the noisy chain and with the flow it is no worse, in every
     environment.
 
@@ -248,7 +271,9 @@ def c13_langevin_reaches_ddpg(ddpg, langevin_ddpg):
     return judged(every(parts, "final return, Langevin - DDPG"), ddpg, langevin_ddpg)
 
 
-def c14_chain_costs_its_gradients(hmc="leapfrog_steps=5", sac="temperature=0.05"):
+def c14_chain_costs_its_gradients(
+    hmc="env=Hopper-v4|HalfCheetah-v4|Ant-v4, leapfrog_steps=5", sac="env=Hopper-v4|HalfCheetah-v4|Ant-v4, temperature=0.05"
+):
     """A chain of K steps costs K + 1 gradients of the critic and nothing that outweighs them (Section 3.2: "without any
     complex inference"): with K = 5 training takes at most 6 times as long as SAC's, over all environments.
 
@@ -260,7 +285,7 @@ def c14_chain_costs_its_gradients(hmc="leapfrog_steps=5", sac="temperature=0.05"
     ratios = [seconds(hmc, env=env) / seconds(sac, env=env).mean() for env in shared]
     if not ratios:
         return judged(missing("training time, HMC / SAC"), hmc, sac, steps=100_000, seeds=3)
-    verdict = within(np.concatenate(ratios), high=6, what="training time, HMC / SAC")
+    verdict = within(np.concatenate(ratios), high=6, quantity="training time, HMC / SAC")
     speeds = ", ".join(f"{name} {rates(results).mean():.3g}" for name, results in (("HMC", hmc), ("SAC", sac)))
     return judged(verdict, hmc, sac, steps=100_000, seeds=3).with_note(f"steps a core-second: {speeds}")
 
@@ -271,10 +296,10 @@ def own_distance_is_gain_and_energy_error(bandit="leapfrog_steps=5"):
 
     Largest |D - (Q(a_K) - Q(a_0)) / tau - (H_K - H_0)| of the trained chain below 1e-8. A law: no budget.
     """
-    return within(of_table(bandit, "laws", "value", {"law": "bound_identity"}), high=1e-8, what="error of the identity")
+    return within(of_table(bandit, "laws", "value", {"law": "bound_identity"}), high=1e-8, quantity="error of the identity")
 
 
-def own_bound_rises_by_lost_energy_alone(bandit_gate, bandit="leapfrog_steps=5"):
+def own_bound_rises_by_lost_energy_alone(bandit_gate="gate=plain|implicit", bandit="leapfrog_steps=5"):
     """What a chain adds to the bound is the energy it loses, and exact dynamics lose none. So the bound's gain on the bandit
     comes from the gate and from coarse steps: gated chains gain more than explicit ones, whose energy drifts.
 
@@ -297,7 +322,10 @@ def own_corrected_chains_approach_the_posterior(bandit="leapfrog_steps=5"):
     return judged(verdict, bandit, steps=BANDIT_STEPS, seeds=BANDIT_SEEDS)
 
 
-def own_gain_is_inference(sac_coupling, hmc="leapfrog_steps=5"):
+def own_gain_is_inference(
+    sac_coupling="env=Hopper-v4|HalfCheetah-v4|Ant-v4, temperature=0.05|0.2",
+    hmc="env=Hopper-v4|HalfCheetah-v4|Ant-v4, leapfrog_steps=5",
+):
     """Section 1 asks whether a flow's gain is inference or over-parametrisation. It is inference: the Hamiltonian policy
     ends above SAC with a coupling flow of the same number of parameters, at alpha = 0.05 and at 0.2, in every environment.
 
@@ -311,7 +339,7 @@ def own_gain_is_inference(sac_coupling, hmc="leapfrog_steps=5"):
     return judged(every(parts, "final return, HMC - coupling"), hmc, sac_coupling)
 
 
-def own_chain_helps_the_trained_policy(hmc="leapfrog_steps=5"):
+def own_chain_helps_the_trained_policy(hmc="env=Hopper-v4|HalfCheetah-v4|Ant-v4, leapfrog_steps=5"):
     """The trained policy needs its chain: without it, at test time, it returns less, in every environment.
 
     Return with the chain, less without, same episodes, at the end of training, above 0.

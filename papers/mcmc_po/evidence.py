@@ -41,33 +41,33 @@ def environments(results):
     return [env for env in ENVIRONMENTS if env in ran]
 
 
-def missing(what):
-    return stats.untested("no runs at this scale", what=what)
+def missing(quantity):
+    return stats.untested("no runs at this scale", quantity=quantity)
 
 
-def above(a, b, what=""):
+def above(a, b, quantity=""):
     """Claim: mean(a) > mean(b) (Welch), untested where one of them was not run."""
-    return stats.difference(a, b, what=what) if len(a) and len(b) else missing(what)
+    return stats.difference(a, b, quantity=quantity) if len(a) and len(b) else missing(quantity)
 
 
-def at_least(a, b, what=""):
+def at_least(a, b, quantity=""):
     """Claim: mean(a) reaches mean(b) less `MARGIN` of it."""
-    return stats.non_inferiority(a, b, MARGIN * level(b), what=what) if len(a) and len(b) else missing(what)
+    return stats.non_inferiority(a, b, MARGIN * level(b), quantity=quantity) if len(a) and len(b) else missing(quantity)
 
 
-def same(a, b, what=""):
+def same(a, b, quantity=""):
     """Claim: mean(a) lies within `MARGIN` of mean(b)."""
-    return stats.equivalence(a, b, MARGIN * level(b), what=what) if len(a) and len(b) else missing(what)
+    return stats.equivalence(a, b, MARGIN * level(b), quantity=quantity) if len(a) and len(b) else missing(quantity)
 
 
-def within(a, low=None, high=None, what=""):
+def within(a, low=None, high=None, quantity=""):
     """Claim: low < mean(a) < high."""
-    return stats.mean_within(a, low, high, what=what) if len(a) else missing(what)
+    return stats.mean_within(a, low, high, quantity=quantity) if len(a) else missing(quantity)
 
 
-def rising(groups, direction="increasing", what=""):
+def rising(groups, direction="increasing", quantity=""):
     """Claim: values rise (or fall) over the levels of `groups`, [levels][seeds]."""
-    return stats.ordered(groups, direction, what=what) if all(map(len, groups)) else missing(what)
+    return stats.ordered(groups, direction, quantity=quantity) if all(map(len, groups)) else missing(quantity)
 
 
 def seconds(results, **where):

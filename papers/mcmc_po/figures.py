@@ -1,6 +1,5 @@
 """Figures of our own: the paper has none. Each reads the cells that its arguments name, and nothing else."""
 
-import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter, NullLocator
 
@@ -30,7 +29,7 @@ def figx_mcmc_curves(hmc, sac, sac_auto, sac_coupling):
     distance to the third neighbour in a batch of them. Faint: seeds; line: their mean, with its 95 % interval from three
     seeds on."""
     names = environments(hmc)
-    fig, axes = _panels(len(names), 2)
+    fig, axes = plots.grid(len(names), 2)
     for row, env in zip(axes, names, strict=True):
         for ax, metric in zip(row, ("return", "coverage"), strict=True):
             runs = (
@@ -44,7 +43,7 @@ def figx_mcmc_curves(hmc, sac, sac_auto, sac_coupling):
             )
             for (label, colour), curve in zip(METHODS.items(), runs, strict=True):
                 plots.seeds_and_mean(ax, curve, label, colour)
-            _finish(ax, env)
+            plots.steps_axis(ax, env)
             ax.set_ylabel("return" if metric == "return" else SPREAD)
     plots.legend_below(fig)
     return fig
@@ -56,7 +55,7 @@ def figx_amortization_gap(bandit, hmc_steps, hmc="env=Hopper-v4"):
     Hopper: (c) gain of the bound on states of the replay buffer, those of the last batch of training, by the length of one
     trained chain (K = 5); dashed: by 200 steps of gradient ascent on a Gaussian of each state, without a chain; (d) gain in
     training by the K it was trained with. Dots: seeds; line: their mean."""
-    fig, axes = _panels(1, 4, 2.3)
+    fig, axes = plots.grid(1, 4, 2.3)
     lengths = sorted(bandit.setting("leapfrog_steps"))
     for ax, metric, name in ((axes[0, 0], "kl", "KL to the posterior, nats"), (axes[0, 1], "gap", "τ ln Z − bound")):
         for suffix, label, colour in (("", "after the chain", ORANGE), ("_base", "before it", BLUE)):
@@ -84,7 +83,7 @@ def figx_pid(bandit_pid, hmc_fixed, hmc="env=Hopper-v4|HalfCheetah-v4, leapfrog_
     their mean, with its 95 % interval from three seeds on."""
     names = environments(hmc)
     metrics = {"distance": "D / threshold", "distance_within": "share near threshold", "beta": "β", "return": "return"}
-    fig, axes = _panels(1 + len(names), 4, 2.4)
+    fig, axes = plots.grid(1 + len(names), 4, 2.4)
     fixed = dict(zip(hmc_fixed.setting("beta"), (SKY, BLUE, BLACK), strict=False))
     for row, name in zip(axes, ("bandit", *names), strict=True):
         for ax, (metric, label) in zip(row, metrics.items(), strict=True):
@@ -100,7 +99,7 @@ def figx_pid(bandit_pid, hmc_fixed, hmc="env=Hopper-v4|HalfCheetah-v4, leapfrog_
             unit = held if metric == "distance" else 1.0
             for one, curve in curves.items():
                 plots.seeds_and_mean(ax, curve.assign(value=curve["value"] / unit), one, colours[one])
-            _finish(ax, name, "iterations" if name == "bandit" else "environment steps")
+            plots.steps_axis(ax, name, "iterations" if name == "bandit" else "environment steps")
             ax.set_ylabel(label)
         _around_one(row[0])
         row[1].set_ylim(-0.05, 1.05)
@@ -120,7 +119,7 @@ def figx_gate(
     of one hidden layer of 8 to 256 units, and of two of 16. Left: what the bound lacks to τ ln Z on the bandit, lower is
     better; others: return. Faint: seeds; line: their mean, with its 95 % interval from three seeds on."""
     names = environments(hmc)
-    fig, axes = _panels(2, 1 + len(names))
+    fig, axes = plots.grid(2, 1 + len(names))
     rows = (("gate", GATES, "gated", bandit_gate, hmc_gate), ("gate_units", SIZES, "1x16", bandit_width, hmc_width))
     for row, (key, colours, usual, toy, runs) in zip(axes, rows, strict=True):
         for value, colour in colours.items():
@@ -129,10 +128,10 @@ def figx_gate(
             for ax, env in zip(row[1:], names, strict=True):
                 curve = hmc.curve("return", env=env) if value == usual else runs.curve("return", env=env, **{key: value})
                 plots.seeds_and_mean(ax, curve, value, colour)
-                _finish(ax, env)
+                plots.steps_axis(ax, env)
         row[0].set_ylabel("τ ln Z − bound")
         _log(row[0])
-        _finish(row[0], "bandit", "iterations")
+        plots.steps_axis(row[0], "bandit", "iterations")
         for ax in row[1:2]:
             ax.set_ylabel("return")
         plots.legend_right(row, key.replace("_", " "))
@@ -144,7 +143,7 @@ def figx_leapfrog(bandit="leapfrog_steps=5"):
     leapfrog with a small step: energy is nearly kept, and the path follows a contour in phase space. (b) The trained chain,
     gated, 5 steps. (c) Change of energy along both. (d) KL to the posterior after repeated chains, started from the policy
     (full) and from the posterior itself (dashed), which only the Metropolis-corrected kernel leaves as it is."""
-    fig, axes = _panels(1, 4, 2.5)
+    fig, axes = plots.grid(1, 4, 2.5)
     seed = bandit.table("density")["seed"].iloc[0]
     density, paths = (table[table["seed"] == seed] for table in (bandit.table("density"), bandit.table("trajectories")))
     kinds = {"plain": KERNELS["plain"], "trained": KERNELS["gated"]}
@@ -174,7 +173,7 @@ def figx_langevin(td3, langevin, langevin_frozen, ddpg, langevin_ddpg):
     networks as they start. Left: return on TD3. Middle: return on DDPG. Right: spread of the states in TD3's replay buffer,
     as in figx_mcmc_curves. Faint: seeds; line: their mean, with its 95 % interval from three seeds on."""
     names = environments(td3)
-    fig, axes = _panels(len(names), 3)
+    fig, axes = plots.grid(len(names), 3)
     columns = (("TD3", "return", td3, langevin), ("DDPG", "return", ddpg, langevin_ddpg), ("TD3", "coverage", td3, langevin))
     for row, env in zip(axes, names, strict=True):
         for ax, (algorithm, metric, plain, moved) in zip(row, columns, strict=True):
@@ -186,7 +185,7 @@ def figx_langevin(td3, langevin, langevin_frozen, ddpg, langevin_ddpg):
                     plots.seeds_and_mean(ax, curve, label, colour, linestyle=style)
             if moved is langevin:
                 plots.seeds_and_mean(ax, langevin_frozen.curve(metric, env=env), "flow, frozen, PID", GREEN)
-            _finish(ax, f"{algorithm}, {env}")
+            plots.steps_axis(ax, f"{algorithm}, {env}")
             ax.set_ylabel("return" if metric == "return" else SPREAD)
     plots.legend_below(fig, ncols=3)
     return fig
@@ -211,7 +210,7 @@ def figx_sweeps(
         "alternation": ("chain for the step on h", hmc_alternation),
         "gate_units": ("gate, layers x units", hmc_width),
     }
-    fig, axes = _panels(2, 3)
+    fig, axes = plots.grid(2, 3)
     for ax, (key, (title, runs)) in zip(axes.flat, panels.items(), strict=True):
         usual = hmc.setting(key)[0]
         others = dict(zip(runs.setting(key), (BLUE, GREEN, BLACK), strict=False))
@@ -220,23 +219,13 @@ def figx_sweeps(
             curve = hmc.curve("return") if value == usual else runs.curve("return", **{key: value})
             label = value if isinstance(value, str) else f"{value:g}"
             plots.seeds_and_mean(ax, curve, label, ORANGE if value == usual else others[value])
-        _finish(ax, "")
+        plots.steps_axis(ax)
         # The panels' levels differ: each has its own names, in one line above it.
         ax.legend(title=title, loc="lower left", bbox_to_anchor=(0, 1), ncols=4, borderaxespad=0, alignment="left",
                   handlelength=1.2, columnspacing=0.8)  # fmt: skip
     axes[0, 0].set_ylabel("return")
     axes[1, 0].set_ylabel("return")
     return fig
-
-
-def _panels(rows, columns, width=3.1):
-    fig, axes = plt.subplots(rows, columns, figsize=(width * max(columns, 1), 2.2 * rows + 0.3), squeeze=False)
-    return fig, axes
-
-
-def _finish(ax, title, label="environment steps"):
-    ax.set_title(title)
-    plots.steps_axis(ax, label)
 
 
 def _log(ax):

@@ -4,7 +4,7 @@ from common.lab import stats
 from common.lab.evidence import every
 
 
-def own_a_flow_of_a_density_is_a_density(shapes):
+def own_a_flow_of_a_density_is_a_density(shapes="family=planar|radial, base=normal|uniform, flows=1|2|10"):
     """A density that went through a flow is one still (Section 2): with the corrected log-determinants planar and radial
     flows, up to ten in turn, keep the mass, for a normal and for a uniform base.
 

@@ -1,38 +1,10 @@
 """Parts of the figures: panels, clouds of samples, contours, the chosen KL radius."""
 
-import matplotlib.pyplot as plt
 import numpy as np
 
 from common.lab import plots
 from common.lab.evidence import environments
 from papers.trpo_nf.classes import COLOURS, LABELS
-
-
-def panels(titles, ncols, height=2.3):
-    """A figure and {title: axes}, at most `ncols` in a row; no empty panel is left."""
-    ncols = min(ncols, len(titles))
-    nrows = -(-len(titles) // ncols)
-    fig, axes = plt.subplots(nrows, ncols, figsize=(max(4.6, 3.1 * ncols), height * nrows + 0.3), squeeze=False)
-    for ax in axes.flat[len(titles) :]:
-        ax.remove()
-    return fig, dict(zip(titles, axes.flat, strict=False))
-
-
-def finish(ax, title):
-    ax.set_title(title)
-    ax.set_xlim(left=0)
-    plots.steps_axis(ax)
-
-
-def outer_labels(fig, ylabel):
-    """Labels on the outer axes alone: the first of a row, the last of a column."""
-    places = {ax: ax.get_subplotspec() for ax in fig.axes}
-    lowest = {}
-    for place in places.values():
-        lowest[place.colspan.start] = max(place.rowspan.start, lowest.get(place.colspan.start, 0))
-    for ax, place in places.items():
-        ax.set_ylabel(ylabel if place.is_first_col() else "")
-        ax.set_xlabel("environment steps" if place.rowspan.start == lowest[place.colspan.start] else "")
 
 
 def mean_line(ax, curve, colour):
@@ -47,7 +19,7 @@ def classes(axes, results):
     for env, ax in axes.items():
         for policy in results.setting("policy"):
             plots.seeds_and_mean(ax, results.curve("return", env=env, policy=policy), LABELS[policy], COLOURS[policy])
-        finish(ax, env)
+        plots.steps_axis(ax, env, left=0)
 
 
 def variants(ax, curves, policy):
@@ -60,13 +32,13 @@ def variants(ax, curves, policy):
 def compared(variant, arms):
     """A figure of returns, one panel an environment of `variant`; arms: {policy class: {name: results}}, the first of a
     class solid, the second dashed."""
-    fig, axes = panels(environments(variant), 3)
+    fig, axes = plots.panels(environments(variant), 3)
     for env, ax in axes.items():
         for policy, results in arms.items():
             curves = {name: one.curve("return", env=env, policy=policy) for name, one in results.items()}
             variants(ax, curves, policy)
-        finish(ax, env)
-    outer_labels(fig, "return")
+        plots.steps_axis(ax, env, left=0)
+    plots.outer_labels(fig, "return")
     plots.legend_below(fig)
     return fig
 

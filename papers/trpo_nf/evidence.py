@@ -46,14 +46,14 @@ def over_environments(sources, **where):
     return {env: final(results, env=env, **where) for results in sources for env in environments(results)}
 
 
-def improves(ours, theirs, what):
+def improves(ours, theirs, quantity):
     """Claim: P(a run of ours ends above one of theirs) > 1/2, over the environments that both have."""
     shared = [env for env in ours if env in theirs]
     arms = [[np.asarray(arm[env]) for env in shared] for arm in (ours, theirs)]
-    return stats.aggregate(stats.probability_of_improvement, *arms, low=0.5, what=what)
+    return stats.aggregate(stats.probability_of_improvement, *arms, low=0.5, quantity=quantity)
 
 
-def dominates(ours, theirs, what=""):
+def dominates(ours, theirs, quantity=""):
     """Claim: the quantiles of ours [n] lie above those of theirs [m] (first-order stochastic dominance).
 
     Two one-sided Kolmogorov-Smirnov tests at 2.5 % each: reproduced if ours is above somewhere and nowhere below,
@@ -63,7 +63,7 @@ def dominates(ours, theirs, what=""):
     arms = [np.asarray(arm, dtype=float) for arm in (ours, theirs)]
     n, lost = min(int(np.isfinite(arm).sum()) for arm in arms), sum(int((~np.isfinite(arm)).sum()) for arm in arms)
     if n < 3:
-        return stats.untested("n < 3", n=n, what=what)
+        return stats.untested("n < 3", n=n, quantity=quantity)
     lowest = min(np.nanmin(arm) for arm in arms) - 1
     ranked = [np.nan_to_num(arm, nan=lowest) for arm in arms]
     above, below = (ks_2samp(*ranked, alternative=side) for side in ("less", "greater"))  # of distribution functions
@@ -75,7 +75,7 @@ def dominates(ours, theirs, what=""):
     elif p <= 0.05:
         status = "reproduced"
     effect = float(-far.statistic if far is below else far.statistic)
-    verdict = stats.Verdict(status, effect, p=float(p), n=n, what=what)
+    verdict = stats.Verdict(status, effect, p=float(p), n=n, quantity=quantity)
     return verdict.with_note(f"{lost} of {sum(map(len, arms))} seeds diverged, ranked lowest") if lost else verdict
 
 

@@ -76,7 +76,7 @@ def fig3_trpo_mujoco(trpo, trpo_small, trpo_ant, trpo_choice, trpo_released):
     environment step is counted."""
     environments = [*drawing.environments(trpo), *drawing.environments(trpo_ant)]
     released = drawing.environments(trpo_released)
-    fig, axes = drawing.panels([*environments, *(f"{env}, released" for env in released)], 3)
+    fig, axes = plots.panels([*environments, *(f"{env}, released" for env in released)], 3)
     for env in environments:
         main = trpo_ant if env in drawing.environments(trpo_ant) else trpo
         for policy in main.setting("policy"):
@@ -89,15 +89,15 @@ def fig3_trpo_mujoco(trpo, trpo_small, trpo_ant, trpo_choice, trpo_released):
                     plots.seeds_and_mean(axes[env], curve, LABELS[policy], COLOURS[policy])
                 else:
                     drawing.mean_line(axes[env], curve, COLOURS[policy])
-        drawing.finish(axes[env], env)
+        plots.steps_axis(axes[env], env, left=0)
     for env in released:
         title = f"{env}, released"
         for policy in trpo_released.setting("policy"):
             plots.seeds_and_mean(
                 axes[title], trpo_released.curve("return", env=env, policy=policy), LABELS[policy], COLOURS[policy]
             )
-        drawing.finish(axes[title], title)
-    drawing.outer_labels(fig, "return")
+        plots.steps_axis(axes[title], title, left=0)
+    plots.outer_labels(fig, "return")
     plots.legend_below(fig)
     return fig
 
@@ -105,15 +105,15 @@ def fig3_trpo_mujoco(trpo, trpo_small, trpo_ant, trpo_choice, trpo_released):
 def fig4_trpo_humanoid(trpo_humanoids):
     """TRPO on humanoids of the Bullet port of Roboschool, which stands in for Roboschool: mean return of the last 40
     training episodes, one curve a seed; preset equations, KL radius 0.01."""
-    fig, axes = drawing.panels(drawing.environments(trpo_humanoids), 3)
+    fig, axes = plots.panels(drawing.environments(trpo_humanoids), 3)
     for env, ax in axes.items():
         for policy in trpo_humanoids.setting("policy"):
             curve = trpo_humanoids.curve("return", env=env, policy=policy)
             for i, (_, rows) in enumerate(curve.groupby("member")):
                 label = LABELS[policy] if i == 0 else None
                 ax.plot(rows["step"], rows["value"], color=COLOURS[policy], label=label)
-        drawing.finish(ax, env)
-    drawing.outer_labels(fig, "return")
+        plots.steps_axis(ax, env, left=0)
+    plots.outer_labels(fig, "return")
     plots.legend_below(fig)
     return fig
 
@@ -125,14 +125,14 @@ def fig5_acktr(acktr, acktr_roboschool):
     (figx_acktr_value). (The paper's caption and text name opposite colours.)"""
     sources = {env: acktr for env in drawing.environments(acktr)}
     sources |= {env: acktr_roboschool for env in drawing.environments(acktr_roboschool)}
-    fig, axes = drawing.panels(list(sources), 4)
+    fig, axes = plots.panels(list(sources), 4)
     for env, ax in axes.items():
         for policy in sources[env].setting("policy"):
             where = {"env": env, "policy": policy}
             plots.seeds_and_mean(ax, sources[env].curve("return", kl_radius=0.002, **where), LABELS[policy], COLOURS[policy])
             drawing.mean_line(ax, sources[env].curve("return", kl_radius=0.02, **where), COLOURS[policy])
-        drawing.finish(ax, f"{env} (R)" if "Bullet" in env else env)
-    drawing.outer_labels(fig, "return")
+        plots.steps_axis(ax, f"{env} (R)" if "Bullet" in env else env, left=0)
+    plots.outer_labels(fig, "return")
     plots.legend_below(fig)
     return fig
 
@@ -143,7 +143,7 @@ def fig6_sensitivity(sensitivity, sensitivity_reacher, sensitivity_humanoid):
     RllabSimpleHumanoid is rebuilt."""
     sources = [(results, env) for results in (sensitivity_reacher, sensitivity, sensitivity_humanoid)
                for env in drawing.environments(results)]  # fmt: skip
-    fig, axes = drawing.panels([env for _, env in sources], 4)
+    fig, axes = plots.panels([env for _, env in sources], 4)
     for results, env in sources:
         for policy in results.setting("policy"):
             finals = np.sort(np.nan_to_num(results.final("return", env=env, policy=policy), nan=-np.inf))
@@ -162,7 +162,7 @@ def fig7_ablation(ablation_k, ablation_units, ablation_embedding):
     episodes; faint: seeds; line: their mean, with its 95 % interval from three seeds on. KL radius 0.01."""
     rows = [(env, preset) for preset in ablation_k.setting("preset") for env in drawing.environments(ablation_k)]
     titles = [f"{what}\n{env}, {preset}" for env, preset in rows for what in ("K", "l1, s and t", "l1, state embedding")]
-    fig, axes = drawing.panels(titles, 3)
+    fig, axes = plots.panels(titles, 3)
     palette = plots.colours(range(4))
     for env, preset in rows:
         where = {"env": env, "preset": preset}
@@ -176,8 +176,8 @@ def fig7_ablation(ablation_k, ablation_units, ablation_embedding):
         for what, label, i, curve in curves:
             plots.seeds_and_mean(axes[f"{what}\n{env}, {preset}"], curve, label, palette[i])
     for title, ax in axes.items():
-        drawing.finish(ax, title)
-    drawing.outer_labels(fig, "return")
+        plots.steps_axis(ax, title, left=0)
+    plots.outer_labels(fig, "return")
     plots.legend_below(fig, ncols=6)
     return fig
 
@@ -192,13 +192,13 @@ def figx_gmm_density(
     components in standard deviations after each bandit, on a logarithmic axis, one dot a random start; below the line at
     0.5 the components stand in one place. Under the geometric mean the bandits' objective has no upper bound."""
     environments, toys = drawing.environments(trpo), bandits.setting("toy")
-    fig, axes = drawing.panels([*environments, *toys], 2)
+    fig, axes = plots.panels([*environments, *toys], 2)
     for env in environments:
         for style, (name, results) in zip(("-", "--"), (("equations", trpo), ("released", trpo_released)), strict=True):
             for policy in results.setting("policy"):
                 curve = results.curve("return", env=env, policy=policy)
                 plots.seeds_and_mean(axes[env], curve, f"{LABELS[policy]}, {name}", COLOURS[policy], linestyle=style)
-        drawing.finish(axes[env], env)
+        plots.steps_axis(axes[env], env, left=0)
         axes[env].set_ylabel("return")
     for toy in toys:
         kinds = [(policy, preset) for policy in bandits.setting("policy") for preset in bandits.setting("preset")]
@@ -220,7 +220,7 @@ def figx_fisher(trpo_fisher, trpo="env=Hopper-v4|HalfCheetah-v4, policy=flow"):
     right: share of batches whose step was given up for negative curvature. Faint: seeds; line: their mean, with its 95 %
     interval from three seeds on. Preset equations."""
     environments = drawing.environments(trpo_fisher)
-    fig, axes = drawing.panels([f"{env}{what}" for env in environments for what in ("", ", negative curvature")], 2)
+    fig, axes = plots.panels([f"{env}{what}" for env in environments for what in ("", ", negative curvature")], 2)
     palette = plots.colours(["Hessian, actions taken", "Hessian, 8 fresh actions", "scores, 8 fresh actions"])
     for env in environments:
         for what, metric in (("", "return"), (", negative curvature", "negative_curvature")):
@@ -228,7 +228,7 @@ def figx_fisher(trpo_fisher, trpo="env=Hopper-v4|HalfCheetah-v4, policy=flow"):
             curves += [trpo_fisher.curve(metric, env=env, fisher=one) for one in ("fresh", "scores")]
             for (label, colour), curve in zip(palette.items(), curves, strict=True):
                 plots.seeds_and_mean(axes[env + what], curve, label, colour)
-            drawing.finish(axes[env + what], env + what)
+            plots.steps_axis(axes[env + what], env + what, left=0)
         axes[env].set(ylabel="return", ylim=(max(axes[env].get_ylim()[0], -1000), None))
         axes[f"{env}, negative curvature"].set_ylim(-0.05, 1.05)
     plots.legend_below(fig)
@@ -284,7 +284,7 @@ def figx_acktr_value(acktr_released_value, acktr="env=Reacher-v4|Hopper-v4|HalfC
     arms = {"V of the state": acktr, "V as released": acktr_released_value}
     names = {"": "return", ", entropy": "entropy"}
     environments = drawing.environments(acktr_released_value)
-    fig, axes = drawing.panels([env + what for what in names for env in environments], len(environments))
+    fig, axes = plots.panels([env + what for what in names for env in environments], len(environments))
     for title, ax in axes.items():
         env, *_ = title.split(", ")
         metric = names[title.removeprefix(env)]
@@ -293,8 +293,8 @@ def figx_acktr_value(acktr_released_value, acktr="env=Reacher-v4|Hopper-v4|HalfC
             if metric == "entropy":  # the last one before a divergence may be of any size
                 curves = {name: curve.assign(value=curve["value"].clip(-40, 40)) for name, curve in curves.items()}
             drawing.variants(ax, curves, policy)
-        drawing.finish(ax, title)
-    drawing.outer_labels(fig, "return")
+        plots.steps_axis(ax, title, left=0)
+    plots.outer_labels(fig, "return")
     axes[f"{environments[0]}, entropy"].set_ylabel("entropy (nats)")
     plots.legend_below(fig)
     return fig
@@ -304,9 +304,9 @@ def figx_ppo(ppo):
     """PPO with the Gaussian and the flow, of which the paper's conclusion says in words that it gains little. Mean return of
     the last 40 training episodes; faint: seeds; line: their mean, with its 95 % interval from three seeds on. Preset
     equations."""
-    fig, axes = drawing.panels(drawing.environments(ppo), 4)
+    fig, axes = plots.panels(drawing.environments(ppo), 4)
     drawing.classes(axes, ppo)
-    drawing.outer_labels(fig, "return")
+    plots.outer_labels(fig, "return")
     plots.legend_below(fig)
     return fig
 
@@ -315,8 +315,8 @@ def figx_rllab_humanoid(trpo_rllab_humanoid):
     """TRPO with four policy classes on the larger humanoid of rllab, rebuilt with a body of our own, which stands in for
     rllab's. Mean return of the last 40 training episodes; faint: seeds; line: their mean, with its 95 % interval from three
     seeds on. Preset equations, KL radius 0.01."""
-    fig, axes = drawing.panels(drawing.environments(trpo_rllab_humanoid), 1)
+    fig, axes = plots.panels(drawing.environments(trpo_rllab_humanoid), 1)
     drawing.classes(axes, trpo_rllab_humanoid)
-    drawing.outer_labels(fig, "return")
+    plots.outer_labels(fig, "return")
     plots.legend_below(fig)
     return fig

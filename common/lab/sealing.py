@@ -1,0 +1,202 @@
+"""New seals for results whose digest moved although their numbers did not.
+
+A digest cannot tell that a renamed local, an inlined helper or a new setting with a neutral default changes nothing.
+Training can: the smoke cell of the same experiment is trained at both commits, in this environment, and where metrics and
+all tables are equal byte for byte, the result is given today's digest and its record says by which evidence.
+"""
+
+import contextlib
+import dataclasses
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from common.lab import catalog, provenance, sources
+from common.lab.catalog import Cell
+from common.lab.errors import UserError
+from common.lab.files import atomic_write, read_json
+
+# Prints what a commit says of some cells. Every commit that a result may come from must run it.
+LISTING = """
+import dataclasses, importlib, json, sys
+try:
+    catalog = importlib.import_module("common.lab.plan.catalog")
+except ModuleNotFoundError:
+    catalog = importlib.import_module("common.lab.catalog")
+known = {}
+for scale, key in json.load(sys.stdin):
+    try:
+        cell = catalog.cell(key, scale)
+    except ValueError:
+        continue
+    settings = {name: value for name, value in dataclasses.asdict(cell.config).items() if name not in cell.scalars}
+    known[f"{scale}/{key}"] = {"digest": cell.digest, "settings": settings, "tables": sorted(cell.tables)}
+json.dump(known, sys.stdout)
+"""
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Moved:
+    """A cell whose digest moved: the files that hold the earlier one, and the smoke cell that stands for it."""
+
+    cell: Cell
+    files: list[Path]
+    smoke: Cell
+
+    @property
+    def name(self) -> str:
+        return f"{self.cell.scale}/{self.cell.key}"
+
+
+def reseal(commit: str, papers: list[str] = (), threads: int = 1) -> list[tuple[Cell, str]]:
+    """Seals the published cells and this checkout's own runs, finished or in part, that were up to date at `commit`, are not
+    today, and have the same smoke run at both. Returns [(cell, what was done)] for all whose digest moved.
+
+    papers: those to look at; all by default. threads: workers that train at a time. Raises `UserError` for an unknown commit
+    or paper, and if there are changes that are not committed, for a seal names the commit whose code it vouches for.
+    """
+    then, now = (_git("rev-parse", "--verify", "--quiet", f"{name}^{{commit}}") for name in (commit, "HEAD"))
+    if not then:
+        raise UserError(f"{commit!r} is no commit of this repository")
+    if _git("status", "--porcelain", "common", "papers"):
+        raise UserError(
+            "common/ or papers/ hold changes that are not committed; commit them first, for a seal names a commit"
+        )
+    moved = [cell for paper in papers or catalog.papers() for cell in _moved(paper)]
+    if not moved:
+        return []
+    asked = [(cell.scale, cell.key) for one in moved for cell in (one.cell, one.smoke)]
+    with _worktree(then) as before, _worktree(now) as after:
+        past, present = _listing(before, asked), _listing(after, asked)
+        reasons = {one: _reason_to_leave(one, past, present) for one in moved}
+        wanted = list({one.smoke.key: one.smoke for one in moved if not reasons[one]}.values())
+        for root in (before, after):
+            _train(root, wanted, threads)
+        done = []
+        for one in moved:
+            folders = [root / one.smoke.place for root in (before, after)]
+            reason = reasons[one] or _difference(*folders)
+            if not reason:
+                seal = {"from": then, "to": now, "smoke": one.smoke.key, "digest": _bytes_digest(folders[1])}
+                for file in one.files:
+                    _seal(file, one.cell, seal)
+            done.append((one.cell, f"left: {reason}" if reason else f"resealed, by {one.smoke.key} at smoke"))
+    return done
+
+
+def _moved(paper):
+    """The `Moved` of a paper, at all scales."""
+    for experiment in catalog.experiment_names(paper):
+        small = catalog.cells(paper, experiment, "smoke")
+        for scale in catalog.SCALES:
+            for cell in catalog.cells(paper, experiment, scale).values():
+                files = [file for file in _records(cell) if read_json(file).get("digest") != cell.digest]
+                if files:
+                    yield Moved(cell, files, _nearest(cell, small.values()))
+
+
+def _records(cell):
+    """The files that hold the digest of a cell's results."""
+    copies = (sources.publication(cell), sources.own(cell), sources.unfinished(cell))
+    return [copy.folder / "run.json" for copy in copies if copy] + sorted((cell.folder / ".work").glob("part-*.json"))
+
+
+def _nearest(cell, small):
+    """The smoke cell that agrees with a cell in most values of the grid."""
+    return max(small, key=lambda other: sum(other.point[name] == value for name, value in cell.point.items()))
+
+
+def _reason_to_leave(one, past, present):
+    """Why no smoke run can vouch for a cell, or None."""
+    if one.name not in past or f"smoke/{one.smoke.key}" not in past:
+        return "that commit has no such cell"
+    earlier, today = past[one.name], present[one.name]
+    if any(read_json(file).get("digest") not in (earlier["digest"], today["digest"]) for file in one.files):
+        return "it was stale at that commit already"
+    was, is_now = earlier["settings"], today["settings"]
+    changed = [name for name in was.keys() & is_now.keys() if was[name] != is_now[name]]
+    # A setting that only one commit has must be vouched for at the value that the cell gives it.
+    for settings, smoke in ((was, past), (is_now, present)):
+        tried = smoke[f"smoke/{one.smoke.key}"]["settings"]
+        changed += [name for name in was.keys() ^ is_now.keys() if name in settings and tried[name] != settings[name]]
+    if changed:
+        return f"its settings have changed: {', '.join(sorted(changed))}"
+    return "it writes other tables" if earlier["tables"] != today["tables"] else None
+
+
+def _train(root, cells, threads):
+    """Trains some smoke cells in a worktree, an experiment at a time where it has several of them."""
+    groups = {}
+    for cell in cells:
+        groups.setdefault(f"{cell.paper}/{cell.experiment}", []).append(cell.key)
+    for experiment, keys in groups.items():
+        _python(root, "-m", "papers", "run", keys[0] if len(keys) == 1 else experiment,
+                "--scale", "smoke", "--threads", str(threads))  # fmt: skip
+
+
+def _difference(before, after):
+    """The first place at which two runs differ, or None."""
+    names = [sorted(path.name for path in folder.glob("*.csv")) for folder in (before, after)]
+    if names[0] != names[1]:
+        return f"its smoke run writes {', '.join(names[1])}; it wrote {', '.join(names[0])}"
+    for name in names[0]:
+        was, is_now = ((folder / name).read_bytes().splitlines() for folder in (before, after))
+        if was != is_now:
+            line = next((i for i, (a, b) in enumerate(zip(was, is_now, strict=False)) if a != b), min(len(was), len(is_now)))
+            shown = [lines[line].decode() if line < len(lines) else "no line" for lines in (was, is_now)]
+            return f"its smoke run differs: {name}:{line + 1}: {shown[1]}; it was {shown[0]}"
+    return None
+
+
+def _bytes_digest(folder):
+    return provenance.digest(*((path.name, path.read_bytes().hex()) for path in sorted(folder.glob("*.csv"))))
+
+
+def _seal(file, cell, seal):
+    """Today's digest, and settings by today's names, in a run.json or in a finished part."""
+    record = read_json(file)
+    record |= {"digest": cell.digest, "resealed": [*record.get("resealed", []), seal]}
+    if "settings" in record:
+        record["settings"] = dataclasses.asdict(cell.config)
+    atomic_write(file, json.dumps(record, indent=1) + "\n" if file.name == "run.json" else json.dumps(record))
+
+
+@contextlib.contextmanager
+def _worktree(commit):
+    """A checkout of a commit in a temporary folder."""
+    with tempfile.TemporaryDirectory() as folder:
+        root = Path(folder) / "checkout"
+        if _git("worktree", "add", "--detach", str(root), commit) is None:
+            raise UserError(f"git could not check out {commit}")
+        try:
+            yield root
+        finally:
+            _git("worktree", "remove", "--force", str(root))
+
+
+def _listing(root, asked):
+    return json.loads(_python(root, "-c", LISTING, said=json.dumps(asked)))
+
+
+def _python(root, *arguments, said=None):
+    """What this Python prints when it runs in a worktree."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
+    environment |= {"PYTHONPATH": str(root)}
+    settings = {"cwd": root, "env": environment, "input": said, "capture_output": True, "text": True}
+    done = subprocess.run([sys.executable, *arguments], **settings)
+    if done.returncode:
+        lines = done.stderr.strip().splitlines() or ["died without a word"]
+        raise UserError(f"in a checkout of the commit, {' '.join(arguments[:4])} failed: {lines[-1]}")
+    return done.stdout
+
+
+def _git(*arguments):
+    """Output of a git command in this checkout, or None if it fails."""
+    try:
+        done = subprocess.run(["git", *arguments], cwd=catalog.ROOT, capture_output=True, text=True)
+    except OSError:
+        return None
+    return done.stdout.strip() if done.returncode == 0 else None

@@ -1,0 +1,144 @@
+"""A result keeps its seal through an edit that changes no number of its smoke run, and through no other."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from common.lab import catalog, sealing, sources
+from common.lab.errors import UserError
+from tests.fake import Repository, adopted
+
+MATHS, TOY, CONFIG = "common/rl/maths.py", "papers/toy/toy.py", "papers/toy/config.py"
+
+
+def git(root, *arguments):
+    identity = ("-c", "user.name=a", "-c", "user.email=a@b.c")
+    done = subprocess.run(["git", *identity, *arguments], cwd=root, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+def commit(repository):
+    git(repository.root, "add", "-A")
+    git(repository.root, "commit", "-qm", "x")
+    catalog.forget()
+    for name in [name for name in sys.modules if name.startswith("papers.toy")]:
+        del sys.modules[name]
+    return git(repository.root, "rev-parse", "HEAD")
+
+
+@pytest.fixture(scope="module")
+def published(tmp_path_factory):
+    """The fake paper, committed, with a published cell, a finished run and one in part."""
+    repository = Repository.create(tmp_path_factory.mktemp("sealing") / "repository")
+    (repository.root / ".gitignore").write_text("/results/\n__pycache__/\n")
+    git(repository.root, "init", "-q")
+    assert repository.papers("run", "toy", "--scale", "day").returncode == 0
+    assert repository.papers("publish", "toy/toy", "--scale", "day").returncode == 0
+    part = repository.root / "results/day/toy/toy/A-0.5"
+    (part / ".work/partial").mkdir(parents=True)
+    for name in ("metrics.csv", "run.json"):
+        (part / name).rename(part / ".work/partial" / name)
+    (part / ".work/part-4x1.json").write_text((part / ".work/partial/run.json").read_text())
+    git(repository.root, "add", "-A")
+    git(repository.root, "commit", "-qm", "x")
+    return repository
+
+
+@pytest.fixture
+def toy(published, tmp_path, monkeypatch):
+    with adopted(published.copy(tmp_path / "repository"), monkeypatch) as repository:
+        yield repository
+
+
+def state(cell):
+    """Whether the published copy, the own run and the run in part are today's."""
+    copies = (sources.publication(cell), sources.own(cell), sources.unfinished(cell))
+    return [not copy.stale for copy in copies if copy]
+
+
+@pytest.mark.parametrize(
+    "edits",
+    [
+        [(MATHS, "def gain(x):", "def gain(z):"), (MATHS, "RATE * x", "RATE * z")],
+        [(CONFIG, "    rate: float", "    clip: float = setting(0.0, 'none', 'our choice')\n    rate: float")],
+        [(TOY, "maths.gain(x)", "maths.RATE * x")],
+    ],
+    ids=["a renamed local", "a new setting with a neutral default", "an inlined helper"],
+)
+def test_an_edit_that_changes_no_number_is_vouched_for(toy, edits):
+    then = git(toy.root, "rev-parse", "HEAD")
+    cells = [catalog.cell(key, "day") for key in ("toy/toy/A-0.5", "toy/toy/B-1.0")]
+    before = {path: path.read_bytes() for path in toy.root.rglob("metrics.csv")}
+    for edit in edits:
+        toy.edit(*edit)
+    now = commit(toy)
+    cells = [catalog.cell(cell.key, "day") for cell in cells]
+    assert not any(any(state(cell)) for cell in cells)
+    done = dict((cell.key, what) for cell, what in sealing.reseal(then))
+    assert done["toy/toy/A-0.5"] == "resealed, by toy/toy/A-0.5 at smoke"
+    assert all(what.startswith("resealed") for what in done.values())
+    assert all(all(state(cell)) and len(state(cell)) == 2 for cell in cells)
+    record = sources.publication(cells[0]).record
+    [seal] = record["resealed"]
+    assert (seal["from"], seal["to"], seal["smoke"]) == (then, now, "toy/toy/A-0.5") and len(seal["digest"]) == 12
+    assert record["settings"].get("clip") == (0.0 if "clip" in (toy.root / CONFIG).read_text() else None)
+    part = json.loads((cells[0].folder / ".work/part-4x1.json").read_text())
+    assert part["digest"] == cells[0].digest and part["resealed"] == [seal]
+    assert before == {path: path.read_bytes() for path in before}
+    assert not list((toy.root / "results").glob("smoke")) and "checkout" not in git(toy.root, "worktree", "list")
+    assert sealing.reseal(then) == []
+
+
+@pytest.mark.parametrize(
+    "edit, reason",
+    [
+        ((MATHS, "RATE = 2", "RATE = 3"),
+         "left: its smoke run differs: metrics.csv:2: 0,4,2,return,13.5; it was 0,4,2,return,9.0"),
+        ((TOY, "return maths.gain(x)", "return maths.gain(x) + (x > 9)"), "left: its smoke run differs: metrics.csv:12:"),
+        (("papers/toy/experiments/toy.yaml", "seeds: [4, 5, 6]", "seeds: [4, 5, 6]\nset: {total_steps: 1212}"),
+         "left: its settings have changed: total_steps"),
+    ],
+    ids=["a constant", "a branch that is taken late", "a setting that smoke sets itself"],
+)  # fmt: skip
+def test_an_edit_that_changes_a_number_is_not(toy, edit, reason):
+    then = git(toy.root, "rev-parse", "HEAD")
+    toy.edit(*edit)
+    commit(toy)
+    before = toy.files()
+    done = {cell.key: what for cell, what in sealing.reseal(then)}
+    assert done["toy/toy/A-0.5"].startswith(reason)
+    assert not any(state(catalog.cell("toy/toy/A-0.5", "day")))
+    assert toy.papers("reseal", "--from", then).returncode == 1
+    ours = {path: content for path, content in toy.files().items() if ".git" not in path.parts}
+    assert ours == {path: content for path, content in before.items() if ".git" not in path.parts}
+
+
+def test_what_was_stale_then_stays_stale(toy):
+    toy.edit(MATHS, "RATE = 2", "RATE = 3")
+    then = commit(toy)
+    toy.edit(MATHS, "RATE * x", "x * RATE")
+    commit(toy)
+    assert {what for _, what in sealing.reseal(then)} == {"left: it was stale at that commit already"}
+
+
+def test_a_new_setting_is_vouched_for_at_its_value_alone(toy):
+    """A cell that sets it otherwise than its smoke cell was not tried."""
+    then = git(toy.root, "rev-parse", "HEAD")
+    toy.edit(CONFIG, "    rate: float", "    clip: float = setting(0.0, 'none', 'our choice')\n    rate: float")
+    toy.edit("papers/toy/experiments/toy.yaml", "scales:", "scales:\n  day: {set: {clip: 1.0}}")
+    commit(toy)
+    done = {cell.key: what for cell, what in sealing.reseal(then)}
+    assert done["toy/toy/A-0.5"] == "left: its settings have changed: clip"
+    assert done["toy/other/A"].startswith("resealed")
+
+
+def test_mistakes_are_one_line(toy):
+    with pytest.raises(UserError, match="'nowhere' is no commit"):
+        sealing.reseal("nowhere")
+    toy.edit(MATHS, "RATE = 2", "RATE = 3")
+    with pytest.raises(UserError, match="changes that are not committed"):
+        sealing.reseal("HEAD")
+    assert toy.papers("reseal").stderr == "papers: the following arguments are required: --from\n"
