@@ -32,6 +32,7 @@ NETWORK_SIZES = ("1x32", "1x128", "1x256", "2x32", "2x64", "2x128", "2x256", "2x
 class OffPolicy:
     """What the off-policy loop needs: the environment, the schedule and the replay buffer."""
 
+    loop = "off_policy"  # the module of common/rl that trains the algorithm
     history = 0  # past actions that are part of an observation; an algorithm that uses them makes it a setting
 
     env: str = setting("HalfCheetah-v4", "environment", "Section 4", choices=ENVIRONMENTS)
@@ -123,6 +124,7 @@ class DDPG(TD3):
 class OnPolicy:
     """What the on-policy loop, advantages and value fitting need. Defaults: OpenAI baselines' TRPO for MuJoCo."""
 
+    loop = "on_policy"
     whole_fleet = True  # a fleet in one process: its networks are so small that a member more costs little
 
     env: str = setting("HalfCheetah-v4", "environment", "paper", choices=(*ENVIRONMENTS, *RAW_ENVIRONMENTS))

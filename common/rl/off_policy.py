@@ -1,8 +1,8 @@
 """The off-policy loop: it owns environments, replay, evaluation and divergence; the learner owns the mathematics, the
 journal the files.
 
-`build(config, seeds, observations, actions, device)` makes the learner. Killed anywhere and started again a run continues
-from the journal's last checkpoint and ends with the same records.
+`build(config, seeds, observations, actions, device)` makes an `OffPolicyLearner`. Killed anywhere and started again a run
+continues from the journal's last checkpoint and ends with the same records.
 """
 
 import numpy as np
@@ -26,7 +26,7 @@ def run(build, config, seeds, journal, device="cpu"):
     fleet = TransitionCollector(config, seeds, device)
     learner = build(config, seeds, fleet.observations, fleet.actions, device)
     evaluator = Evaluator(lambda: environment(config), config, seeds, device)
-    streams = Streams(config, seeds, learner, device)
+    streams = Streams(fleet, learner)
     start, batch = fleet.resume(learner, journal), None
     for step in range(start + 1, config.total_steps + 1):
         fleet.step(step, learner, streams, journal)
@@ -54,9 +54,9 @@ def environment(config):
 class Streams:
     """The random numbers of an off-policy run, by environment step."""
 
-    def __init__(self, config, seeds, learner, device):
-        self.device = device
-        actions, batch = learner.actions, config.batch_size
+    def __init__(self, fleet, learner):
+        self.device, seeds = fleet.device, fleet.seeds
+        actions, batch = fleet.actions, fleet.config.batch_size
         warmup = Blocks(seeds, "warmup", BLOCK, lambda rng, n: {"action": rng.uniform(-1, 1, (n, actions))})
         sample = Blocks(seeds, "sample", BLOCK, lambda rng, n: {"uniform": rng.random((n, batch))})
         self.warmup = lambda step: warmup.at(step)["action"].astype(np.float32)

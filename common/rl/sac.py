@@ -18,18 +18,16 @@ import torch
 
 from ..flows.networks import widths, xavier_uniform
 from ..flows.transforms import Tanh
-from . import off_policy
 from .critics import QFunctions
+from .learner import OffPolicyLearner
 from .optimisers import descend, follow
 from .packing import pack, unpack
 from .policies import FlowPolicy, GaussianNetwork
 from .randomness import generator
 
 
-class Learner:
+class Learner(OffPolicyLearner):
     """A fleet of soft actor-critics, one member a seed. Arrays lead with the member axis; actions lie in [-1, 1]."""
-
-    loop = staticmethod(off_policy.run)
 
     def __init__(self, config, seeds, observations, actions, device="cpu"):
         self.config, self.observations, self.actions = config, observations, actions
@@ -67,9 +65,6 @@ class Learner:
         `ablations`."""
         distribution = self.distribution(obs)
         return distribution.mode() if draws is None else distribution.sample(draws["noise"])
-
-    # What can be taken out of the policy at test time; plain SAC has nothing to take out.
-    ablations = ()
 
     def acting_draws(self, rng, size):
         """Random numbers of `size` sampled actions of one member."""
@@ -117,11 +112,6 @@ class Learner:
         """Scalars of an evaluation from what `inspect` saw: {metric: one float a member}. trace[name][member] is an array
         [steps, actions] over all the evaluation's episodes."""
         return {"log_std": [float(x.mean()) for x in trace["base_log_std"]]}
-
-    def tables(self, episodes):
-        """Further tidy tables at the end of a run, {table: [rows as dicts, one list a member]}. episodes[member] is a list
-        of {name: [steps, actions]}."""
-        return {}
 
     def state_dict(self):
         return pack(self._modules(), self._optimisers())

@@ -22,8 +22,8 @@ import torch
 from torch import nn
 
 from ..flows.networks import MLP, widths
-from . import off_policy
 from .critics import QFunctions
+from .learner import OffPolicyLearner
 from .optimisers import descend, follow
 from .packing import pack, unpack
 from .randomness import generator
@@ -40,10 +40,8 @@ class Actor(nn.Module):
         return torch.tanh(self.network(obs))
 
 
-class Learner:
+class Learner(OffPolicyLearner):
     """A fleet of TD3 learners, one member a seed. Arrays lead with the member axis; actions lie in [-1, 1]."""
-
-    loop = staticmethod(off_policy.run)
 
     def __init__(self, config, seeds, observations, actions, device="cpu"):
         self.config, self.observations, self.actions = config, observations, actions
@@ -66,9 +64,6 @@ class Learner:
     def explore(self, action, draws):
         """clip(a + sigma n, -1, 1)."""
         return (action + self.config.exploration_noise * draws["noise"]).clamp(-1, 1)
-
-    # What can be taken out of the policy at test time; TD3 has nothing to take out.
-    ablations = ()
 
     def acting_draws(self, rng, size):
         """Random numbers of `size` exploring actions of one member."""
@@ -120,10 +115,6 @@ class Learner:
     def summarise(self, trace):
         """Scalars of an evaluation: the share of action entries at a bound."""
         return {"saturated": [float((np.abs(x) > 0.99).mean()) for x in trace["action"]]}
-
-    def tables(self, episodes):
-        """Further tidy tables at the end of a run: none."""
-        return {}
 
     def state_dict(self):
         return pack(self._modules(), self._optimisers()) | {"updates": np.array([self.updates])}

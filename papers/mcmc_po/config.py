@@ -226,8 +226,7 @@ class Langevin(LangevinSteps, Deterministic, shared.TD3):
 class Toys(TrustRegion, Leapfrog):
     """The bandit whose posterior is known. Every value is our choice: the paper has no toy."""
 
-    whole_fleet = True
-
+    loop = "iterations"
     whole_fleet = True
 
     prior: str = setting(
