@@ -5,8 +5,8 @@ import time
 
 import pytest
 
-from common.lab import catalog
-from common.lab.errors import UserError
+from common.errors import UserError
+from common.lab.plan import catalog
 from tests.fake import Repository, adopted
 
 FILE = "papers/toy/experiments.yaml"

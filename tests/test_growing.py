@@ -6,7 +6,10 @@ import shutil
 import numpy as np
 import pytest
 
-from common.lab import catalog, commands, harness, sources
+from common.lab.plan import catalog
+from common.lab.report import commands
+from common.lab.results import sources
+from common.lab.run import harness
 from tests.fake import Repository, adopted
 
 PAGE = "papers/toy/experiments.yaml"

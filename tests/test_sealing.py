@@ -6,8 +6,10 @@ import sys
 
 import pytest
 
-from common.lab import catalog, sealing, sources
-from common.lab.errors import UserError
+from common.errors import UserError
+from common.lab.plan import catalog
+from common.lab.results import sources
+from common.lab.run import sealing
 from tests.fake import Repository, adopted
 
 MATHS, TOY, CONFIG = "common/rl/maths.py", "papers/toy/toy.py", "papers/toy/config.py"
