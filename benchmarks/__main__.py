@@ -5,7 +5,7 @@ import importlib
 import os
 import sys
 
-from common.lab.harness import ENVIRONMENT
+from common.lab.run.harness import ENVIRONMENT
 
 NAMES = ("sac", "learning", "trpo", "hmc", "figures")
 

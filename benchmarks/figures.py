@@ -14,9 +14,9 @@ import tempfile
 import time
 from pathlib import Path
 
-from common.lab import catalog
-from common.lab.experiments import SCALES
-from common.lab.files import read_json
+from common.files import read_json
+from common.lab.plan import catalog
+from common.lab.plan.experiments import SCALES
 
 SUFFIX = {"figures": "pdf", "tables": "md"}
 

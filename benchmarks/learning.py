@@ -15,10 +15,10 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from common.lab.stats import difference
+from common.lab.report.stats import difference
+from common.lab.run.hardware import prepare
 from common.rl import off_policy, sac
 from common.rl.config import SAC
-from common.rl.hardware import prepare
 
 EVALUATIONS = 10  # of deterministic actions, evenly over training; the second half is compared
 EPISODES = 5  # an evaluation

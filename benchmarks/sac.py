@@ -25,9 +25,9 @@ import numpy as np
 import torch
 
 from common.flows.networks import widths
+from common.lab.run.hardware import prepare
 from common.rl import off_policy, sac
 from common.rl.config import SAC
-from common.rl.hardware import prepare
 from common.rl.replay import Batch
 
 STEPS = 700  # environment steps in an end-to-end timing

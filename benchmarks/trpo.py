@@ -13,7 +13,7 @@ import statistics
 import time
 import warnings
 
-from common.rl.hardware import prepare
+from common.lab.run.hardware import prepare
 from common.rl.on_policy import RolloutCollector, draws
 from papers.trpo_nf.config import TRPONF
 from papers.trpo_nf.trpo_nf import Learner

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import yaml
 
-from common.lab import catalog
-from common.lab.errors import UserError
-from common.lab.experiments import SCALES
-from common.lab.files import shown
-from common.lab.targets import check_device
+from common.errors import UserError
+from common.files import shown
+from common.lab.plan import catalog
+from common.lab.plan.experiments import SCALES
+from common.lab.results.requests import check_device
 
 
 def main(arguments=None):
@@ -30,7 +30,8 @@ def main(arguments=None):
 
 
 def _run(options):
-    from common.lab import commands, watch
+    from common.lab.report import commands
+    from common.lab.run import watch
 
     seeds = _seeds(options.seeds)
     with watch.live():
@@ -39,32 +40,32 @@ def _run(options):
 
 
 def _draw(options):
-    from common.lab import commands
+    from common.lab.report import commands
 
     _say(commands.draw(options.name, options.scale, options.output, options.fresh, options.available))
 
 
 def _tabulate(options):
-    from common.lab import commands
+    from common.lab.report import commands
 
     _say(commands.tabulate(options.name, options.scale, options.output, options.fresh, options.available))
 
 
 def _judge(options):
-    from common.lab import commands
+    from common.lab.report import commands
 
     _say(commands.judge(options.name, options.scale, options.output, options.fresh, options.available))
 
 
 def _publish(options):
-    from common.lab import commands
+    from common.lab.report import commands
 
     for cell, what in commands.publish(options.name, options.scale, options.partial):
         print(f"{cell.key} at {cell.scale}: {what}")
 
 
 def _reseal(options):
-    from common.lab import sealing
+    from common.lab.run import sealing
 
     done = sealing.reseal(options.commit, options.papers, options.threads or 1)
     for cell, what in done:
@@ -75,31 +76,31 @@ def _reseal(options):
 
 
 def _gallery(options):
-    from common.lab import gallery
+    from common.lab.report import gallery
 
     _say(gallery.write())
 
 
 def _list(options):
-    from common.lab import inspection
+    from common.lab.report import inspection
 
     inspection.listing(options.paper)
 
 
 def _explain(options):
-    from common.lab import inspection
+    from common.lab.report import inspection
 
     inspection.explain(options.name, options.scale, options.fresh)
 
 
 def _cost(options):
-    from common.lab import inspection
+    from common.lab.report import inspection
 
     inspection.cost(options.name, options.scale, options.threads, options.device, options.fresh)
 
 
 def _status(options):
-    from common.lab import watch
+    from common.lab.run import watch
 
     watch.show(options.watch, options.parent)
 

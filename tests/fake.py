@@ -34,7 +34,7 @@ def neighbour(x):
 
 from dataclasses import dataclass
 
-from common.lab.config import setting
+from common.settings import setting
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,7 @@ experiments:
 
 import matplotlib.pyplot as plt
 
-from common.lab import plots
+from common.lab.report import plots
 
 
 def _half(values):
@@ -125,7 +125,7 @@ def table1_final(toy):
 ''',
     "papers/toy/claims.py": '''"""Claims."""
 
-from common.lab import stats
+from common.lab.report import stats
 
 
 def c01_gain_helps(toy="env=A"):
@@ -141,9 +141,10 @@ import importlib
 import json
 import time
 
-from common.lab import origin, records
-from common.lab.errors import UserError
-from common.lab.files import atomic_write
+from common.lab.results import records
+from common.lab.run import origin
+from common.errors import UserError
+from common.files import atomic_write
 
 
 def run_all(cells, threads=1, device="cpu", seeds=None, split=1, anew=False):
@@ -185,11 +186,12 @@ class Repository:
         skipped = shutil.ignore_patterns("__pycache__", "harness.py")
         for name in ("common/lab", "workflow", "config"):
             shutil.copytree(ROOT / name, root / name, ignore=skipped)
-        for name in ("common/__init__.py", "papers/__init__.py", "papers/__main__.py", "environment.yml"):
+        ground = [f"common/{name}.py" for name in ("__init__", "errors", "settings", "files")]
+        for name in (*ground, "papers/__init__.py", "papers/__main__.py", "environment.yml"):
             (root / name).parent.mkdir(exist_ok=True)
             shutil.copy(ROOT / name, root / name)
         repository = cls(root)
-        repository.write("common/lab/harness.py", HARNESS)
+        repository.write("common/lab/run/harness.py", HARNESS)
         for name, content in FILES.items():
             repository.write(name, content)
         return repository
@@ -250,7 +252,7 @@ class Repository:
 def adopted(repository, monkeypatch):
     """Lets this process read the fake paper instead of the real ones."""
     import papers
-    from common.lab import catalog
+    from common.lab.plan import catalog
 
     def forget():
         catalog.forget()

@@ -1,7 +1,7 @@
 """Workers as processes of their own that start with their libraries loaded, which takes seconds otherwise.
 
 A server process imports them once and forks for each worker. A worker reads its spec and writes files as one that
-`python -m common.rl.worker` starts, and can be killed as one.
+`python -m common.lab.run.worker` starts, and can be killed as one.
 """
 
 import multiprocessing
@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 # What the simulators and Adam load when they are made stands here too.
-LOADED = ["common.rl.worker", "common.rl.hardware", "gymnasium.envs.mujoco.ant_v4", "torch._dynamo"]
+LOADED = ["common.lab.run.worker", "common.lab.run.hardware", "gymnasium.envs.mujoco.ant_v4", "torch._dynamo"]
 CONTEXT = multiprocessing.get_context("forkserver")
 
 
@@ -31,7 +31,7 @@ def run(path, prepare=None, seconds=300):
 
 def killed_after(saves, seconds):
     """Ends this process, wherever it is, `seconds` after that many checkpoints: the system does, as for kill -9."""
-    from common.lab.journal import Journal
+    from common.lab.run.journal import Journal
 
     original, left = Journal.save, [saves]
 

@@ -1,4 +1,4 @@
-"""Samples for the tests of `common.lab.stats`."""
+"""Samples for the tests of `common.lab.report.stats`."""
 
 import numpy as np
 import scipy.stats

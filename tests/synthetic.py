@@ -4,9 +4,9 @@ import numpy as np
 import pandas as pd
 from scipy.stats import norm
 
-from common.lab import catalog
-from common.lab.records import COLUMNS, KEYS, Results
-from common.lab.sources import Source
+from common.lab.plan import catalog
+from common.lab.results.records import COLUMNS, KEYS, Results
+from common.lab.results.sources import Source
 
 
 def deviates(n):

@@ -7,13 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from common.lab import catalog
+from common.lab.plan import catalog
 
 ROOT = Path(__file__).resolve().parent.parent
 FILES = sorted(path.relative_to(ROOT) for folder in ("common", "papers") for path in (ROOT / folder).rglob("*.py"))
 LEARNING = ("torch", "gymnasium", "mujoco", "minari", "stable_baselines3", "sb3_contrib", "zuko")
 SIMULATORS = ("gymnasium", "mujoco", "minari", "pybullet")
 LOOPS = ("common.rl.off_policy", "common.rl.on_policy", "common.rl.iterations", "common.rl.simulators")
+GROUND = ("common.errors", "common.settings", "common.files")
+WINGS = ("plan", "results", "run", "report")  # each may know itself and those before it
 DRAWING = ("config.py", "figures.py", "tables.py", "claims.py")
 
 
@@ -41,24 +43,45 @@ def test_imports(path):
     elif len(path.parts) > 2:
         others = [n for n in names if within(n, "papers") and not within(n, f"papers.{path.parts[1]}")]
         assert not others, "papers never import each other"
-    if path.parts[:2] == ("common", "lab") or path.name in DRAWING or path == Path("papers/__main__.py"):
+    trains = path.as_posix() in ("common/lab/run/worker.py", "common/lab/run/hardware.py")
+    if path.parts[:2] == ("common", "lab") and not trains or path.name in DRAWING or path == Path("papers/__main__.py"):
         assert not [n for n in names if within(n, *LEARNING)], "the lab and every picture work without learning libraries"
     if path.parts[:2] == ("common", "flows"):
         assert not [n for n in names if within(n, "common.rl", "common.lab", *LEARNING[1:])], "flows know no RL"
+    if len(path.parts) == 2 and path.parts[0] == "common":
+        assert not [n for n in names if within(n, "common") and not within(n, *GROUND)], "the ground stands on nothing"
+    if path.parts[:2] in (("common", "flows"), ("common", "rl")):
+        assert not [n for n in names if within(n, "common.lab")], "maths and learning know no lab"
+        text = (ROOT / path).read_text()
+        assert "from common" not in text and "import common" not in text, "relative imports: the folder can be copied out"
+
+
+@pytest.mark.parametrize("path", [path for path in FILES if path.parts[:2] == ("common", "lab")], ids=str)
+def test_arrows_in_the_lab_run_one_way(path):
+    """report -> run -> results -> plan, and everything may stand on the ground."""
+    if path == Path("common/lab/__init__.py"):
+        return
+    lower = WINGS[: WINGS.index(path.parts[2]) + 1]
+    allowed = [*GROUND, *(f"common.lab.{wing}" for wing in lower)]
+    if path == Path("common/lab/run/worker.py"):
+        allowed.append("common.rl")  # the one place where a run is started
+    known = [n for n in imports(path) if within(n, "common")]
+    assert not [n for n in known if not within(n, *allowed)], f"{path.parts[2]} may know {', '.join(lower)}"
 
 
 def test_the_workflow_calls_the_lab_and_the_command_line_alone():
     for path in [ROOT / "workflow" / "Snakefile", *sorted((ROOT / "workflow" / "rules").glob("*.smk"))]:
         lines = path.read_text().splitlines()
         known = [line for line in lines if line.startswith(("from common", "import common", "from papers", "import papers"))]
-        assert all(line.startswith("from common.lab") for line in known)
+        assert all(line.startswith(("from common.lab", "from common.errors")) for line in known)
         assert all(line.strip().startswith('"python -m papers ') for line in lines if "python" in line)
 
 
 def test_planning_and_drawing_load_no_learning_library():
     code = (
-        "import sys; from common.lab import catalog, commands, targets, watch, plots, records, stats, costs, inspection\n"
-        "from common.lab import harness\n"
+        "import sys\n"
+        "from common.lab.plan import catalog\nfrom common.lab.results import costs, records, requests\n"
+        "from common.lab.run import harness, watch\nfrom common.lab.report import commands, inspection, plots, stats\n"
         "[catalog.cells(p, e, s) for p in catalog.papers() for e in catalog.experiment_names(p) for s in catalog.SCALES]\n"
         "import importlib, pathlib\n"
         "[importlib.import_module(f'papers.{p}.{k}') for p in catalog.papers() for k in catalog.KINDS"
@@ -108,13 +131,3 @@ def test_algorithms_load_no_loop_and_no_simulator():
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert set(done.stdout.split("\n")) == {"[]", ""} and done.stdout.count("\n") == len(ALGORITHMS) > 10
-
-
-def test_the_kernel_can_be_copied_out():
-    """Imports inside common/flows and common/rl are relative, but for the process that a run starts."""
-    for path in FILES:
-        if path.parts[:2] in (("common", "flows"), ("common", "rl")) and path.name not in ("worker.py", "hardware.py"):
-            for node in ast.walk(ast.parse((ROOT / path).read_text())):
-                absolute = isinstance(node, ast.ImportFrom) and not node.level and node.module.startswith("common")
-                named = isinstance(node, ast.Import) and any(alias.name.startswith("common") for alias in node.names)
-                assert not absolute and not named, f"{path}:{node.lineno}"

@@ -9,8 +9,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from common.lab import catalog, plots, records, stamping
-from common.lab.config import fields
+from common.lab.plan import catalog
+from common.lab.report import plots, stamping
+from common.lab.results import records
+from common.settings import fields
 from papers.arsac import claims, figures, tables
 from papers.arsac.config import ARSAC
 from tests.synthetic import synthetic

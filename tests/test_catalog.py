@@ -5,8 +5,8 @@ import time
 
 import pytest
 
-from common.lab import catalog
-from common.lab.errors import UserError
+from common.errors import UserError
+from common.lab.plan import catalog
 from tests.fake import Repository, adopted
 
 FILE = "papers/toy/experiments.yaml"
@@ -58,10 +58,13 @@ def test_an_algorithm_may_be_shared(toy):
 
 
 def test_a_cell_depends_on_the_loop_that_its_settings_name(toy):
-    """The whole module of the loop counts, though the algorithm imports none; without one there is nothing to train."""
+    """The whole module of the loop counts, though the algorithm imports none."""
     before = experiment(toy, "algorithm: toy\nseeds: [1]")["all"].digest
     toy.edit("common/rl/plain.py", "pass", "return 1")
     assert experiment(toy, "algorithm: toy\nseeds: [1]")["all"].digest != before
+
+
+def test_settings_name_a_loop(toy):
     toy.edit("papers/toy/config.py", 'loop = "plain"', 'loop = "plane"')
     with pytest.raises(UserError, match=r"config.py: Toy: loop = 'plane' must name a module of common/rl"):
         experiment(toy, "algorithm: toy\nseeds: [1]")

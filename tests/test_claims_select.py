@@ -5,8 +5,9 @@ from itertools import count
 
 import pytest
 
-from common.lab import catalog, judging
-from common.lab.config import fields
+from common.lab.plan import catalog
+from common.lab.report import judging
+from common.settings import fields
 
 KINDS = ("policy", "toy", "fisher")  # they decide which other settings there are; no value of them is added
 

@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 import torch
 
-from common.lab import catalog, plots, stamping
-from common.lab.config import resolve
-from common.lab.errors import UserError
+from common.errors import UserError
+from common.lab.plan import catalog
+from common.lab.report import plots, stamping
 from common.rl import iterations
 from common.rl.randomness import Blocks
+from common.settings import resolve
 from papers.cnf_offline import claims, encoder, figures, toys
 from papers.cnf_offline.config import Toys
 from tests.journals import MemoryJournal

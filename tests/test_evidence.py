@@ -4,10 +4,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from common.lab import evidence
-from common.lab.evidence import every
-from common.lab.records import Results
-from common.lab.stats import Verdict
+from common.lab.report import evidence
+from common.lab.report.evidence import every
+from common.lab.report.stats import Verdict
+from common.lab.results.records import Results
 
 
 class Given(Results):

@@ -6,10 +6,13 @@ import shutil
 import numpy as np
 import pytest
 
-from common.lab import catalog, commands, harness, sources
+from common.lab.plan import catalog
+from common.lab.report import commands
+from common.lab.results import sources
+from common.lab.run import harness
 from tests.fake import Repository, adopted
 
-PAGE = "papers/toy/experiments/toy.yaml"
+PAGE = "papers/toy/experiments.yaml"
 
 
 @pytest.fixture
@@ -17,7 +20,8 @@ def toy(tmp_path, monkeypatch):
     """The fake paper with the real harness, whose workers leave their parts at once. `toy.trained` lists the seeds they were
     given."""
     repository = Repository.create(tmp_path / "repository")
-    repository.edit(PAGE, "seeds: [4, 5, 6]", "seeds: [0, 1]\ntables: [ends]")
+    repository.edit(PAGE, "seeds: [4-6]", "seeds: [0, 1]")
+    repository.edit(PAGE, "about: a toy", "tables: [ends]")
     repository.trained = []
 
     def work(jobs, threads, device, checkpoint_seconds):

@@ -12,10 +12,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from common.lab import checkpoints
-from common.lab.errors import UserError
-from common.lab.journal import Journal
-from common.lab.locks import hold
+from common.errors import UserError
+from common.lab.run import checkpoints
+from common.lab.run.journal import Journal
+from common.lab.run.locks import hold
 from papers.arsac.config import ARSAC
 from tests import forked
 
@@ -47,7 +47,7 @@ def spec(folder, env, seeds=(4, 5), checkpoint_seconds=0.05, digest="a"):
 
 def start(path):
     """A worker as the harness starts it."""
-    command = [sys.executable, "-m", "common.rl.worker", str(path)]
+    command = [sys.executable, "-m", "common.lab.run.worker", str(path)]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     return subprocess.Popen(command, cwd=ROOT, env=environment, stderr=subprocess.PIPE, text=True)
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from common.lab.config import resolve
-from common.lab.errors import UserError
+from common.errors import UserError
+from common.settings import resolve
 from papers.mcmc_po import hmc, sac_coupling
 from papers.mcmc_po.config import HMC, SAC, SACCoupling
 from papers.mcmc_po.policy import METRICS

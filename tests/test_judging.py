@@ -4,8 +4,10 @@ import json
 
 import pytest
 
-from common.lab import catalog, judging, records
-from common.lab.files import atomic_write
+from common.files import atomic_write
+from common.lab.plan import catalog
+from common.lab.report import judging
+from common.lab.results import records
 from tests.fake import Repository, adopted
 
 CLAIMS = '''

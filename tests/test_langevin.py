@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from common.lab.config import resolve
-from common.lab.errors import UserError
+from common.errors import UserError
 from common.rl import ddpg, td3
 from common.rl.config import DDPG, TD3
+from common.settings import resolve
 from papers.mcmc_po import langevin
 from papers.mcmc_po.config import Langevin
 from tests.test_td3 import ACTIONS, BATCH, OBSERVATIONS, batch_of, draws_of

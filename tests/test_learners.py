@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from common.lab.journal import Journal
+from common.lab.run.journal import Journal
 from common.rl import config as shared
 from common.rl import ddpg, iterations, off_policy, on_policy, ppo, sac, sac_auto, td3, trpo
 from common.rl import learner as contract

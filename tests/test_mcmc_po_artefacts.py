@@ -3,8 +3,9 @@
 import matplotlib.pyplot
 import pytest
 
-from common.lab import catalog, plots, stamping
-from common.lab.config import fields
+from common.lab.plan import catalog
+from common.lab.report import plots, stamping
+from common.settings import fields
 from papers.mcmc_po import figures, tables
 from tests.test_mcmc_po_claims import results
 

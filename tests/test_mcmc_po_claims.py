@@ -5,8 +5,8 @@ import warnings
 import numpy as np
 import pytest
 
-from common.lab import catalog
-from common.lab.stats import Verdict
+from common.lab.plan import catalog
+from common.lab.report.stats import Verdict
 from papers.mcmc_po import claims, evidence, measures
 from tests.synthetic import synthetic
 

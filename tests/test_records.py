@@ -12,9 +12,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from common.lab import catalog, costs, harness, plots, records, sources, stamping, stats, tabular, watch
-from common.lab.errors import UserError
-from common.lab.files import atomic_write
+from common.errors import UserError
+from common.files import atomic_write
+from common.lab.plan import catalog
+from common.lab.report import plots, stamping, stats, tabular
+from common.lab.results import costs, records, sources
+from common.lab.run import harness, watch
 from tests.fake import Repository, adopted
 
 matplotlib.use("agg")

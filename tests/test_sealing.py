@@ -6,11 +6,14 @@ import sys
 
 import pytest
 
-from common.lab import catalog, sealing, sources
-from common.lab.errors import UserError
+from common.errors import UserError
+from common.lab.plan import catalog
+from common.lab.results import sources
+from common.lab.run import sealing
 from tests.fake import Repository, adopted
 
 MATHS, TOY, CONFIG = "common/rl/maths.py", "papers/toy/toy.py", "papers/toy/config.py"
+PAGE = "papers/toy/experiments.yaml"
 
 
 def git(root, *arguments):
@@ -98,7 +101,7 @@ def test_an_edit_that_changes_no_number_is_vouched_for(toy, edits):
         ((MATHS, "RATE = 2", "RATE = 3"),
          "left: its smoke run differs: metrics.csv:2: 0,4,2,return,13.5; it was 0,4,2,return,9.0"),
         ((TOY, "return maths.gain(x)", "return maths.gain(x) + (x > 9)"), "left: its smoke run differs: metrics.csv:12:"),
-        (("papers/toy/experiments/toy.yaml", "seeds: [4, 5, 6]", "seeds: [4, 5, 6]\nset: {total_steps: 1212}"),
+        ((PAGE, "about: a toy", "set: {total_steps: 1212}"),
          "left: its settings have changed: total_steps"),
     ],
     ids=["a constant", "a branch that is taken late", "a setting that smoke sets itself"],
@@ -128,7 +131,7 @@ def test_a_new_setting_is_vouched_for_at_its_value_alone(toy):
     """A cell that sets it otherwise than its smoke cell was not tried."""
     then = git(toy.root, "rev-parse", "HEAD")
     toy.edit(CONFIG, "    rate: float", "    clip: float = setting(0.0, 'none', 'our choice')\n    rate: float")
-    toy.edit("papers/toy/experiments/toy.yaml", "scales:", "scales:\n  day: {set: {clip: 1.0}}")
+    toy.edit(PAGE, "scales: {smoke", "scales: {day: {set: {clip: 1.0}}, smoke")
     commit(toy)
     done = {cell.key: what for cell, what in sealing.reseal(then)}
     assert done["toy/toy/A-0.5"] == "left: its settings have changed: clip"

@@ -4,7 +4,7 @@ import gymnasium
 import numpy as np
 import pytest
 
-from common.lab.errors import UserError
+from common.errors import UserError
 from common.rl import simulators
 from common.rl.config import ENVIRONMENTS
 from common.rl.simulators import Environment

@@ -1,4 +1,4 @@
-"""Decisions of common.lab.stats, by construction: t-tests, divergence, Holm, bad input. Fixed seeds."""
+"""Decisions of common.lab.report.stats, by construction: t-tests, divergence, Holm, bad input. Fixed seeds."""
 
 from dataclasses import FrozenInstanceError
 
@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from common.lab import stats
-from common.lab.stats import Verdict, difference, equivalence, mean_within, non_inferiority, ordered, proportion
+from common.lab.report import stats
+from common.lab.report.stats import Verdict, difference, equivalence, mean_within, non_inferiority, ordered, proportion
 from tests.samples import generator, spread
 
 nan = np.nan

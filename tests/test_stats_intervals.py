@@ -1,4 +1,4 @@
-"""Intervals of common.lab.stats cover what they promise. Fixed seeds; all simulations are small."""
+"""Intervals of common.lab.report.stats cover what they promise. Fixed seeds; all simulations are small."""
 
 from itertools import combinations
 
@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from common.lab import stats
-from common.lab.stats import difference, mean_within, ordered, proportion
+from common.lab.report import stats
+from common.lab.report.stats import difference, mean_within, ordered, proportion
 from tests.samples import covers, generator, spread
 
 nan = np.nan

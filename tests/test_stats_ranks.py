@@ -1,4 +1,4 @@
-"""Permutations, order over levels and aggregates in common.lab.stats. Fixed seeds; all simulations are small."""
+"""Permutations, order over levels and aggregates in common.lab.report.stats. Fixed seeds; all simulations are small."""
 
 from itertools import combinations, permutations
 
@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from common.lab import stats
-from common.lab.stats import ordered
+from common.lab.report import stats
+from common.lab.report.stats import ordered
 from tests.samples import generator, spread
 
 nan = np.nan

@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 import torch
 
+from common.errors import UserError
 from common.flows.distributions import FlowDistribution
 from common.flows.networks import LayerNorm
-from common.lab.config import resolve
-from common.lab.errors import UserError
 from common.rl import on_policy
 from common.rl.gaussian import FactorisedGaussian
 from common.rl.on_policy import draws
+from common.settings import resolve
 from papers.trpo_nf import families, policies
 from papers.trpo_nf.classes import CLASSES
 from papers.trpo_nf.config import ACKTR, PPONF, TRPONF, Toys

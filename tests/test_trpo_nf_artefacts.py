@@ -11,8 +11,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from common.lab import catalog, plots, records, sources, stamping
-from common.lab.stats import Verdict
+from common.lab.plan import catalog
+from common.lab.report import plots, stamping
+from common.lab.report.stats import Verdict
+from common.lab.results import records, sources
 from common.rl.config import RAW_ENVIRONMENTS
 
 matplotlib.use("agg")

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from common.lab import catalog
+from common.lab.plan import catalog
 from papers.trpo_nf import claims
 from papers.trpo_nf.evidence import dominates
 from tests.synthetic import deviates, synthetic

@@ -45,7 +45,7 @@ def test_cosmetic_edits_plan_nothing(repository):
     repository.edit("papers/toy/experiments.yaml", "about: a toy", "about: one toy  # of many")
     repository.edit("workflow/rules/runs.smk", "python -m papers run", "python  -m papers run")
     repository.edit("workflow/rules/figures.smk", "python -m papers draw", "python  -m papers draw")
-    repository.write("common/lab/harness.py", (repository.root / "common/lab/harness.py").read_text() + "\nX = 1\n")
+    repository.write("common/lab/run/harness.py", (repository.root / "common/lab/run/harness.py").read_text() + "\nX = 1\n")
     assert repository.planned("all") == []
 
 

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from ..lab.config import setting
+from ..settings import setting
 
 ENVIRONMENTS = (
     "HalfCheetah-v4",

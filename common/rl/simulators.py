@@ -7,7 +7,7 @@ import gymnasium
 import numpy as np
 from gymnasium import wrappers
 
-from ..lab.errors import UserError
+from ..errors import UserError
 from .randomness import reset_seed
 
 # Its thrown cube leaves contacts behind that a reset does not clear: every episode gets a simulator of its own. Even then

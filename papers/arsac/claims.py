@@ -7,9 +7,9 @@ steps and 4 seeds, unless a claim needs less.
 
 import numpy as np
 
-from common.lab import stats
-from common.lab.evidence import environments, every, last, level, of_curves, of_table
-from common.lab.plots import count
+from common.lab.report import stats
+from common.lab.report.evidence import environments, every, last, level, of_curves, of_table
+from common.lab.report.plots import count
 from papers.arsac.evidence import (
     MARGIN,
     PAPER_STEPS,

@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
-from common.lab.config import setting
 from common.rl import config as shared
+from common.settings import setting
 
 
 @dataclass(frozen=True)

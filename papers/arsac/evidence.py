@@ -1,11 +1,11 @@
-"""What ARSAC's claims compare: measures of one seed's curve (see `common.lab.evidence`), and the paper's budget."""
+"""What ARSAC's claims compare: measures of one seed's curve (see `common.lab.report.evidence`), and the paper's budget."""
 
 from functools import partial
 
 import numpy as np
 import pandas as pd
 
-from common.lab import evidence
+from common.lab.report import evidence
 
 PAPER_STEPS = 1_000_000
 PAPER_SEEDS = 4

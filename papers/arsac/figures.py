@@ -4,8 +4,9 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.ticker import MaxNLocator
 
-from common.lab import plots, records
-from common.lab.evidence import environments
+from common.lab.report import plots
+from common.lab.report.evidence import environments
+from common.lab.results import records
 from papers.arsac.schematic import draw_policy
 
 # Points of a Savitzky-Golay window (cubic), or None for curves as measured. The authors' Figure 4 has 71 of 100 points.

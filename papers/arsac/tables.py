@@ -2,8 +2,8 @@
 
 import pandas as pd
 
-from common.lab.config import fields
 from common.rl.config import SAC
+from common.settings import fields
 from papers.arsac.config import ARSAC
 
 # What is built into the algorithms and no setting: (what, ARSAC's, SAC's, source).

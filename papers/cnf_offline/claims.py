@@ -6,8 +6,8 @@ long runs: 2,000 updates and three seeds give a verdict.
 
 from functools import partial
 
-from common.lab import evidence, stats
-from common.lab.evidence import every
+from common.lab.report import evidence, stats
+from common.lab.report.evidence import every
 
 AMPLITUDES = (1.0, 2.0, 3.0, 4.0, 6.0)
 FEW = 0.05  # share of far points that still counts as the support of the data

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from common.lab.config import setting
+from common.settings import setting
 
 CODE = "authors' code: the encoders of actions"
 

@@ -4,7 +4,7 @@ else."""
 import matplotlib.pyplot as plt
 import numpy as np
 
-from common.lab import plots
+from common.lab.report import plots
 from papers.cnf_offline import schematic
 
 COLOURS = {"normal": "#0072B2", "uniform": "#D55E00"}

@@ -8,7 +8,7 @@ three seeds.
 
 import numpy as np
 
-from common.lab.evidence import every
+from common.lab.report.evidence import every
 from papers.mcmc_po.evidence import (
     above,
     at_least,

@@ -3,8 +3,8 @@
 import math
 from dataclasses import dataclass
 
-from common.lab.config import setting
 from common.rl import config as shared
+from common.settings import setting
 
 PEER = "peer: pytorch-soft-actor-critic"
 FLOOR = "our choice: the temperature that Section 5 gives SAC"

@@ -5,8 +5,8 @@ from functools import partial
 
 import numpy as np
 
-from common.lab import evidence, stats
-from common.lab.evidence import level
+from common.lab.report import evidence, stats
+from common.lab.report.evidence import level
 
 STEPS, SEEDS = 500_000, 5  # the paper's budget
 LAST = 5  # evaluations that a final number averages

@@ -3,7 +3,7 @@
 import numpy as np
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter, NullLocator
 
-from common.lab import plots
+from common.lab.report import plots
 from papers.mcmc_po.evidence import environments, final
 
 BLUE, ORANGE, GREEN, PINK, YELLOW, SKY, BLACK = plots.PALETTE

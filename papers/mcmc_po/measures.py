@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from common.lab import evidence
+from common.lab.report import evidence
 from papers.mcmc_po.evidence import seconds
 
 

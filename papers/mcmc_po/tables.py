@@ -5,8 +5,8 @@ import inspect
 import numpy as np
 import pandas as pd
 
-from common.lab import records
-from common.lab.config import fields
+from common.lab.results import records
+from common.settings import fields
 from papers.mcmc_po import config
 from papers.mcmc_po.evidence import ENVIRONMENTS, final, seconds
 from papers.mcmc_po.measures import rates

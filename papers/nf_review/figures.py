@@ -3,7 +3,7 @@
 import matplotlib.pyplot as plt
 import numpy as np
 
-from common.lab import plots
+from common.lab.report import plots
 
 
 def fig1_planar_radial(shapes):

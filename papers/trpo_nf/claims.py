@@ -8,8 +8,8 @@ unless a claim needs another; toys need 10 random starts.
 import numpy as np
 import pandas as pd
 
-from common.lab import stats
-from common.lab.evidence import environments, every, last, level, of_table
+from common.lab.report import stats
+from common.lab.report.evidence import environments, every, last, level, of_table
 from papers.trpo_nf.evidence import (
     MARGIN,
     best,

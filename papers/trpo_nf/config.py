@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
-from common.lab.config import fields, setting
 from common.rl import config as shared
+from common.settings import fields, setting
 from papers.trpo_nf.classes import CLASSES
 
 PRESETS = ("equations", "released")

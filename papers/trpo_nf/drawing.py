@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from common.lab import plots
-from common.lab.evidence import environments
+from common.lab.report import plots
+from common.lab.report.evidence import environments
 from papers.trpo_nf.classes import COLOURS, LABELS
 
 

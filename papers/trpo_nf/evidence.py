@@ -1,13 +1,13 @@
-"""What TRPO-NF's claims compare: one number a member (see `common.lab.evidence`), for members differ in more than seeds, and
-the paper's budget."""
+"""What TRPO-NF's claims compare: one number per member (see `common.lab.report.evidence`), for members differ in more than
+seeds, and the paper's budget."""
 
 from functools import partial
 
 import numpy as np
 from scipy.stats import ks_2samp
 
-from common.lab import evidence, stats
-from common.lab.evidence import environments, last, level, of_table
+from common.lab.report import evidence, stats
+from common.lab.report.evidence import environments, last, level, of_table
 
 PAPER_STEPS = 1_000_000
 PAPER_SEEDS = 5

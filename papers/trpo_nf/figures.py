@@ -4,7 +4,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.lines import Line2D
 
-from common.lab import plots
+from common.lab.report import plots
 from papers.trpo_nf import drawing
 from papers.trpo_nf.classes import COLOURS, LABELS
 

@@ -27,12 +27,12 @@ import numpy as np
 import torch
 from torch import nn
 
+from common.errors import UserError
 from common.flows.coupling import Coupling, Shift, with_norm_eps
 from common.flows.distributions import DiagonalGaussian, FlowDistribution
 from common.flows.mixtures import GaussianMixture
 from common.flows.networks import MLP, normc, small_uniform, widths, xavier_uniform
 from common.flows.transforms import Compose
-from common.lab.errors import UserError
 from common.rl import acting
 from common.rl.gaussian import FactorisedGaussian
 from papers.trpo_nf.classes import CLASSES

@@ -12,8 +12,8 @@ import subprocess
 import sys
 import time
 
-from common.lab import catalog
-from common.lab.costs import duration
+from common.lab.plan import catalog
+from common.lab.results.costs import duration
 
 REFRESH_SECONDS = 1.0
 PLAIN_SECONDS = 30.0

@@ -18,10 +18,11 @@ import sys
 import time
 from pathlib import Path
 
-from common.lab import costs, origin, records, sources
-from common.lab.errors import UserError
-from common.lab.files import atomic_write
-from common.lab.locks import hold
+from common.errors import UserError
+from common.files import atomic_write
+from common.lab.results import costs, records, sources
+from common.lab.run import origin
+from common.lab.run.locks import hold
 
 ENVIRONMENT = {
     "OMP_NUM_THREADS": "1",
@@ -159,7 +160,7 @@ def start(job, device, checkpoint_seconds):
     """Write the specs of a job and start its worker."""
     paths = [specify(cell, group, device, checkpoint_seconds) for cell, group in job]
     with open(log_file(job), "a") as log:
-        command = [sys.executable, "-m", "common.rl.worker", *map(str, paths)]
+        command = [sys.executable, "-m", "common.lab.run.worker", *map(str, paths)]
         return subprocess.Popen(command, env={**os.environ, **ENVIRONMENT}, stdout=log, stderr=log)
 
 

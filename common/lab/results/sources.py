@@ -10,9 +10,9 @@ import re
 import sys
 from pathlib import Path
 
-from common.lab import catalog
-from common.lab.errors import UserError
-from common.lab.files import atomic_write, read_json
+from common.errors import UserError
+from common.files import atomic_write, read_json
+from common.lab.plan import catalog
 
 LENIENT = ("day", "paper")  # scales at which a stale or partial published cell is drawn, and says so
 

@@ -5,7 +5,7 @@ import json
 import os
 from pathlib import Path
 
-from common.lab.errors import UserError
+from common.errors import UserError
 
 
 def atomic_write(path, content):

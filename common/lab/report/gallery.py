@@ -4,8 +4,10 @@ import re
 
 import yaml
 
-from common.lab import catalog, commands, costs, judging, sources, tabular
-from common.lab.files import atomic_write
+from common.files import atomic_write
+from common.lab.plan import catalog
+from common.lab.report import commands, judging, tabular
+from common.lab.results import costs, sources
 
 SHOWN = ("paper", "day", "quick")  # scales worth showing, the largest first; smoke pictures mean nothing
 GALLERY = "docs/gallery"

@@ -6,8 +6,9 @@ import os
 import subprocess
 import sys
 
-from common.lab import catalog, sources
-from common.lab.files import read_json
+from common.files import read_json
+from common.lab.plan import catalog
+from common.lab.results import sources
 
 # Core-seconds that one member takes for one unit of work, where no run of that algorithm was measured: one thread of a
 # 2.5 GHz Xeon (about 100 GFLOP/s in float32), batch 256, two layers of 256 units, chains of 5 steps. Good to a factor of

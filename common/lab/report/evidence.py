@@ -1,7 +1,7 @@
 """From results to what claims compare: one number a run, and one verdict from several.
 
 A measure is a function (steps, values) -> float of one run's curve. Numbers are Series with the seed, or the member, as
-index; NaN stands for a run that diverged, which `common.lab.stats` counts and never drops.
+index; NaN stands for a run that diverged, which `common.lab.report.stats` counts and never drops.
 """
 
 from dataclasses import replace
@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 
-from common.lab import stats
+from common.lab.report import stats
 
 
 def rows(frame, where):

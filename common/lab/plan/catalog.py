@@ -12,12 +12,12 @@ import importlib
 import sys
 from pathlib import Path
 
-from common.lab import experiments, provenance
-from common.lab.config import fields, nearest, resolve
-from common.lab.errors import UserError
-from common.lab.experiments import SCALES, text
+from common.errors import UserError
+from common.lab.plan import experiments, provenance
+from common.lab.plan.experiments import SCALES, text
+from common.settings import fields, nearest, resolve
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 KINDS = ("figures", "tables", "claims")
 
 

@@ -5,9 +5,10 @@ import os
 import re
 from pathlib import Path
 
-from common.lab import catalog, sources
-from common.lab.errors import UserError
-from common.lab.files import shown
+from common.errors import UserError
+from common.files import shown
+from common.lab.plan import catalog
+from common.lab.results import sources
 
 LARGEST_PUBLISHED = 2 * 10**6  # bytes of one file
 
@@ -19,7 +20,7 @@ def run(target, scale, threads=None, device="cpu", seeds=None, anew=False):
     One cell is split over the threads, as many as are asked for or as do it good; several are trained side by side, those
     that others read first.
     """
-    from common.lab import harness
+    from common.lab.run import harness
 
     cells = _targeted(target, scale)
     if len(cells) > 1:
@@ -51,7 +52,7 @@ def draw(name, scale, output=None, fresh=False, available=False):
     import matplotlib
 
     matplotlib.use("agg")
-    from common.lab import plots, stamping
+    from common.lab.report import plots, stamping
 
     path = Path(output or catalog.ROOT / "figures" / f"{name}.pdf")
     sources.say_if_larger(path, scale)
@@ -66,7 +67,7 @@ def draw(name, scale, output=None, fresh=False, available=False):
 def tabulate(name, scale, output=None, fresh=False, available=False):
     """Writes a table as Markdown, LaTeX and CSV; returns the files. `available` as for `draw`."""
     function, results = _call(name, "tables", scale, fresh, available)
-    from common.lab import stamping, tabular
+    from common.lab.report import stamping, tabular
 
     path = Path(output or catalog.ROOT / "figures" / f"{name}.md")
     sources.say_if_larger(path, scale)
@@ -83,7 +84,7 @@ def judge(paper, scale, output=None, fresh=False, available=False):
     Every cell that a claim reads must have been run. With `available`, a claim is tested in the environments that were run
     in full, and untested (in part), or in none, and untested (not run).
     """
-    from common.lab import judging, stamping, tabular
+    from common.lab.report import judging, stamping, tabular
 
     paper = paper.removeprefix("claims_")
     path = Path(output or catalog.ROOT / "figures" / f"claims_{paper}.md")
@@ -133,7 +134,7 @@ def publish(target, scale, partial=False):
 
 def _joined(cell):
     """This checkout's run of a cell with the published members that it lacks."""
-    from common.lab import harness
+    from common.lab.run import harness
 
     with harness.hold(harness.lock(cell)):
         harness.adopt(cell)
@@ -163,7 +164,7 @@ def _call(name, kind, scale, fresh, available=False):
     wanted = catalog.artefacts(paper, kind)[name]
     for cell in catalog.artefact_cells(name, scale) if not available else ():
         sources.ready(cell, fresh)
-    from common.lab import records
+    from common.lab.results import records
 
     results = {one: records.load(paper, one, scale, chosen, fresh, available) for one, chosen in wanted.items()}
     if available and results and not any(one.cells for one in results.values()):

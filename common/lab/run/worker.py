@@ -1,8 +1,8 @@
 """One worker process: trains some members of a cell as one fleet and leaves a part file.
 
-    python -m common.rl.worker <spec.json> [<spec.json> ...]
+    python -m common.lab.run.worker <spec.json> [<spec.json> ...]
 
-A spec, written by `common.lab.harness`, names the learner, its settings, the members and the files; several are trained
+A spec, written by `common.lab.run.harness`, names the learner, its settings, the members and the files; several are trained
 one after the other.
 """
 
@@ -18,10 +18,10 @@ from pathlib import Path
 
 import numpy as np
 
-from common.lab.errors import UserError
-from common.lab.files import atomic_write
-from common.lab.journal import Journal
-from common.lab.locks import hold
+from common.errors import UserError
+from common.files import atomic_write
+from common.lab.run.journal import Journal
+from common.lab.run.locks import hold
 
 
 def main(paths):
@@ -42,7 +42,7 @@ def work(spec, stopping):
     """Train the spec's members and write its part file. `stopping()` asks whether to end at the next step."""
     import torch
 
-    from common.rl.hardware import prepare
+    from common.lab.run.hardware import prepare
 
     matmul = prepare(spec["device"])
     learner, config = importlib.import_module(spec["module"]).Learner, configuration(spec)

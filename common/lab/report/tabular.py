@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from common.lab.files import atomic_write
+from common.files import atomic_write
 
 MARKDOWN = str.maketrans({"|": r"\|", "\n": " "})
 LATEX = {"\\": r"\textbackslash{}"} | {c: f"\\{c}" for c in "&%$#_{}"} | {"~": r"\textasciitilde{}", "^": r"\^{}"}

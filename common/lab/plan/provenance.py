@@ -5,7 +5,7 @@ layout, comments, docstrings, annotations and the words of errors have no part i
 the order of definitions, or neighbours that nothing names. It is the same under every supported version of Python, because
 the normal form is written here and not by `ast.unparse` or `ast.dump`, whose output changes between versions.
 
-What a syntax tree cannot tell, that a renamed local changes nothing, `common.lab.sealing` settles by evidence.
+What a syntax tree cannot tell, that a renamed local changes nothing, `common.lab.run.sealing` settles by evidence.
 """
 
 import ast
@@ -15,18 +15,18 @@ import hashlib
 import json
 from pathlib import Path
 
-from common.lab.errors import UserError
+from common.errors import UserError
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 KERNEL = ("common.flows", "common.rl")
 # What a figure, table or claim needs besides its own function: reading, and what becomes of the numbers it returns.
 PRESENTED = {
-    "figures": ("common.lab.records", "common.lab.plots"),
-    "tables": ("common.lab.records", "common.lab.tabular"),
-    "claims": ("common.lab.records", "common.lab.judging", "common.lab.tabular"),
+    "figures": ("common.lab.results.records", "common.lab.report.plots", "common.lab.report.stamping"),
+    "tables": ("common.lab.results.records", "common.lab.report.tabular"),
+    "claims": ("common.lab.results.records", "common.lab.report.judging", "common.lab.report.tabular"),
 }
 # Which cells there are shows in an artefact's inputs, and their settings and code in the cells' own digests.
-PLANNING = ("common.lab.catalog", "common.lab.experiments", "common.lab.provenance")
+PLANNING = ("common.lab.plan",)
 DYNAMIC = ("importlib.import_module", "importlib.util", "importlib.machinery", "runpy", "__import__", "exec", "eval")
 
 

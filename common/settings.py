@@ -9,7 +9,7 @@ import difflib
 import math
 import typing
 
-from common.lab.errors import UserError
+from common.errors import UserError
 
 
 def setting(default, meaning, source, *, low=None, high=None, choices=None, unit="", per_member=False):

@@ -12,10 +12,11 @@ import io
 import numpy as np
 import pandas as pd
 
-from common.lab import catalog, costs, sources
-from common.lab.config import nearest
-from common.lab.errors import UserError
-from common.lab.files import atomic_write, shown
+from common.errors import UserError
+from common.files import atomic_write, shown
+from common.lab.plan import catalog
+from common.lab.results import costs, sources
+from common.settings import nearest
 
 COLUMNS = ("member", "seed", "step", "metric", "value")
 KEYS = ("member", "seed")

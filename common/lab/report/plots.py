@@ -6,7 +6,7 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 from scipy.signal import savgol_filter
 from scipy.stats import t
 
-from common.lab.errors import UserError
+from common.errors import UserError
 
 # Okabe and Ito (2008), told apart by colour-blind readers; yellow is left out, it is too light for lines.
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")

@@ -2,8 +2,10 @@
 
 from dataclasses import dataclass, replace
 
-from common.lab import catalog, records, sources, stats
-from common.lab.errors import UserError
+from common.errors import UserError
+from common.lab.plan import catalog
+from common.lab.report import stats
+from common.lab.results import records, sources
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,8 @@ import json
 
 from safetensors.numpy import load, save
 
-from common.lab.errors import UserError
-from common.lab.files import atomic_write
+from common.errors import UserError
+from common.files import atomic_write
 
 MAGIC = b"checkpoint 1\n"
 DIGEST_LENGTH = 64

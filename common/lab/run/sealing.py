@@ -14,10 +14,11 @@ import sys
 import tempfile
 from pathlib import Path
 
-from common.lab import catalog, provenance, sources
-from common.lab.catalog import Cell
-from common.lab.errors import UserError
-from common.lab.files import atomic_write, read_json
+from common.errors import UserError
+from common.files import atomic_write, read_json
+from common.lab.plan import catalog, provenance
+from common.lab.plan.catalog import Cell
+from common.lab.results import sources
 
 # Prints what a commit says of some cells. Every commit that a result may come from must run it.
 LISTING = """
@@ -25,7 +26,7 @@ import dataclasses, importlib, json, sys
 try:
     catalog = importlib.import_module("common.lab.plan.catalog")
 except ModuleNotFoundError:
-    catalog = importlib.import_module("common.lab.catalog")
+    catalog = importlib.import_module("common.lab.plan.catalog")
 known = {}
 for scale, key in json.load(sys.stdin):
     try:

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import matplotlib.pyplot as plt
 
-from common.lab.files import atomic_write
-from common.lab.plots import count
+from common.files import atomic_write
+from common.lab.report.plots import count
 
 
 def summary(results, scale):

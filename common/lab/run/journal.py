@@ -16,9 +16,9 @@ from pathlib import Path
 
 import numpy as np
 
-from common.lab import checkpoints
-from common.lab.errors import UserError
-from common.lab.files import atomic_write
+from common.errors import UserError
+from common.files import atomic_write
+from common.lab.run import checkpoints
 
 PROGRESS_SECONDS = 2.0
 

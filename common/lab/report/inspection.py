@@ -2,9 +2,10 @@
 
 import os
 
-from common.lab import catalog, costs, provenance, sources
-from common.lab.config import nearest
-from common.lab.errors import UserError
+from common.errors import UserError
+from common.lab.plan import catalog, provenance
+from common.lab.results import costs, sources
+from common.settings import nearest
 
 SUFFIX = {"figures": ".pdf", "tables": ".md", "claims": ".md"}
 

@@ -27,8 +27,8 @@ from pathlib import Path
 
 import yaml
 
-from common.lab.config import nearest
-from common.lab.errors import UserError
+from common.errors import UserError
+from common.settings import nearest
 
 SCALES = ("smoke", "quick", "day", "paper")
 PAGE = ("seeds", "scales", "sources", "defaults", "experiments")

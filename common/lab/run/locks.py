@@ -5,7 +5,7 @@ import fcntl
 import os
 import time
 
-from common.lab.errors import UserError
+from common.errors import UserError
 
 PATIENCE_SECONDS = 5.0  # a worker whose parent was killed needs a moment to notice
 

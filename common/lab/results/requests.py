@@ -3,9 +3,10 @@
 import re
 from pathlib import PurePosixPath
 
-from common.lab import catalog, sources
-from common.lab.config import nearest
-from common.lab.errors import UserError
+from common.errors import UserError
+from common.lab.plan import catalog
+from common.lab.results import sources
+from common.settings import nearest
 
 SUFFIXES = {"figures": (".pdf", ".png"), "tables": (".md", ".tex", ".csv"), "claims": (".md", ".csv")}
 KEYS = ("scale", "device", "fresh")
