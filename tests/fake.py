@@ -142,7 +142,7 @@ from common.errors import UserError
 from common.files import atomic_write
 
 
-def run_all(cells, threads=1, device="cpu", seeds=None, split=1, anew=False):
+def run_all(cells, threads=1, device="cpu", seeds=None, fleets=1, anew=False):
     return [run(cell, device) for cell in cells]
 
 

@@ -38,7 +38,7 @@ def run(target, scale, threads=None, device="cpu", seeds=None, anew=False):
         for used in {used for cell in ready for used in cell.uses}:
             sources.ready(used, fresh=True)
         split = 1 if len(ready) > 1 else threads if asked else ready[0].threads(threads)
-        folders += harness.run_all(ready, threads, device, seeds, split=split, anew=anew)
+        folders += harness.run_all(ready, threads, device, seeds, fleets=split, anew=anew)
         cells = [cell for cell in cells if cell not in ready]
     return folders
 
@@ -134,11 +134,11 @@ def publish(target, scale, partial=False):
 
 def _joined(cell):
     """This checkout's run of a cell with the published members that it lacks."""
-    from common.lab.run import harness
+    from common.lab.run import fleets, harness, joining, locks
 
-    with harness.hold(harness.lock(cell)):
-        harness.adopt(cell)
-        harness.join(cell, harness.made_by(cell))
+    with locks.hold(fleets.lock_file(cell)):
+        joining.adopt(cell)
+        joining.join(cell, harness.made_by(cell))
     return sources.own(cell) or sources.unfinished(cell)
 
 
