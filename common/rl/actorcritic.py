@@ -4,8 +4,9 @@ import numpy as np
 import torch
 
 from ..flows.networks import MLP, normc, widths
-from . import acting, on_policy
+from . import acting
 from .gaussian import FactorisedGaussian
+from .learner import OnPolicyLearner
 from .normaliser import Normaliser
 from .optimisers import descend
 from .packing import pack, unpack
@@ -13,7 +14,7 @@ from .randomness import generator
 from .returns import advantages, borders, explained_variance, standardised
 
 
-class ActorCritic:
+class ActorCritic(OnPolicyLearner):
     """A fleet of policies pi(a|s) and value functions V(s), one member a seed. Both see s through the same running
     normaliser; within an iteration it is as the iteration before left it, and it takes in the new observations before the
     update. Arrays lead with the member axis.
@@ -21,7 +22,6 @@ class ActorCritic:
     V is fitted to TD(lambda) returns by Adam on shuffled minibatches:  min mean (V(s) - (A + V_old)(s))^2.
     """
 
-    loop = staticmethod(on_policy.run)
     least_std = 0.1  # floor of the normaliser's standard deviations (baselines' variances stay above 1e-2)
 
     def __init__(self, config, seeds, observations, actions, device="cpu"):
