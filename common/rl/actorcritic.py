@@ -1,6 +1,7 @@
 """What on-policy learners share: a policy, a value network, normalised observations, advantages."""
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -27,6 +28,8 @@ class ActorCritic:
 
     loop = staticmethod(on_policy.run)
     least_std = 0.1  # floor of the normaliser's standard deviations (baselines' variances stay above 1e-2)
+    config: Any  # an `OnPolicy` with the settings of the algorithm
+    policy: Any  # what `build_policy` made
 
     def __init__(self, config: OnPolicy, seeds: Sequence[int], observations: int, actions: int, device: str = "cpu"):
         self.config, self.observations, self.actions = config, observations, actions

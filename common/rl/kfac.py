@@ -18,6 +18,7 @@ scaled so that its predicted divergence stays below `clip_kl`, and goes through 
 
 import contextlib
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -47,9 +48,10 @@ class Kfac:
         self.layers = [layer for layer in module.modules() if isinstance(layer, Linear | LayerNorm)]
         self.free = getattr(module, "log_std", None)
         self.steps = 0
-        self.averages, self.bases = {}, {}  # block -> moving averages; layer -> eigenvalues and eigenvectors
+        self.averages: dict[Any, list[Tensor]] = {}  # block -> moving averages
+        self.bases: dict[int, list] = {}  # layer -> (eigenvalues, eigenvectors) of A and of G
         self.speeds = [torch.zeros_like(p) for p in self.parameters()]
-        self.seen = None
+        self.seen: list[list] = []  # (input, output) of each use, layer by layer, of the last pass under `watch`
 
     def parameters(self) -> list[nn.Parameter]:
         """Weights and biases, gains and biases, layer by layer; then log_std."""
@@ -79,7 +81,7 @@ class Kfac:
         """Take in the factors of a forward pass under `watch`. log_prob: [members, n], not averaged; `log_std`: the tensor
         [members, n, ...] through which the module's free `log_std` reached every sample."""
         outputs = [output for uses in self.seen for _, output in uses]
-        wanted = outputs + ([] if self.free is None else [log_std])
+        wanted: list[Any] = outputs + ([] if self.free is None else [log_std])
         gradients = iter(torch.autograd.grad(log_prob.sum(), wanted, retain_graph=True))
         with torch.no_grad():
             for i, (layer, uses) in enumerate(zip(self.layers, self.seen, strict=True)):
@@ -87,7 +89,7 @@ class Kfac:
                 self._average(i, self._factors(layer, pairs))
             if self.free is not None:
                 self._average("free", [next(gradients).square().mean(1, keepdim=True)])
-        self.seen = None
+        self.seen = []
 
     @staticmethod
     def _factors(layer, pairs):
@@ -155,12 +157,12 @@ class Kfac:
     # Checkpoints
 
     def state_dict(self) -> dict[str, np.ndarray]:
-        arrays = {f"speed.{i}": x for i, x in enumerate(self.speeds)}
-        arrays |= {f"average.{block}.{k}": x for block, xs in self.averages.items() for k, x in enumerate(xs)}
-        arrays |= {
+        tensors = {f"speed.{i}": x for i, x in enumerate(self.speeds)}
+        tensors |= {f"average.{block}.{k}": x for block, xs in self.averages.items() for k, x in enumerate(xs)}
+        tensors |= {
             f"basis.{i}.{k}.{j}": x for i, pairs in self.bases.items() for k, p in enumerate(pairs) for j, x in enumerate(p)
         }
-        arrays = {name: x.detach().cpu().numpy().copy() for name, x in arrays.items()}
+        arrays = {name: x.detach().cpu().numpy().copy() for name, x in tensors.items()}
         return arrays | {"steps": np.array([self.steps])}
 
     def load_state_dict(self, arrays: dict[str, np.ndarray]) -> None:

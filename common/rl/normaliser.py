@@ -19,6 +19,10 @@ class Normaliser(nn.Module):
     features].
     """
 
+    count: Tensor
+    mean: Tensor
+    squares: Tensor
+
     def __init__(self, members: int, features: int, limit: float = 5.0, floor: float = 0.1, prior: float = 1e-2):
         super().__init__()
         self.limit, self.floor = limit, floor

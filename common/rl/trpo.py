@@ -104,7 +104,7 @@ class Learner(ActorCritic):
         new = self.policy(obs)
         log_prob = new.log_prob(action)
         surrogate = ((log_prob - old_log_prob).exp() * advantage).mean(-1)
-        if self.analytic(new):
+        if old is not None:
             return surrogate, kl_divergence(old, new).mean(-1)
         return surrogate, (old_log_prob - log_prob).mean(-1)
 
