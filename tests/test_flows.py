@@ -2,7 +2,6 @@
 
 import math
 
-import pytest
 import torch
 import zuko
 
@@ -25,11 +24,6 @@ FAMILIES = {
     "inverse affine": lambda: Inverse(affine()),
     "two affines": lambda: Compose(affine(), affine()),
 }
-
-
-@pytest.fixture(params=FAMILIES)
-def transform(request):
-    return FAMILIES[request.param]()
 
 
 def test_tanh_at_the_edge_of_its_range():

@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 
 from common.lab import catalog, plots, records, sources, stamping
-from common.lab.stats import Verdict
+from common.lab.verdicts import Verdict
 from common.rl.config import RAW_ENVIRONMENTS
 
 matplotlib.use("agg")

@@ -3,8 +3,9 @@
 import importlib
 from dataclasses import dataclass, replace
 
-from common.lab import catalog, records, sources, stats
+from common.lab import catalog, records, sources
 from common.lab.errors import UserError
+from common.lab.verdicts import Verdict, holm_verdicts, untested
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,7 @@ def verdicts(paper, trials, fresh=False):
     loaded, found = {}, {}
     for name, at in trials.items():
         if not at:
-            found[name] = stats.untested("not run")
+            found[name] = untested("not run")
             continue
         keys = {one: (one, at.scale, selection, at.environments) for one, selection in claims[name].items()}
         for key in keys.values():
@@ -66,10 +67,10 @@ def verdicts(paper, trials, fresh=False):
                 *chosen, environments = key
                 loaded[key] = records.load(paper, *chosen, fresh, environments=environments)
         verdict = getattr(module, name)(**{one: loaded[key] for one, key in keys.items()})
-        if not isinstance(verdict, stats.Verdict):
+        if not isinstance(verdict, Verdict):
             raise UserError(f"papers/{paper}/claims.py: {name} must return a Verdict, not {verdict!r}")
         found[name] = verdict if at.whole else in_part(verdict, at)
-    return stats.holm_verdicts(found), list(loaded.values())
+    return holm_verdicts(found), list(loaded.values())
 
 
 def in_part(verdict, at):

@@ -1,16 +1,17 @@
 """What the paper claims, sentence by sentence, and what we ask beyond it; one function a claim.
 
 Arguments select cells of experiments. Numbers are one a seed; "final" is the mean of the last ten evaluations. A claim over
-several environments or sizes holds if it holds in each (`every`). The least budget stands in `judged`: the paper's own, 10^6
-steps and 4 seeds, unless a claim needs less.
+several environments or sizes holds if it holds in each (`conjunction`). The least budget stands in `judged`: the paper's
+own, 10^6 steps and 4 seeds, unless a claim needs less.
 """
 
 import numpy as np
 
 from common.lab import stats
-from common.lab.evidence import environments, every, last, level, of_curves, of_table
+from common.lab.measures import environments, last, magnitude, of_curves, of_table
 from common.lab.plots import count
-from papers.arsac.evidence import (
+from common.lab.verdicts import conjunction
+from papers.arsac.comparisons import (
     MARGIN,
     PAPER_STEPS,
     between,
@@ -37,7 +38,7 @@ def c01_rises_then_falls(arsac="env=HalfCheetah-v4, base=1x32|1x128|2x256"):
         for name, change in (("rise", _rise), ("fall", _fall))
         for base in sizes(arsac)
     }
-    return judged(every(parts, "change of ln β"), arsac, steps=500_000)
+    return judged(conjunction(parts, "change of ln β"), arsac, steps=500_000)
 
 
 def c02_peak_at_150k(arsac="env=HalfCheetah-v4, base=1x32|1x128|2x256"):
@@ -50,7 +51,7 @@ def c02_peak_at_150k(arsac="env=HalfCheetah-v4, base=1x32|1x128|2x256"):
     width = 50_000 * reach(arsac, 300_000)
     peaks = {base: of_curves(arsac, "log_scale", peak(width), base=base) for base in sizes(arsac)}
     parts = {base: stats.mean_within(steps, low=120_000, high=220_000) for base, steps in peaks.items()}
-    return judged(every(parts, "step of the peak of ln β"), arsac, steps=300_000)
+    return judged(conjunction(parts, "step of the peak of ln β"), arsac, steps=300_000)
 
 
 def c03_reliance_grows_late(arsac="env=HalfCheetah-v4|Hopper-v4|Walker2d-v4|Ant-v4, base=1x32|1x128|2x256"):
@@ -59,7 +60,7 @@ def c03_reliance_grows_late(arsac="env=HalfCheetah-v4|Hopper-v4|Walker2d-v4|Ant-
     Slope of ln β over steps 300k to 10^6, mean over sizes, below 0 in all four environments.
     """
     parts = {env: stats.mean_within(_late_slope(arsac, "log_scale", env), high=0) for env in environments(arsac)}
-    return judged(every(parts, "slope of ln β per million steps from 300k on"), arsac)
+    return judged(conjunction(parts, "slope of ln β per million steps from 300k on"), arsac)
 
 
 def c04_initial_increase_elsewhere(arsac="env=Hopper-v4|Walker2d-v4|Ant-v4, base=1x32|1x128|2x256"):
@@ -75,7 +76,7 @@ def c04_initial_increase_elsewhere(arsac="env=Hopper-v4|Walker2d-v4|Ant-v4, base
         parts[env] = stats.mean_within(over_sizes(rises), low=0)
         found = [of_curves(arsac, "log_scale", peak(50_000 * shrink), env=env, base=base) for base in sizes(arsac)]
         peaks.append(f"{env} " + " / ".join(count(steps.mean()) for steps in found))
-    verdict = every(parts, "rise of ln β to steps 100k-200k").with_note("peaks by size: " + ", ".join(peaks))
+    verdict = conjunction(parts, "rise of ln β to steps 100k-200k").with_note("peaks by size: " + ", ".join(peaks))
     return judged(verdict, arsac, steps=200_000)
 
 
@@ -96,7 +97,7 @@ def c06_halfcheetah_gains(arsac="env=HalfCheetah-v4, base=1x32|1x128", sac="env=
     Final return, Welch's t-test, ARSAC - SAC above 0 at both sizes.
     """
     parts = {base: stats.difference(final(arsac, base=base), final(sac, base=base)) for base in sizes(arsac)}
-    return judged(every(parts, "final return, ARSAC - SAC"), arsac, sac)
+    return judged(conjunction(parts, "final return, ARSAC - SAC"), arsac, sac)
 
 
 def c07_halfcheetah_wider_is_better(arsac="env=HalfCheetah-v4, base=1x32|1x128", sac="env=HalfCheetah-v4, base=1x32|1x128"):
@@ -106,7 +107,7 @@ def c07_halfcheetah_wider_is_better(arsac="env=HalfCheetah-v4, base=1x32|1x128",
     """
     runs = {"ARSAC": arsac, "SAC": sac}
     parts = {name: stats.difference(final(one, base="1x128"), final(one, base="1x32")) for name, one in runs.items()}
-    return judged(every(parts, "final return, 1x128 - 1x32"), arsac, sac)
+    return judged(conjunction(parts, "final return, 1x128 - 1x32"), arsac, sac)
 
 
 def c08_hopper_no_benefit(arsac="env=Hopper-v4, base=1x32|1x128", sac="env=Hopper-v4, base=1x32|1x128"):
@@ -140,8 +141,8 @@ def c11_small_reaches_default(sac="env=Hopper-v4|Walker2d-v4|Ant-v4, base=1x32|2
     parts = {}
     for env in environments(sac):
         small, usual = final(sac, env=env, base="1x32"), final(sac, env=env, base="2x256")
-        parts[env] = stats.non_inferiority(small, usual, MARGIN * level(usual))
-    return judged(every(parts, "final return of SAC, 1x32 - 2x256"), sac)
+        parts[env] = stats.non_inferiority(small, usual, MARGIN * magnitude(usual))
+    return judged(conjunction(parts, "final return of SAC, 1x32 - 2x256"), sac)
 
 
 def c12_halfcheetah_small_falls_short(sac="env=HalfCheetah-v4, base=1x32|2x256"):
@@ -151,7 +152,7 @@ def c12_halfcheetah_small_falls_short(sac="env=HalfCheetah-v4, base=1x32|2x256")
     """
     small, usual = final(sac, base="1x32"), final(sac, base="2x256")
     quantity = "final return of SAC, 1x32 - 2x256"
-    return judged(stats.difference(small, usual, direction="less", margin=MARGIN * level(usual), quantity=quantity), sac)
+    return judged(stats.difference(small, usual, direction="less", margin=MARGIN * magnitude(usual), quantity=quantity), sac)
 
 
 def c13_captures_dynamics(arsac="env=Walker2d-v4, base=1x32"):
@@ -174,7 +175,7 @@ def c13_captures_dynamics(arsac="env=Walker2d-v4, base=1x32"):
         "smallest share": stats.mean_within(smallest, high=0.2),
         "autocorrelation removed": stats.mean_within(of_table(arsac, "dimensions", memory), low=0),
     }
-    return judged(every(parts, "share of the variance of x that is the shift's"), arsac)
+    return judged(conjunction(parts, "share of the variance of x that is the shift's"), arsac)
 
 
 def c14_flow_is_used_everywhere(arsac="env=HalfCheetah-v4|Hopper-v4|Walker2d-v4|Ant-v4, base=1x32|1x128|2x256"):
@@ -190,7 +191,7 @@ def c14_flow_is_used_everywhere(arsac="env=HalfCheetah-v4|Hopper-v4|Walker2d-v4|
             parts[f"{env} {symbol}"] = stats.mean_within(used, low=0.1)
         drop = over_sizes([_ablation(arsac, env=env, base=base) for base in sizes(arsac)])
         parts[f"{env} loss without flow"] = stats.mean_within(drop, low=MARGIN)
-    return judged(every(parts, "use of the flow"), arsac)
+    return judged(conjunction(parts, "use of the flow"), arsac)
 
 
 def c15_32_units_suffice(sac="env=HalfCheetah-v4|Hopper-v4|Walker2d-v4|Ant-v4, base=1x32|2x256"):
@@ -202,8 +203,8 @@ def c15_32_units_suffice(sac="env=HalfCheetah-v4|Hopper-v4|Walker2d-v4|Ant-v4, b
     small, usual = [], []
     for env in environments(sac):
         default = final(sac, env=env, base="2x256")
-        usual.append(default / level(default))
-        small.append(final(sac, env=env, base="1x32") / level(default))
+        usual.append(default / magnitude(default))
+        small.append(final(sac, env=env, base="1x32") / magnitude(default))
     quantity = "interquartile mean of relative final return, 1x32 - 2x256"
     verdict = stats.aggregate(lambda a, b: stats.iqm(a) - stats.iqm(b), small, usual, low=-MARGIN, quantity=quantity)
     return judged(verdict, sac)
@@ -249,7 +250,7 @@ def own_shift_share_grows_late(arsac="env=HalfCheetah-v4|Hopper-v4|Walker2d-v4|A
     Slope of Var δ / Var x (mean over dimensions) over steps 300k to 10^6, mean over sizes, above 0 in all environments.
     """
     parts = {env: stats.mean_within(_late_slope(arsac, "shift_share", env), low=0) for env in environments(arsac)}
-    return judged(every(parts, "slope of Var δ / Var x per million steps from 300k on"), arsac)
+    return judged(conjunction(parts, "slope of Var δ / Var x per million steps from 300k on"), arsac)
 
 
 def own_larger_base_has_larger_shift_share(arsac="env=HalfCheetah-v4|Hopper-v4|Walker2d-v4|Ant-v4, base=1x32|1x128|2x256"):
@@ -303,7 +304,7 @@ def own_gain_beyond_capacity(
         "1x128": stats.difference(final(arsac, base="1x128"), final(sac)),
         "2x256": stats.difference(final(arsac, base="2x256"), final(sac_wide)),
     }
-    return judged(every(parts, "final return, ARSAC - SAC of its size"), arsac, sac, sac_wide)
+    return judged(conjunction(parts, "final return, ARSAC - SAC of its size"), arsac, sac, sac_wide)
 
 
 def own_gain_beyond_memory(sac_history="env=HalfCheetah-v4, base=1x128|2x256", arsac="env=HalfCheetah-v4, base=1x128|2x256"):
@@ -312,7 +313,7 @@ def own_gain_beyond_memory(sac_history="env=HalfCheetah-v4, base=1x128|2x256", a
     Final return, Welch's t-test, ARSAC - SAC above 0 at both sizes.
     """
     parts = {base: stats.difference(final(arsac, base=base), final(sac_history, base=base)) for base in sizes(arsac)}
-    return judged(every(parts, "final return, ARSAC - SAC that sees 3 past actions"), arsac, sac_history)
+    return judged(conjunction(parts, "final return, ARSAC - SAC that sees 3 past actions"), arsac, sac_history)
 
 
 def own_critics_need_no_history(
@@ -364,7 +365,7 @@ def _ordered(results, measure, direction, quantity):
     for env in environments(results):
         groups = [measure(results, env=env, base=base) for base in sizes(results)]
         parts[env] = stats.ordered(groups, direction)
-    return every(parts, quantity)
+    return conjunction(parts, quantity)
 
 
 def _final(metric):
@@ -376,14 +377,14 @@ def _equal(ours, theirs):
     parts = {}
     for base in sizes(ours):
         reference = final(theirs, base=base)
-        parts[base] = stats.equivalence(final(ours, base=base), reference, MARGIN * level(reference))
-    return every(parts, "difference in final return")
+        parts[base] = stats.equivalence(final(ours, base=base), reference, MARGIN * magnitude(reference))
+    return conjunction(parts, "difference in final return")
 
 
 def _ablation(arsac, **where):
     """Share of the return that is lost without the flow, on the same episodes of the trained policy."""
     whole = of_curves(arsac, "return", last(1), **where)
-    return (whole - of_curves(arsac, "return_without_flow", last(1), **where)) / level(whole)
+    return (whole - of_curves(arsac, "return_without_flow", last(1), **where)) / magnitude(whole)
 
 
 def _limited(masked, delayed):

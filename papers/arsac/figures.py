@@ -5,7 +5,7 @@ import numpy as np
 from matplotlib.ticker import MaxNLocator
 
 from common.lab import plots, records
-from common.lab.evidence import environments
+from common.lab.measures import environments
 from papers.arsac.schematic import draw_policy
 
 # Points of a Savitzky-Golay window (cubic), or None for curves as measured. The authors' Figure 4 has 71 of 100 points.

@@ -6,19 +6,19 @@ long runs: 2,000 updates and three seeds give a verdict.
 
 from functools import partial
 
-from common.lab import evidence, stats
-from common.lab.evidence import every
+from common.lab import stats, verdicts
+from common.lab.measures import of_row
+from common.lab.verdicts import conjunction
 
 AMPLITUDES = (1.0, 2.0, 3.0, 4.0, 6.0)
 FEW = 0.05  # share of far points that still counts as the support of the data
 
-judged = partial(evidence.judged, steps=2_000, seeds=3, command="snakemake --cores 2 figures/claims_cnf_offline.md")
+judged = partial(verdicts.judged, steps=2_000, seeds=3, command="snakemake --cores 2 figures/claims_cnf_offline.md")
 
 
 def _far(moons, base, how, size):
     """Share of far points, one a seed, of latents chosen in a way and of a size."""
-    where = {"how": how, "size": size}
-    return evidence.of_table(moons, "reach", lambda rows: evidence.rows(rows, where)["far"].item(), base=base).to_numpy()
+    return of_row(moons, "reach", "far", {"how": how, "size": size}, base=base)
 
 
 def c02_normal_latents_leave_the_data(moons="base=uniform|normal"):
@@ -32,7 +32,7 @@ def c02_normal_latents_leave_the_data(moons="base=uniform|normal"):
         "normal, order": stats.ordered([_far(moons, "normal", "scaled", a) for a in AMPLITUDES]),
         "uniform, whole box": stats.mean_within(_far(moons, "uniform", "scaled", 1.0), high=FEW),
     }
-    return judged(every(parts, "share of far points"), moons)
+    return judged(conjunction(parts, "share of far points"), moons)
 
 
 def own_policies_in_the_box_leave_the_data(moons="base=uniform|normal"):
@@ -45,7 +45,7 @@ def own_policies_in_the_box_leave_the_data(moons="base=uniform|normal"):
         "order": stats.ordered([_far(moons, "uniform", "pushed", a) for a in AMPLITUDES]),
         "a = 4": stats.mean_within(_far(moons, "uniform", "pushed", 4.0), low=0.25),
     }
-    return judged(every(parts, "share of far points"), moons)
+    return judged(conjunction(parts, "share of far points"), moons)
 
 
 def own_the_edge_of_the_box_is_as_far_as_the_normal_tail(moons="base=uniform|normal"):
@@ -55,7 +55,7 @@ def own_the_edge_of_the_box_is_as_far_as_the_normal_tail(moons="base=uniform|nor
     Share of far points above 25 %, for each base.
     """
     parts = {base: stats.mean_within(_far(moons, base, "edge", 1e-4), low=0.25) for base in ("uniform", "normal")}
-    return judged(every(parts, "share of far points"), moons)
+    return judged(conjunction(parts, "share of far points"), moons)
 
 
 def own_bridge_between_the_moons(moons="base=uniform|normal"):
@@ -68,7 +68,7 @@ def own_bridge_between_the_moons(moons="base=uniform|normal"):
         base: stats.difference(_far(moons, base, "scaled", 0.25), _far(moons, base, "scaled", 1.0), paired=True)
         for base in ("uniform", "normal")
     }
-    return judged(every(parts, "share of far points, a = 1/4 less a = 1"), moons)
+    return judged(conjunction(parts, "share of far points, a = 1/4 less a = 1"), moons)
 
 
 def own_bases_fit_the_moons_alike(moons="base=uniform|normal"):

@@ -4,7 +4,8 @@ import numpy as np
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter, NullLocator
 
 from common.lab import plots
-from papers.mcmc_po.evidence import environments, final
+from common.lab.measures import environments
+from papers.mcmc_po.comparisons import final
 
 BLUE, ORANGE, GREEN, PINK, YELLOW, SKY, BLACK = plots.PALETTE
 METHODS = {

@@ -1,7 +1,7 @@
 """What the review claims, and what we ask beyond it; one function a claim. Its experiments are not written yet."""
 
 from common.lab import stats
-from common.lab.evidence import every
+from common.lab.verdicts import conjunction
 
 
 def own_a_flow_of_a_density_is_a_density(shapes="family=planar|radial, base=normal|uniform, flows=1|2|10"):
@@ -18,4 +18,4 @@ def own_a_flow_of_a_density_is_a_density(shapes="family=planar|radial, base=norm
         for base in shapes.setting("base")
         for count in shapes.setting("flows")
     }
-    return every(parts, "mass on the grid")
+    return conjunction(parts, "mass on the grid")

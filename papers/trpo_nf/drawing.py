@@ -3,7 +3,7 @@
 import numpy as np
 
 from common.lab import plots
-from common.lab.evidence import environments
+from common.lab.measures import environments
 
 COLOURS = {"flow": "#D55E00", "gmm5": "#009E73", "gmm2": "#E69F00", "gaussian": "#0072B2"}
 LABELS = {"flow": "flow", "gmm5": "GMM, K = 5", "gmm2": "GMM, K = 2", "gaussian": "Gaussian"}

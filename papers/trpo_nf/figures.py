@@ -123,14 +123,14 @@ def fig5_acktr(acktr, acktr_roboschool):
     solid, as in the authors' code, 0.02 dotted. Faint: seeds; line: their mean, with its 95 % interval from three seeds on.
     (R): the Bullet port stands in for Roboschool. Preset equations; V does not see the action, which the released one does
     (figx_acktr_value). (The paper's caption and text name opposite colours.)"""
-    sources = {env: acktr for env in drawing.environments(acktr)}
-    sources |= {env: acktr_roboschool for env in drawing.environments(acktr_roboschool)}
-    fig, axes = plots.panels(list(sources), 4)
+    runs = {env: acktr for env in drawing.environments(acktr)}
+    runs |= {env: acktr_roboschool for env in drawing.environments(acktr_roboschool)}
+    fig, axes = plots.panels(list(runs), 4)
     for env, ax in axes.items():
-        for policy in sources[env].setting("policy"):
+        for policy in runs[env].setting("policy"):
             where = {"env": env, "policy": policy}
-            plots.seeds_and_mean(ax, sources[env].curve("return", kl_radius=0.002, **where), LABELS[policy], COLOURS[policy])
-            drawing.mean_line(ax, sources[env].curve("return", kl_radius=0.02, **where), COLOURS[policy])
+            plots.seeds_and_mean(ax, runs[env].curve("return", kl_radius=0.002, **where), LABELS[policy], COLOURS[policy])
+            drawing.mean_line(ax, runs[env].curve("return", kl_radius=0.02, **where), COLOURS[policy])
         plots.steps_axis(ax, f"{env} (R)" if "Bullet" in env else env, left=0)
     plots.outer_labels(fig, "return")
     plots.legend_below(fig)
@@ -141,17 +141,17 @@ def fig6_sensitivity(sensitivity, sensitivity_reacher, sensitivity_humanoid):
     """Sensitivity to the KL radius: quantiles of the final return over 30 draws of log10 radius in [-3, -2] and of one of
     five seeds, the same draws for both policies. A run that diverged counts as the lowest. Preset equations;
     RllabSimpleHumanoid is rebuilt."""
-    sources = [(results, env) for results in (sensitivity_reacher, sensitivity, sensitivity_humanoid)
+    runs = [(results, env) for results in (sensitivity_reacher, sensitivity, sensitivity_humanoid)
                for env in drawing.environments(results)]  # fmt: skip
-    fig, axes = plots.panels([env for _, env in sources], 4)
-    for results, env in sources:
+    fig, axes = plots.panels([env for _, env in runs], 4)
+    for results, env in runs:
         for policy in results.setting("policy"):
             finals = np.sort(np.nan_to_num(results.final("return", env=env, policy=policy), nan=-np.inf))
             axes[env].plot(
                 (np.arange(len(finals)) + 0.5) / len(finals), finals, ".-", color=COLOURS[policy], label=LABELS[policy]
             )
         axes[env].set(title=env, xlabel="quantile")
-    axes[sources[0][1]].set_ylabel("final return")
+    axes[runs[0][1]].set_ylabel("final return")
     plots.legend_below(fig)
     return fig
 

@@ -5,14 +5,14 @@ from functools import partial
 import numpy as np
 import pandas as pd
 
-from common.lab import evidence
+from common.lab import measures, verdicts
 
 PAPER_STEPS = 1_000_000
 PAPER_SEEDS = 4
 MARGIN = 0.1  # of the reference's final return: closer than that is "the same"
 COMMAND = "snakemake --cores 16 figures/claims_arsac.md --config scale=paper"
 
-judged = partial(evidence.judged, steps=PAPER_STEPS, seeds=PAPER_SEEDS, command=COMMAND)
+judged = partial(verdicts.judged, steps=PAPER_STEPS, seeds=PAPER_SEEDS, command=COMMAND)
 
 
 def first(high):
@@ -62,7 +62,7 @@ def sizes(results):
 
 def final(results, **where):
     """Final return: mean of each seed's last ten evaluations."""
-    return evidence.of_curves(results, "return", evidence.last(), **where)
+    return measures.of_curves(results, "return", measures.last(), **where)
 
 
 def reach(results, steps):

@@ -5,8 +5,8 @@ from functools import partial
 
 import numpy as np
 
-from common.lab import evidence, stats
-from common.lab.evidence import level
+from common.lab import measures, stats, verdicts
+from common.lab.measures import magnitude
 
 STEPS, SEEDS = 500_000, 5  # the paper's budget
 LAST = 5  # evaluations that a final number averages
@@ -14,7 +14,7 @@ MARGIN = 0.1  # of the reference's final return: closer than that is "the same"
 COMMAND = "snakemake --cores 16 figures/claims_mcmc_po.md --config scale=paper"
 ENVIRONMENTS = ("Hopper-v4", "HalfCheetah-v4", "Ant-v4")
 
-judged = partial(evidence.judged, steps=STEPS, seeds=SEEDS, command=COMMAND)
+judged = partial(verdicts.judged, steps=STEPS, seeds=SEEDS, command=COMMAND)
 
 
 def final(results, metric="return", **where):
@@ -22,27 +22,8 @@ def final(results, metric="return", **where):
     return results.final(metric, LAST, **where) if results.has(metric) else np.array([])
 
 
-def of_table(results, name, column, where, **cells):
-    """One number a seed of a further table: `column` in the row that `where`, {column: value}, leaves in the one cell that
-    `cells` leaves. NaN for a seed that is not in the table: it diverged."""
-    if not results.cells:
-        return np.array([])
-
-    def number(run):
-        found = evidence.rows(run, where)[column]
-        return found.item() if len(found) else np.nan
-
-    return evidence.of_table(results, name, number, **cells).to_numpy()
-
-
-def environments(results):
-    """The environments that were run, in the paper's order."""
-    ran = evidence.environments(results)
-    return [env for env in ENVIRONMENTS if env in ran]
-
-
 def missing(quantity):
-    return stats.untested("no runs at this scale", quantity=quantity)
+    return verdicts.untested("no runs at this scale", quantity=quantity)
 
 
 def above(a, b, quantity=""):
@@ -52,12 +33,12 @@ def above(a, b, quantity=""):
 
 def at_least(a, b, quantity=""):
     """Claim: mean(a) reaches mean(b) less `MARGIN` of it."""
-    return stats.non_inferiority(a, b, MARGIN * level(b), quantity=quantity) if len(a) and len(b) else missing(quantity)
+    return stats.non_inferiority(a, b, MARGIN * magnitude(b), quantity=quantity) if len(a) and len(b) else missing(quantity)
 
 
 def same(a, b, quantity=""):
     """Claim: mean(a) lies within `MARGIN` of mean(b)."""
-    return stats.equivalence(a, b, MARGIN * level(b), quantity=quantity) if len(a) and len(b) else missing(quantity)
+    return stats.equivalence(a, b, MARGIN * magnitude(b), quantity=quantity) if len(a) and len(b) else missing(quantity)
 
 
 def within(a, low=None, high=None, quantity=""):
@@ -79,3 +60,25 @@ def seconds(results, **where):
             for part in source.record.get("parts", ()):
                 found.append(part["seconds"] / len(part["labels"]))
     return np.array(found)
+
+
+def deviations(values):
+    """|x - median| of seeds [n]: two methods of equal spread have equal means of it (Brown & Forsythe 1974)."""
+    finite = values[np.isfinite(values)]
+    return np.abs(values - np.median(finite)) if len(finite) else values
+
+
+def drawdown(steps, values):
+    """Deepest fall of a curve below the highest value before it, as a share of the curve's range: 0, never, to 1."""
+    fall = (np.maximum.accumulate(values) - values).max()
+    return fall / max(np.ptp(values), 1e-9)
+
+
+def drawdowns(results, **where):
+    """`drawdown` of every seed's return in the one cell that `where` leaves, in the order of the seeds."""
+    return measures.of_curves(results, "return", drawdown, **where).to_numpy()
+
+
+def rates(results, **where):
+    """Environment steps a core-second, one number a worker, from the runs' records."""
+    return np.array([results.steps / one for one in seconds(results, **where)])
