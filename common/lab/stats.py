@@ -182,7 +182,13 @@ def _compare(a, b, paired, region, level, quantity) -> Verdict:
 
 
 def difference(
-    a: ArrayLike, b: ArrayLike, paired=False, direction="greater", margin=0.0, level=0.95, quantity=""
+    a: ArrayLike,
+    b: ArrayLike,
+    paired: bool = False,
+    direction: str = "greater",
+    margin: float = 0.0,
+    level: float = 0.95,
+    quantity: str = "",
 ) -> Verdict:
     """Claim: mean(a) - mean(b) is greater than margin, less than -margin, or either.
 
@@ -196,7 +202,9 @@ def difference(
     return _compare(a, b, paired, regions[direction], level, quantity)
 
 
-def equivalence(a: ArrayLike, b: ArrayLike, margin: float, paired=False, level=0.95, quantity="") -> Verdict:
+def equivalence(
+    a: ArrayLike, b: ArrayLike, margin: float, paired: bool = False, level: float = 0.95, quantity: str = ""
+) -> Verdict:
     """Claim: |mean(a) - mean(b)| < margin ("no clear benefit"). Two one-sided t-tests (Schuirmann 1987).
 
     The margin is in the units of a, fixed before the runs. Conditions as in `difference`. ValueError: margin <= 0.
@@ -205,13 +213,17 @@ def equivalence(a: ArrayLike, b: ArrayLike, margin: float, paired=False, level=0
     return _compare(a, b, paired, Region(-margin, margin), level, quantity)
 
 
-def non_inferiority(a: ArrayLike, b: ArrayLike, margin: float, paired=False, level=0.95, quantity="") -> Verdict:
+def non_inferiority(
+    a: ArrayLike, b: ArrayLike, margin: float, paired: bool = False, level: float = 0.95, quantity: str = ""
+) -> Verdict:
     """Claim: mean(a) - mean(b) > -margin ("a reaches b"). Conditions as in `difference`. ValueError: margin < 0."""
     _require(margin >= 0, f"margin {margin} is negative")
     return _compare(a, b, paired, Region(low=-margin), level, quantity)
 
 
-def mean_within(a: ArrayLike, low: float | None = None, high: float | None = None, level=0.95, quantity="") -> Verdict:
+def mean_within(
+    a: ArrayLike, low: float | None = None, high: float | None = None, level: float = 0.95, quantity: str = ""
+) -> Verdict:
     """Claim: low < mean(a) < high, one bound or both, for a [n]. Student's t.
 
     ValueError: empty arm, no bound, low >= high.
@@ -239,7 +251,9 @@ class Binomial:
         return np.sqrt(smooth * (1 - smooth) / seeds), 1e6
 
 
-def proportion(k: int, n: int, low: float | None = None, high: float | None = None, level=0.95, quantity="") -> Verdict:
+def proportion(
+    k: int, n: int, low: float | None = None, high: float | None = None, level: float = 0.95, quantity: str = ""
+) -> Verdict:
     """Claim: low < chance of success < high, after k successes in n trials. Exact.
 
     Trials are independent: seeds, not episodes of one; a diverged one is no success. ValueError: k not in 0 … n, n = 0,
@@ -253,7 +267,7 @@ def proportion(k: int, n: int, low: float | None = None, high: float | None = No
     return _judge(Binomial(k, n), n, region, level, quantity)
 
 
-def jonckheere_null(sizes, ties) -> np.ndarray:
+def jonckheere_null(sizes: Sequence[int], ties: Sequence[int]) -> np.ndarray:
     """P(2·JT = s), s = 0 … 2·pairs, over all allocations of the observations to levels, which are equally likely.
 
     JT counts the pairs in which the later level exceeds the earlier, ties a half. sizes [levels]; ties: observations
@@ -310,9 +324,9 @@ class Jonckheere:
 
 def ordered(
     groups: Sequence[ArrayLike] | Mapping[str, Sequence[ArrayLike]],
-    direction="increasing",
-    level=0.95,
-    quantity="P(later level is higher)",
+    direction: str = "increasing",
+    level: float = 0.95,
+    quantity: str = "P(later level is higher)",
 ) -> Verdict:
     """Claim: values rise (or fall, "decreasing") with the level. Exact Jonckheere-Terpstra permutation test with ties.
 
@@ -334,19 +348,21 @@ def _scores(method) -> list[np.ndarray]:
     return [np.where(np.isnan(x), -inf, x) for x in (np.asarray(x, dtype=float) for x in method)]
 
 
-def iqm(method) -> np.ndarray:
+def iqm(method: Sequence[ArrayLike]) -> np.ndarray:
     """Interquartile mean [...] of all runs; method: scores on one scale, [..., seeds] per environment; NaN as -inf."""
     runs = np.sort(np.concatenate(_scores(method), axis=-1), axis=-1)
     return runs[..., runs.shape[-1] // 4 : runs.shape[-1] - runs.shape[-1] // 4].mean(-1)
 
 
-def probability_of_improvement(a, b) -> np.ndarray:
+def probability_of_improvement(a: Sequence[ArrayLike], b: Sequence[ArrayLike]) -> np.ndarray:
     """P(a run of method a scores above one of b) [...], ties a half, averaged over environments; on any scale."""
     pairs = [(x[..., :, None], y[..., None, :]) for x, y in zip(_scores(a), _scores(b), strict=True)]
     return np.mean([((x > y) + 0.5 * (x == y)).mean((-2, -1)) for x, y in pairs], axis=0)
 
 
-def stratified_bootstrap(statistic, *methods, replicates=10_000, seed=0) -> np.ndarray:
+def stratified_bootstrap(
+    statistic: Callable[..., np.ndarray], *methods: Sequence[ArrayLike], replicates: int = 10_000, seed: int = 0
+) -> np.ndarray:
     """`statistic(*methods)` [replicates, ...] on resamples of the seeds within each environment.
 
     A statistic takes leading axes, as the three above do. Of n seeds, n - 1 are drawn with replacement (Rao & Wu 1988):
@@ -384,10 +400,10 @@ def aggregate(
     *methods: Sequence[ArrayLike],
     low: float | None = None,
     high: float | None = None,
-    level=0.95,
-    replicates=10_000,
-    seed=0,
-    quantity="",
+    level: float = 0.95,
+    replicates: int = 10_000,
+    seed: int = 0,
+    quantity: str = "",
 ) -> Verdict:
     """Claim: low < statistic(*methods) < high over three environments or more. Percentile stratified bootstrap.
 

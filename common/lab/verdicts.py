@@ -115,7 +115,7 @@ def holm(p_values: ArrayLike) -> np.ndarray:
     return adjusted
 
 
-def holm_verdicts(verdicts: Mapping[str, Verdict], alpha=0.05) -> dict[str, Verdict]:
+def holm_verdicts(verdicts: Mapping[str, Verdict], alpha: float = 0.05) -> dict[str, Verdict]:
     """A paper's verdicts; those decided whose Holm-adjusted p exceeds `alpha` become inconclusive (Holm).
 
     Untested ones and those without p stay and do not count. `p` stays the claim's own, the note gives the adjusted one.

@@ -1,4 +1,4 @@
-"""What ARSAC's claims compare: measures of one seed's curve (see `common.lab.evidence`), and the paper's budget."""
+"""What ARSAC's claims compare: measures of one seed's curve (see `common.lab.measures`), margins and the paper's budget."""
 
 from functools import partial
 
@@ -66,5 +66,5 @@ def final(results, **where):
 
 
 def reach(results, steps):
-    """The fraction by which windows shrink in runs that are shorter than a claim needs: their effect is shown, unjudged."""
+    """Factor by which windows shrink in runs shorter than a claim needs, whose effect is shown without a verdict."""
     return min(1.0, results.steps / steps)

@@ -1,9 +1,9 @@
-"""What the paper claims, and what we ask beyond it; one function a claim.
+"""What the paper claims, and what we ask beyond it; one function per claim.
 
-Arguments select cells of experiments. Numbers are one a seed, times one a worker; "final" is the mean of the last five
-evaluations. A claim over several environments holds if it holds in each (`conjunction`). The paper's budget, 5 * 10^5
-steps and 5 seeds, is the least that tests a claim on returns; laws and the bandit run at full size at every scale but
-`smoke`, and need three seeds.
+Arguments select cells of experiments. There is one number per seed, one time per worker; "final" is the mean of the last
+five evaluations. A claim over several environments holds if it holds in each (`conjunction`). The paper's budget, 5 *
+10^5 steps and 5 seeds, is the least that tests a claim on returns; laws and the bandit run at full size at every scale
+but `smoke`, and need three seeds.
 """
 
 import numpy as np
@@ -71,7 +71,7 @@ def c04_gain_survives_a_tuned_baseline(
 
 def c05_chain_narrows_the_gap(bandit="leapfrog_steps=5", hmc="env=Hopper-v4|HalfCheetah-v4|Ant-v4, leapfrog_steps=5"):
     """The chain narrows the amortisation gap (Sections 3.2 and 3.3): the bound of eq. 17 is higher after it than before,
-    and the more so the longer it is, on the bandit and on states of the replay buffer in every environment.
+    the more so the longer the chain, on the bandit and on states of the replay buffer in every environment.
 
     Bound after 5 steps of the trained chain less that after none, above 0; order over 1, 3, 5 steps by Jonckheere and
     Terpstra.
@@ -86,8 +86,8 @@ def c05_chain_narrows_the_gap(bandit="leapfrog_steps=5", hmc="env=Hopper-v4|Half
 
 
 def c06_five_steps_suffice(hmc_steps="env=Hopper-v4, leapfrog_steps=0|1|3|10", hmc="env=Hopper-v4, leapfrog_steps=5"):
-    """About 5 steps are enough (Section 3.3): on Hopper, final return and the chain's gain of the bound rise from 0 over 1
-    to 5 steps, and no more after that.
+    """About 5 steps are enough (Section 3.3): on Hopper, final return and the chain's gain of the bound rise from 0 over
+    1 to 5 steps, and not beyond.
 
     Order over K = 0, 1, 5 by Jonckheere and Terpstra, of both; return with 3 and with 10 steps equivalent to that with 5
     within 10 %; gain with 5 not below that with 10 by 10 %. Policies trained with K each.
@@ -241,8 +241,8 @@ def c13_langevin_reaches_td3(
     langevin_frozen="env=Hopper-v4|HalfCheetah-v4|Ant-v4",
     langevin="env=Hopper-v4|HalfCheetah-v4|Ant-v4, pid=true, kind=noisy|flow",
 ):
-    """TD3 with Langevin dynamics, be it the noisy chain or the flow, is no worse than TD3, and a learned flow is better than
-    a frozen one (Section 3.1, which reports no result), in every environment.
+    """TD3 with Langevin dynamics, noisy chain or flow, is no worse than TD3, and a learned flow is better than a frozen
+    one (Section 3.1, which reports no result), in every environment.
 
     Final return: not below TD3's by 10 %; learned above frozen by Welch's t-test.
     """
@@ -259,8 +259,8 @@ def c13_langevin_reaches_td3(
 def c13_langevin_reaches_ddpg(
     ddpg="env=Hopper-v4|HalfCheetah-v4|Ant-v4", langevin_ddpg="env=Hopper-v4|HalfCheetah-v4|Ant-v4, kind=noisy|flow"
 ):
-    """The same on DDPG, which Section 3.1 names beside TD3: with the noisy chain and with the flow it is no worse, in every
-    environment.
+    """DDPG with Langevin dynamics, noisy chain or flow, is no worse than DDPG, which Section 3.1 names beside TD3, in
+    every environment.
 
     Final return: not below DDPG's by 10 %.
     """
@@ -278,9 +278,9 @@ def c14_chain_costs_its_gradients(
     """A chain of K steps costs K + 1 gradients of the critic and nothing that outweighs them (Section 3.2: "without any
     complex inference"): with K = 5 training takes at most 6 times as long as SAC's, over all environments.
 
-    Core-seconds of whole runs as recorded, one number a worker, HMC's over the mean of SAC's in the same environment; the
-    note tells both in steps a core-second, and `table_mcmc_po_speed` what of it the chain takes. Only runs of one machine
-    compare.
+    Core-seconds of whole runs as recorded, one number per worker, HMC's over the mean of SAC's in the same environment;
+    the note gives both in steps per core-second, `table_mcmc_po_speed` the chain's share. Only runs of one machine are
+    comparable.
     """
     shared = [env for env in environments(hmc) if env in environments(sac)]
     ratios = [seconds(hmc, env=env) / seconds(sac, env=env).mean() for env in shared]
@@ -288,12 +288,12 @@ def c14_chain_costs_its_gradients(
         return judged(missing("training time, HMC / SAC"), hmc, sac, steps=100_000, seeds=3)
     verdict = within(np.concatenate(ratios), high=6, quantity="training time, HMC / SAC")
     speeds = ", ".join(f"{name} {rates(results).mean():.3g}" for name, results in (("HMC", hmc), ("SAC", sac)))
-    return judged(verdict, hmc, sac, steps=100_000, seeds=3).with_note(f"steps a core-second: {speeds}")
+    return judged(verdict, hmc, sac, steps=100_000, seeds=3).with_note(f"steps per core-second: {speeds}")
 
 
 def own_distance_is_gain_and_energy_error(bandit="leapfrog_steps=5"):
-    """At theta = theta_t the controlled distance is no more than the gain in Q over tau and the error in energy, so that a
-    threshold on it caps what the chain may gain.
+    """At theta = theta_t the controlled distance is no more than the gain in Q over tau and the error in energy, so that
+    a threshold on it limits the chain's gain.
 
     Largest |D - (Q(a_K) - Q(a_0)) / tau - (H_K - H_0)| of the trained chain below 1e-8. A law: no budget.
     """
@@ -301,8 +301,8 @@ def own_distance_is_gain_and_energy_error(bandit="leapfrog_steps=5"):
 
 
 def own_bound_rises_by_lost_energy_alone(bandit_gate="gate=plain|implicit", bandit="leapfrog_steps=5"):
-    """What a chain adds to the bound is the energy it loses, and exact dynamics lose none. So the bound's gain on the bandit
-    comes from the gate and from coarse steps: gated chains gain more than explicit ones, whose energy drifts.
+    """A chain adds to the bound the energy that it loses, and exact dynamics lose none. So the bound's gain on the
+    bandit comes from the gate and from coarse steps: gated chains gain more than explicit ones, whose energy drifts.
 
     Gain of the bound in training, Welch's t-test. Least budget: 1,000 iterations, 3 seeds.
     """
@@ -311,7 +311,7 @@ def own_bound_rises_by_lost_energy_alone(bandit_gate="gate=plain|implicit", band
 
 
 def own_corrected_chains_approach_the_posterior(bandit="leapfrog_steps=5"):
-    """Section 3.3's KL(q_0) >= KL(q_k) is a theorem of kernels that leave the posterior invariant: it holds for
+    """Section 3.3's KL(q_0) >= KL(q_k), a theorem of kernels that leave the posterior invariant, holds for
     Metropolis-corrected chains.
 
     KL from the policy's own density falls over 0, 2, 4 and 6 iterations, Jonckheere-Terpstra. Least budget: 1,000
@@ -328,9 +328,10 @@ def own_gain_is_inference(
     hmc="env=Hopper-v4|HalfCheetah-v4|Ant-v4, leapfrog_steps=5",
 ):
     """Section 1 asks whether a flow's gain is inference or over-parametrisation. It is inference: the Hamiltonian policy
-    ends above SAC with a coupling flow of the same number of parameters, at alpha = 0.05 and at 0.2, in every environment.
+    ends above SAC with a coupling flow of the same number of parameters, at alpha = 0.05 and at 0.2, in every
+    environment.
 
-    Final return, Welch's t-test. Two temperatures, or else a gain over an unusual one would count as inference.
+    Final return, Welch's t-test. Two temperatures, so that a gain over an unusual one does not count as inference.
     """
     parts = {
         f"{env}, alpha {alpha:g}": above(final(hmc, env=env), final(sac_coupling, env=env, temperature=alpha))
@@ -341,7 +342,7 @@ def own_gain_is_inference(
 
 
 def own_chain_helps_the_trained_policy(hmc="env=Hopper-v4|HalfCheetah-v4|Ant-v4, leapfrog_steps=5"):
-    """The trained policy needs its chain: without it, at test time, it returns less, in every environment.
+    """The trained policy needs its chain: without it its return at test time is lower, in every environment.
 
     Return with the chain, less without, same episodes, at the end of training, above 0.
     """
@@ -358,5 +359,5 @@ def _end(results, metric, env):
 
 
 def _by_length(hmc_steps, hmc, metric):
-    """{K: final numbers, one a seed} of policies trained with K = 0, 1, 3, 5, 10 on one environment."""
+    """{K: final numbers [seeds]} of policies trained with K = 0, 1, 3, 5, 10 on one environment."""
     return {k: final(hmc_steps, metric, leapfrog_steps=k) for k in (0, 1, 3, 10)} | {5: final(hmc, metric)}

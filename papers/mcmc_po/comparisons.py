@@ -1,5 +1,5 @@
-"""What MCMC-PO's claims compare: one number a seed as arrays, comparisons that tell where nothing was run, and the paper's
-budget. NaN stands for a seed that diverged."""
+"""What MCMC-PO's claims compare: arrays of one number per seed, NaN for one that diverged; comparisons, untested where
+nothing was run; margins and the paper's budget."""
 
 from functools import partial
 
@@ -18,7 +18,7 @@ judged = partial(verdicts.judged, steps=STEPS, seeds=SEEDS, command=COMMAND)
 
 
 def final(results, metric="return", **where):
-    """Mean of each seed's last evaluations, in the order of the seeds; empty if nothing of the kind was run."""
+    """Mean of each seed's last evaluations, in the order of the seeds; empty if no run recorded the metric."""
     return results.final(metric, LAST, **where) if results.has(metric) else np.array([])
 
 
@@ -52,14 +52,14 @@ def rising(groups, direction="increasing", quantity=""):
 
 
 def seconds(results, **where):
-    """Core-seconds that training a member took, one number a worker, from the runs' records: the seeds that a worker trains
-    side by side share its time, and are no measurements of their own."""
-    found = []
+    """Core-seconds per member of the training, one number per worker, from the runs' run.json: the seeds that a worker
+    trains side by side share its time and are no measurements of their own."""
+    times = []
     for source in results.cells:
         if all(getattr(source.cell.config, key) == value for key, value in where.items()):
             for part in source.record.get("parts", ()):
-                found.append(part["seconds"] / len(part["labels"]))
-    return np.array(found)
+                times.append(part["seconds"] / len(part["labels"]))
+    return np.array(times)
 
 
 def deviations(values):
@@ -80,5 +80,5 @@ def drawdowns(results, **where):
 
 
 def rates(results, **where):
-    """Environment steps a core-second, one number a worker, from the runs' records."""
-    return np.array([results.steps / one for one in seconds(results, **where)])
+    """Environment steps per core-second, one number per worker."""
+    return np.array([results.steps / time for time in seconds(results, **where)])

@@ -1,8 +1,8 @@
-"""What the paper claims, and what we ask beyond it; one function a claim.
+"""What the paper claims, and what we ask beyond it; one function per claim.
 
-Arguments select cells of experiments. "Final" is the mean of a seed's last ten records of its return. Runs are at KL radius
-0.01 under the preset `equations` unless a claim says otherwise. The least budget stands in `judged`: 10^6 steps and 5 seeds
-unless a claim needs another; toys need 10 random starts.
+Arguments select cells of experiments. "Final" is the mean of a seed's last ten records of its return. Runs are at KL
+radius 0.01 under the preset `equations` unless a claim says otherwise. The least budget stands in `judged`: 10^6 steps
+and 5 seeds unless a claim needs another; toys need 10 random starts.
 """
 
 import numpy as np
@@ -151,15 +151,15 @@ def c10_gain_is_largest_on_humanoids(
         flow, gaussian = final(trpo, env=env, policy="flow"), final(trpo, env=env, policy="gaussian")
         return scaled(flow, gaussian) - scaled(gaussian, gaussian)
 
-    complex_ones, simple = (
+    humanoids, simple = (
         pd.concat([gain(env) for env in group if env in environments(trpo)], axis=1).mean(axis=1, skipna=False)
         if set(group) & set(environments(trpo)) else pd.Series(dtype=float)
         for group in (("Humanoid-v4", "RllabSimpleHumanoid-v0"), ("Hopper-v4", "Reacher-v4"))
     )  # fmt: skip
-    if complex_ones.empty or simple.empty:
+    if humanoids.empty or simple.empty:
         return untested("a group of environments was not run", quantity="relative gain, humanoids - simple tasks")
     quantity = "relative gain over the Gaussian, humanoids - simple tasks"
-    return judged(stats.difference(complex_ones, simple, paired=True, quantity=quantity), trpo)
+    return judged(stats.difference(humanoids, simple, paired=True, quantity=quantity), trpo)
 
 
 def c11_mixtures_gain_on_hard_tasks(
@@ -198,11 +198,11 @@ def c13_roboschool_humanoids_gain(
     trpo_humanoids="env=HumanoidBulletEnv-v0|HumanoidFlagrunBulletEnv-v0|HumanoidFlagrunHarderBulletEnv-v0, "
     "policy=gaussian|flow",
 ):
-    """On Roboschool's humanoids the flow outperforms the Gaussian by a large margin within 10^7 steps (Section 5.1, Figure
-    4).
+    """On Roboschool's humanoids the flow outperforms the Gaussian by a large margin within 10^7 steps (Section 5.1,
+    Figure 4).
 
-    P(a run of the flow ends above one of the Gaussian), over the three tasks of the Bullet port, above 1/2. Two seeds, as in
-    the paper, give no verdict: three are asked for.
+    P(a run of the flow ends above one of the Gaussian), over the three tasks of the Bullet port, above 1/2. The paper's
+    two seeds give no verdict: three are needed.
     """
     arms = [over_environments((trpo_humanoids,), policy=policy) for policy in ("flow", "gaussian")]
     verdict = improves(*arms, "P(the flow ends above the Gaussian), humanoids of the Bullet port")
@@ -335,8 +335,8 @@ def c21_policy_and_optimiser_are_orthogonal(
 def own_collapse_is_not_the_densitys(
     bandits="toy=correlated, policy=gmm2|gmm5, estimator=pathwise, preset=equations|released",
 ):
-    """Ours: the geometric mean that the released code takes for a mixture's density does not explain a collapse on the
-    bandit. Under it components do not come closer than with the mixture's own density.
+    """Ours: the geometric mean, which the released code takes for a mixture's density, does not explain a collapse on
+    the bandit. With it components do not come closer than with the mixture's own density.
 
     ln of the distance between components, released - equations, above 0 for K = 2 and 5.
     """
@@ -352,8 +352,8 @@ def own_collapse_is_not_the_densitys(
 def own_wide_cloud_is_the_missing_constant(kl_ball="coupling_units=3, policy=flow, constant=true|false"):
     """Ours: the wide cloud of Figure 1 (b) comes with the missing constant of the released density, not with the flow.
 
-    ln of the radius of 99 % of the samples, without the constant less with it, above ln 2. Without it many starts count as
-    inside the ball and climb to its boundary, which would be another comparison: they are left out.
+    ln of the radius of 99 % of the samples, without the constant less with it, above ln 2. Without it many starts count
+    as inside the ball and climb to its boundary; they would be another comparison and are left out.
     """
     radius = {k: np.log(measured(kl_ball, "radius_99", constant=k)) for k in (False, True)}
     radius[False] = radius[False][measured(kl_ball, "first_kl", constant=False) > 0.01]
@@ -370,11 +370,11 @@ def own_step_count_flatters_the_flow(trpo_released="env=Hopper-v4|Reacher-v4, po
     """
     shares = []
     for policy in ("gaussian", "flow"):
-        found = [
+        counted = [
             per_member(trpo_released, "counted_share", last(10_000), env=env, policy=policy)
             for env in environments(trpo_released)
         ]
-        shares.append(pd.concat(found, axis=1).mean(axis=1, skipna=False))
+        shares.append(pd.concat(counted, axis=1).mean(axis=1, skipna=False))
     quantity = "share of steps that the released counter counts, Gaussian - flow"
     return judged(stats.difference(*shares, quantity=quantity), trpo_released, steps=300_000, seeds=3)
 
@@ -415,8 +415,7 @@ def own_negative_curvature_costs_the_flow_its_return(
 def own_determinant_at_equal_entropy(
     entropy="constant=true, policy=flow, entropy=-1.0|-4.0", entropy_gaussian="policy=gaussian, entropy=-1.0|-4.0"
 ):
-    """Ours: at equal entropy a flow's det Cov is at least the Gaussian's, which is a theorem; its size is what is asked. It
-    is over 10 % larger.
+    """Ours: at equal entropy a flow's det Cov, by a theorem no smaller than the Gaussian's, is over 10 % larger.
 
     ln det Cov, flow - Gaussian, above ln 1.1 at entropies -1 and -4.
     """

@@ -1,5 +1,5 @@
-"""What TRPO-NF's claims compare: one number a member (see `common.lab.evidence`), for members differ in more than seeds, and
-the paper's budget."""
+"""What TRPO-NF's claims compare: one number per member (see `common.lab.measures`), for members differ in more than
+seeds; margins and the paper's budget."""
 
 from functools import partial
 
@@ -25,12 +25,12 @@ def final(results, **where):
 
 
 def best(results, **where):
-    """Highest record of every member's return."""
+    """Highest recorded return of every member."""
     return per_member(results, "return", lambda steps, values: values.max(), **where)
 
 
 def measured(results, metric, **where):
-    """A toy's final measurement of every random start."""
+    """A toy's final measurement, one per random start."""
     return per_member(results, metric, last(1), **where)
 
 
@@ -80,7 +80,7 @@ def dominates(ours, theirs, quantity=""):
 
 
 def toy(verdict, *results, iterations=2_000):
-    """The verdict of a toy, which is cheap, if it was trained to an end."""
+    """The verdict of a toy, which is cheap, if it was trained to its end."""
     return judged(verdict, *results, steps=iterations, seeds=STARTS)
 
 
