@@ -19,6 +19,7 @@ from common.lab.experiments import SCALES, text
 
 ROOT = Path(__file__).resolve().parents[2]
 KINDS = ("figures", "tables", "claims")
+_asked = {"seeds": None}  # of this process
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -101,6 +102,26 @@ def forget():
     """Drops what was read, for a process in which files change."""
     for cached in (_functions, _page, _classes, _cells, provenance.parsed, provenance.code_digest):
         cached.cache_clear()
+
+
+def replace_seeds(seeds: list[int] | None) -> None:
+    """From now on, in this process, experiments have these seeds in place of those on their page; None: those on it."""
+    _asked["seeds"] = seeds
+
+
+def seeds_option() -> str:
+    """What a command of another process needs to see the same members: ` --seeds 4,5`, or nothing."""
+    return f" --seeds {','.join(map(str, _asked['seeds']))}" if _asked["seeds"] else ""
+
+
+def reseeded(cell: Cell, seeds: list[int] | None) -> Cell:
+    """The cell with these seeds in place of its own: other members, the same name and digest.
+
+    An experiment that another uses keeps its seeds, because they are part of what the other depends on.
+    """
+    if not seeds or cell.experiment in _page(cell.root, cell.paper).used:
+        return cell
+    return dataclasses.replace(cell, members=experiments.reseeded(cell.members, seeds))
 
 
 def papers():
@@ -188,7 +209,7 @@ def cells(paper, experiment, scale):
     """Cell name -> `Cell` of an experiment at a scale, in grid order."""
     _known(scale, SCALES, "scale")
     _known(experiment, experiment_names(paper), "experiment", paper)
-    return dict(_cells(ROOT, paper, experiment, scale))
+    return {name: reseeded(one, _asked["seeds"]) for name, one in _cells(ROOT, paper, experiment, scale).items()}
 
 
 def cell(key, scale):
