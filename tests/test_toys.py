@@ -146,3 +146,14 @@ def test_spreads_of_a_known_cloud():
     np.testing.assert_allclose(found["kurtosis"], 3, rtol=0.02)
     low, high = (spread.modes(x[:1] * 0.1 + centre, 0.5) for centre in (-0.5, 0.5))
     assert low["mass_low"] > 0.99 and high["mass_high"] > 0.99 and low["smaller_mass"] < 0.01
+
+
+def test_a_member_at_the_boundary_is_not_lost_to_what_comes_after():
+    """Both members turn NaN; one of them had arrived."""
+    learner = Learner(Toys(toy="kl_ball", policy="gaussian", samples=2), [0, 1])
+    learner.arrived[0] = True
+    for parameter in learner.parameters:
+        parameter.data.fill_(torch.nan)
+    learner.update({"uniform": torch.rand(2, 2), "normal": torch.randn(2, 2, 2)})
+    objective = learner.measure()["objective"]
+    assert objective[0] == pytest.approx(0.01) and math.isnan(objective[1])

@@ -6,10 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from common.flows.distributions import DiagonalGaussian
+from common.flows.distributions import DiagonalGaussian, kl_divergence
 from common.rl import trpo
 from common.rl.config import TRPO
-from common.rl.gaussian import kl_divergence
 from common.rl.learner import Rollout
 from common.rl.naturalgradient import assign, conjugate_gradient, flatten, gradient, hessian_product, score_product
 from common.rl.on_policy import draws

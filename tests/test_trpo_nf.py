@@ -13,9 +13,9 @@ from common.errors import UserError
 from common.flows.distributions import FlowDistribution
 from common.flows.networks import LayerNorm
 from common.rl import on_policy
-from common.rl.gaussian import FactorisedGaussian
 from common.rl.journal import MemoryJournal
 from common.rl.on_policy import draws
+from common.rl.policies import FactorisedGaussian
 from common.settings import resolve
 from papers.trpo_nf import families, policies
 from papers.trpo_nf.classes import CLASSES

@@ -13,7 +13,7 @@ import pytest
 
 from common.lab.plan import catalog
 from common.lab.report import plots, stamping
-from common.lab.report.stats import Verdict
+from common.lab.report.verdicts import Verdict
 from common.lab.results import records, sources
 from common.rl.config import RAW_ENVIRONMENTS
 
@@ -64,12 +64,12 @@ def made_up(tmp_path_factory):
             folder = tmp_path / f"{experiment}-{scale}" / cell.name
             folder.mkdir(parents=True, exist_ok=True)
             rng, metrics, tables = np.random.default_rng(number), [], {name: [] for name in cell.tables}
-            total = getattr(cell.config, "total_steps", None) or cell.config.iterations
+            total = cell.config.total_steps
             if (folder / "metrics.csv").exists():  # of another selection
                 found.append(sources.Source(cell, "results", folder, {}, False, cell.members))
                 continue
             for index, member in enumerate(cell.members):
-                for metric in RL if hasattr(cell.config, "total_steps") else TOY:
+                for metric in TOY if hasattr(cell.config, "toy") else RL:
                     for step in range(1, 13):
                         value = value_of(cell, metric, step / 12, rng)
                         row = {"member": index, **member, "step": step * total // 12, "metric": metric, "value": value}

@@ -1,30 +1,37 @@
 """What on-policy learners share: a policy, a value network, normalised observations, advantages."""
 
+from collections.abc import Callable, Sequence
+from typing import Any
+
 import numpy as np
 import torch
+from torch import Tensor, nn
 
 from ..flows.networks import MLP, normc, widths
 from . import acting
-from .gaussian import FactorisedGaussian
+from .config import OnPolicy
 from .learner import OnPolicyLearner
 from .normaliser import Normaliser
 from .optimisers import descend
 from .packing import pack, unpack
+from .policies import FactorisedGaussian
 from .randomness import generator
 from .returns import advantages, borders, explained_variance, standardised
 
 
 class ActorCritic(OnPolicyLearner):
-    """A fleet of policies pi(a|s) and value functions V(s), one member a seed. Both see s through the same running
-    normaliser; within an iteration it is as the iteration before left it, and it takes in the new observations before the
-    update. Arrays lead with the member axis.
+    """A fleet of policies pi(a|s) and value functions V(s), one member per seed. Both see s through the same running
+    normaliser. It stands still while an iteration acts, and takes in the new observations before the update. Arrays lead
+    with the member axis.
 
     V is fitted to TD(lambda) returns by Adam on shuffled minibatches:  min mean (V(s) - (A + V_old)(s))^2.
     """
 
     least_std = 0.1  # floor of the normaliser's standard deviations (baselines' variances stay above 1e-2)
+    config: Any  # an `OnPolicy` with the settings of the algorithm
+    policy: Any  # what `build_policy` made
 
-    def __init__(self, config, seeds, observations, actions, device="cpu"):
+    def __init__(self, config: OnPolicy, seeds: Sequence[int], observations: int, actions: int, device: str = "cpu"):
         self.config, self.observations, self.actions = config, observations, actions
         self.members, self.device = len(seeds), device
         rngs = [generator(seed, "init") for seed in seeds]
@@ -33,31 +40,33 @@ class ActorCritic(OnPolicyLearner):
         self.normaliser = Normaliser(len(seeds), observations, config.observation_limit, self.least_std).to(device)
         self.build_optimisers()
 
-    def build_policy(self, rngs):
+    def build_policy(self, rngs: list[np.random.Generator]) -> nn.Module:
         """A module with `forward(obs)` -> distribution, `draws`, `noise` and, for speed, `actor`; here the factorised
         Gaussian."""
         return FactorisedGaussian(rngs, self.observations, self.actions, widths(self.config.hidden))
 
-    def build_value(self, rngs):
+    def build_value(self, rngs: list[np.random.Generator]) -> nn.Module:
+        """V: normalised observations [members, batch, observations] -> [members, batch, 1]."""
         return MLP(rngs, [self.observations, *widths(self.config.value_hidden), 1], "tanh", normc(1.0), normc(1.0))
 
-    def build_optimisers(self):
+    def build_optimisers(self) -> None:
+        """Called once policy and V are on their device."""
         self.value_optimiser = torch.optim.Adam(self.value.parameters(), lr=self.config.value_learning_rate, fused=True)
 
     # Acting
 
-    def acting_draws(self, rng):
+    def acting_draws(self, rng: np.random.Generator) -> dict[str, np.ndarray]:
         """Random numbers of one member's actions in one iteration."""
         return self.policy.draws(rng, self.config.batch_steps)
 
-    def actor(self, draws):
-        """A function (step, obs [members, observations]) -> actions in NumPy for one iteration."""
+    def actor(self, draws: dict[str, np.ndarray]) -> Callable[[int, np.ndarray], np.ndarray]:
+        """A function (step, obs [members, observations]) -> actions [members, actions] for one iteration."""
         normalise, act = self.normaliser.on_host(), acting.actor(self.policy, draws)
         return lambda step, obs: act(step, normalise(obs))
 
     # Learning
 
-    def update_draws(self, rng):
+    def update_draws(self, rng: np.random.Generator) -> dict[str, np.ndarray]:
         """Random numbers of one member's update: the order of the minibatches of every epoch."""
         c = self.config
         kept = c.batch_steps // c.minibatch * c.minibatch  # a last minibatch that is not full is left out
@@ -77,8 +86,9 @@ class ActorCritic(OnPolicyLearner):
         self.normaliser.update(obs)
         return self.normaliser(obs), self.tensor(standardised(advantage)), self.tensor(target), metrics
 
-    def fit_value(self, obs, target, order):
-        """`epochs` passes of Adam over shuffled minibatches. order: [members, epochs, kept], indices of steps."""
+    def fit_value(self, obs: Tensor, target: Tensor, order: Tensor) -> None:
+        """`epochs` passes of Adam over shuffled minibatches. obs: [members, steps, observations], target: [members, steps],
+        order: [members, epochs, kept], indices of steps."""
         size = self.config.minibatch
         parameters = list(self.value.parameters())
         for epoch in range(order.shape[1]):
@@ -87,7 +97,7 @@ class ActorCritic(OnPolicyLearner):
                 error = self.value(x[:, first : first + size]) - y[:, first : first + size]
                 descend(self.value_optimiser, parameters, error.square().mean((1, 2)))
 
-    def tensor(self, array):
+    def tensor(self, array: np.ndarray | float) -> Tensor:
         """An array or a number on the learner's device, in float32 unless it holds integers."""
         array = np.asarray(array)
         array = array if array.dtype.kind == "i" else array.astype(np.float32)
@@ -95,10 +105,10 @@ class ActorCritic(OnPolicyLearner):
 
     # Checkpoints
 
-    def state_dict(self):
+    def state_dict(self) -> dict[str, np.ndarray]:
         return pack(self._modules(), self._optimisers())
 
-    def load_state_dict(self, arrays):
+    def load_state_dict(self, arrays: dict[str, np.ndarray]) -> None:
         unpack(arrays, self._modules(), self._optimisers())
 
     def _modules(self):
@@ -108,7 +118,8 @@ class ActorCritic(OnPolicyLearner):
         return {"value_optimiser": self.value_optimiser}
 
 
-def shuffled(x, order):
-    """Rows of every member in its own order. x: [members, steps, features], order: [members, kept]."""
+def shuffled(x: Tensor, order: Tensor) -> Tensor:
+    """Rows of every member in its own order, [members, kept, features]. x: [members, steps, features], order: [members,
+    kept]."""
     flat = order + torch.arange(len(x), device=x.device).unsqueeze(1) * x.shape[1]
     return x.reshape(-1, x.shape[-1]).index_select(0, flat.flatten()).view(*order.shape, x.shape[-1])

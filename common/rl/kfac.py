@@ -17,33 +17,49 @@ scaled so that its predicted divergence stays below `clip_kl`, and goes through 
 """
 
 import contextlib
+from collections.abc import Iterator, Sequence
+from typing import Any
 
+import numpy as np
 import torch
+from torch import Tensor, nn
 
 from ..flows.networks import LayerNorm, Linear
 
 
 class Kfac:
     """Optimises the `Linear` and `LayerNorm` layers of a module and, where it has one, its `log_std`. All blocks keep rows
-    apart; a member may own several rows."""
+    apart; a member may own several rows. Eigenvectors are taken every `interval` steps, from step `cold` on; before it the
+    steps follow the plain gradient."""
 
-    def __init__(self, module, members, momentum, decay, damping, clip_kl, every=1, cold=0):
+    def __init__(
+        self,
+        module: nn.Module,
+        members: int,
+        momentum: float,
+        decay: float,
+        damping: float,
+        clip_kl: float,
+        interval: int = 1,
+        cold: int = 0,
+    ) -> None:
         self.members, self.momentum, self.decay = members, momentum, decay
-        self.damping, self.clip_kl, self.every, self.cold = damping, clip_kl, every, cold
+        self.damping, self.clip_kl, self.interval, self.cold = damping, clip_kl, interval, cold
         self.layers = [layer for layer in module.modules() if isinstance(layer, Linear | LayerNorm)]
         self.free = getattr(module, "log_std", None)
         self.steps = 0
-        self.averages, self.bases = {}, {}  # block -> moving averages; layer -> eigenvalues and eigenvectors
+        self.averages: dict[Any, list[Tensor]] = {}  # block -> moving averages
+        self.bases: dict[int, list] = {}  # layer -> (eigenvalues, eigenvectors) of A and of G
         self.speeds = [torch.zeros_like(p) for p in self.parameters()]
-        self.seen = None
+        self.seen: list[list] = []  # (input, output) of each use, layer by layer, of the last pass under `watch`
 
-    def parameters(self):
+    def parameters(self) -> list[nn.Parameter]:
         """Weights and biases, gains and biases, layer by layer; then log_std."""
-        pairs = [(one.weight, one.bias) if isinstance(one, Linear) else (one.gain, one.bias) for one in self.layers]
+        pairs = [(layer.weight if isinstance(layer, Linear) else layer.gain, layer.bias) for layer in self.layers]
         return [p for pair in pairs for p in pair] + ([] if self.free is None else [self.free])
 
     @contextlib.contextmanager
-    def watch(self):
+    def watch(self) -> Iterator[None]:
         """Within, every use of a layer is noted for `learn`."""
         self.seen = [[] for _ in self.layers]
 
@@ -61,11 +77,11 @@ class Kfac:
             for hook in hooks:
                 hook.remove()
 
-    def learn(self, log_prob, log_std=None):
+    def learn(self, log_prob: Tensor, log_std: Tensor | None = None) -> None:
         """Take in the factors of a forward pass under `watch`. log_prob: [members, n], not averaged; `log_std`: the tensor
-        [members, n, ...] through which the module's free `log_std` came to every sample."""
+        [members, n, ...] through which the module's free `log_std` reached every sample."""
         outputs = [output for uses in self.seen for _, output in uses]
-        wanted = outputs + ([] if self.free is None else [log_std])
+        wanted: list[Any] = outputs + ([] if self.free is None else [log_std])
         gradients = iter(torch.autograd.grad(log_prob.sum(), wanted, retain_graph=True))
         with torch.no_grad():
             for i, (layer, uses) in enumerate(zip(self.layers, self.seen, strict=True)):
@@ -73,7 +89,7 @@ class Kfac:
                 self._average(i, self._factors(layer, pairs))
             if self.free is not None:
                 self._average("free", [next(gradients).square().mean(1, keepdim=True)])
-        self.seen = None
+        self.seen = []
 
     @staticmethod
     def _factors(layer, pairs):
@@ -100,9 +116,9 @@ class Kfac:
             self.averages[block] = [torch.lerp(f, o, self.decay) for o, f in zip(old, factors, strict=True)]
 
     @torch.no_grad()
-    def step(self, gradients, rate):
+    def step(self, gradients: Sequence[Tensor], rate: Tensor | float) -> None:
         """One step down `gradients` (of `parameters`), with learning rates `rate` [members] or a scalar."""
-        if self.steps >= self.cold and (self.steps % self.every == 0 or not self.bases):
+        if self.steps >= self.cold and (self.steps % self.interval == 0 or not self.bases):
             self._decompose()
         directions = self._precondition(gradients) if self.bases else gradients
         rate = torch.as_tensor(rate, dtype=gradients[0].dtype, device=gradients[0].device).expand(self.members)
@@ -123,33 +139,33 @@ class Kfac:
                 self.bases[i] = [eigen(factor) for factor in self.averages[i]]
 
     def _precondition(self, gradients):
-        found, rest = [], list(gradients)
+        natural, rest = [], list(gradients)
         for i, layer in enumerate(self.layers):
             first, bias = rest.pop(0), rest.pop(0)
             if isinstance(layer, Linear):
                 (a, u), (c, v) = self.bases[i]
                 wide = u.mT @ torch.cat([first, bias.unsqueeze(1)], 1) @ v
                 scaled = wide / (a.clamp(min=0).unsqueeze(-1) * c.clamp(min=0).unsqueeze(-2) + self.damping)
-                natural = u @ scaled @ v.mT
-                found += [natural[:, :-1], natural[:, -1]]
+                whole = u @ scaled @ v.mT
+                natural += [whole[:, :-1], whole[:, -1]]
             else:
-                found += [g / (f + self.damping) for g, f in zip((first, bias), self.averages[i], strict=True)]
+                natural += [g / (f + self.damping) for g, f in zip((first, bias), self.averages[i], strict=True)]
         if self.free is not None:
-            found.append(rest.pop(0) / (self.averages["free"][0] + self.damping))
-        return found
+            natural.append(rest.pop(0) / (self.averages["free"][0] + self.damping))
+        return natural
 
     # Checkpoints
 
-    def state_dict(self):
-        arrays = {f"speed.{i}": x for i, x in enumerate(self.speeds)}
-        arrays |= {f"average.{block}.{k}": x for block, xs in self.averages.items() for k, x in enumerate(xs)}
-        arrays |= {
+    def state_dict(self) -> dict[str, np.ndarray]:
+        tensors = {f"speed.{i}": x for i, x in enumerate(self.speeds)}
+        tensors |= {f"average.{block}.{k}": x for block, xs in self.averages.items() for k, x in enumerate(xs)}
+        tensors |= {
             f"basis.{i}.{k}.{j}": x for i, pairs in self.bases.items() for k, p in enumerate(pairs) for j, x in enumerate(p)
         }
-        arrays = {name: x.detach().cpu().numpy().copy() for name, x in arrays.items()}
-        return arrays | {"steps": torch.tensor([self.steps]).numpy()}
+        arrays = {name: x.detach().cpu().numpy().copy() for name, x in tensors.items()}
+        return arrays | {"steps": np.array([self.steps])}
 
-    def load_state_dict(self, arrays):
+    def load_state_dict(self, arrays: dict[str, np.ndarray]) -> None:
         device = self.speeds[0].device
         tensors = {name: torch.from_numpy(x.copy()).to(device) for name, x in arrays.items()}
         self.steps, self.averages, self.bases = int(tensors.pop("steps")[0]), {}, {}
@@ -165,9 +181,9 @@ class Kfac:
                 self.bases.setdefault(int(place[0]), []).append((tensors[name], other))
 
 
-def eigen(factor):
+def eigen(factor: Tensor) -> tuple[Tensor, Tensor]:
     """(eigenvalues, eigenvectors) of symmetric matrices [rows, n, n]. A member that diverged gets those of the identity: the
-    decomposition refuses NaN, and would end the others' run with it."""
+    decomposition refuses NaN, which would end the others' runs too."""
     sound = torch.isfinite(factor).all(-1).all(-1)[:, None, None]
     identity = torch.eye(factor.shape[-1], dtype=factor.dtype, device=factor.device)
     return torch.linalg.eigh(torch.where(sound, factor, identity))

@@ -4,16 +4,21 @@ A member's parameters are one row of a matrix [members, parameters]; all quantit
 do not mix them.
 """
 
+from collections.abc import Callable, Iterable, Sequence
+
 import torch
+from torch import Tensor
+
+Product = Callable[[Tensor], Tensor]  # v [members, n] -> A v [members, n]
 
 
-def flatten(tensors, members):
+def flatten(tensors: Iterable[Tensor], members: int) -> Tensor:
     """[members, parameters] from tensors whose leading axis is a multiple of `members`, member by member."""
     return torch.cat([x.reshape(members, -1) for x in tensors], 1)
 
 
 @torch.no_grad()
-def assign(parameters, flat):
+def assign(parameters: Iterable[Tensor], flat: Tensor) -> None:
     """Write rows [members, parameters] into the parameters, in place."""
     first = 0
     for parameter in parameters:
@@ -22,18 +27,18 @@ def assign(parameters, flat):
         first += width
 
 
-def gradient(loss, parameters, members, **options):
+def gradient(loss: Tensor, parameters: Sequence[Tensor], members: int, **options) -> Tensor:
     """Gradients [members, parameters] of per-member losses [members]. A parameter that no loss reads has gradient 0.
     `options` go to `torch.autograd.grad`."""
     return flatten(torch.autograd.grad(loss.sum(), parameters, materialize_grads=True, **options), members)
 
 
-def conjugate_gradient(product, b, iterations=10, tolerance=1e-10):
+def conjugate_gradient(product: Product, b: Tensor, iterations: int = 10, tolerance: float = 1e-10) -> Tensor:
     """x with A x = b by conjugate gradient from 0 (Wright & Nocedal 1999, algorithm 5.2). `product(v)` is A v; b, v and x
     are [members, n].
 
-    A member stops once its squared residual is below `tolerance`. It is as long as A is positive definite that every step
-    comes nearer; nothing is done about an A that is not.
+    A member stops once its squared residual is below `tolerance`. Converges only if A is positive definite, which is not
+    checked.
     """
     x, residual, direction = torch.zeros_like(b), b, b
     square = (residual * residual).sum(-1, keepdim=True)
@@ -49,7 +54,7 @@ def conjugate_gradient(product, b, iterations=10, tolerance=1e-10):
     return x
 
 
-def hessian_product(loss, parameters, members):
+def hessian_product(loss: Tensor, parameters: Sequence[Tensor], members: int) -> Product:
     """v -> H v, H the Hessian of per-member losses [members]: the gradient, differentiated once more (Pearlmutter 1994)."""
     first = gradient(loss, parameters, members, create_graph=True)
 
@@ -59,11 +64,11 @@ def hessian_product(loss, parameters, members):
     return product
 
 
-def score_product(log_prob, parameters, members):
+def score_product(log_prob: Tensor, parameters: Sequence[Tensor], members: int) -> Product:
     """v -> F v with the empirical Fisher matrix of scores g_i = grad ln p_i:  F v = mean_i g_i (g_i . v), never negative.
 
-    log_prob: [members, n]. With weights u, sum_i u_i g_i is linear in u, so that its derivative along v gives all g_i . v
-    at the price of one more backward pass.
+    log_prob: [members, n]. With weights u, sum_i u_i g_i is linear in u: its derivative along v gives all g_i . v for one
+    more backward pass.
     """
     weights = torch.ones_like(log_prob, requires_grad=True)
     weighted = gradient((weights * log_prob).sum(-1), parameters, members, create_graph=True)

@@ -1,7 +1,10 @@
-"""Running normalisation of observations, one a member."""
+"""Running normalisation of observations, one per member."""
 
+from collections.abc import Callable
+
+import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 
 class Normaliser(nn.Module):
@@ -16,7 +19,11 @@ class Normaliser(nn.Module):
     features].
     """
 
-    def __init__(self, members, features, limit=5.0, floor=0.1, prior=1e-2):
+    count: Tensor
+    mean: Tensor
+    squares: Tensor
+
+    def __init__(self, members: int, features: int, limit: float = 5.0, floor: float = 0.1, prior: float = 1e-2):
         super().__init__()
         self.limit, self.floor = limit, floor
         self.register_buffer("count", torch.full((members, 1, 1), prior, dtype=torch.float64))
@@ -24,7 +31,7 @@ class Normaliser(nn.Module):
         self.register_buffer("squares", torch.full((members, 1, features), prior, dtype=torch.float64))
 
     @torch.no_grad()
-    def update(self, x):
+    def update(self, x: Tensor) -> None:
         """Take in a batch of every member. x: [members, batch, features]."""
         x = x.double()
         mean, count = x.mean(1, keepdim=True), x.shape[1]
@@ -36,15 +43,15 @@ class Normaliser(nn.Module):
         self.mean.add_(gap * count / total)
         self.count.copy_(total)
 
-    def std(self):
+    def std(self) -> Tensor:
         """Standard deviations with their floor, [members, 1, features], float64."""
         return (self.squares / self.count).sqrt().clamp(min=self.floor)
 
-    def forward(self, x):
+    def forward(self, x: Tensor) -> Tensor:
         return ((x - self.mean.to(x.dtype)) * (1 / self.std()).to(x.dtype)).clamp(-self.limit, self.limit)
 
-    def on_host(self):
-        """The same function in NumPy on a copy of the moments, for one observation a member: [members, features]."""
+    def on_host(self) -> Callable[[np.ndarray], np.ndarray]:
+        """The same function in NumPy on a copy of the moments, for one observation per member: [members, features]."""
         mean = self.mean.squeeze(1).float().cpu().numpy()
         scale = (1 / self.std()).squeeze(1).float().cpu().numpy()
         limit = self.limit

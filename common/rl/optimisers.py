@@ -1,9 +1,12 @@
 """Gradient steps on fleets."""
 
+from collections.abc import Iterable, Sequence
+
 import torch
+from torch import Tensor, nn
 
 
-def give_gradients(parameters, gradients):
+def give_gradients(parameters: Iterable[nn.Parameter], gradients: Iterable[Tensor]) -> None:
     """Hand an optimiser the gradients of its parameters, in these parameters' layout.
 
     On a CPU a fused optimiser walks through a gradient's memory in the parameter's order, whatever the gradient's strides.
@@ -16,7 +19,7 @@ def give_gradients(parameters, gradients):
         parameter.grad = gradient
 
 
-def descend(optimiser, parameters, loss):
+def descend(optimiser: torch.optim.Optimizer, parameters: Iterable[nn.Parameter], loss: Tensor) -> None:
     """One step of `optimiser` on the sum of the members' losses, [members]. Their gradients do not mix, so that a NaN stays
     with its member; only the gradients of `parameters` are computed."""
     parameters = list(parameters)
@@ -26,7 +29,7 @@ def descend(optimiser, parameters, loss):
 
 
 @torch.no_grad()
-def follow(targets, online, rate):
+def follow(targets: nn.Module, online: nn.Module, rate: float) -> None:
     """Move a target network towards the online one, theta' <- (1 - rate) theta' + rate theta: an exponential moving average.
 
     Without gradient recording: else the targets would carry a graph that grows with every update.
@@ -34,7 +37,7 @@ def follow(targets, online, rate):
     torch._foreach_lerp_(list(targets.parameters()), list(online.parameters()), rate)
 
 
-def clipped(gradients, squares, limit):
+def clipped(gradients: Sequence[Tensor], squares: Tensor, limit: float) -> list[Tensor]:
     """Gradients scaled down so that no member's whole exceeds `limit` in length. squares: [members], the squared lengths.
     The leading axis of a gradient is a multiple of the members, member by member."""
     scale = (limit / (squares.sqrt() + 1e-6)).clamp(max=1.0).unsqueeze(-1)

@@ -1,9 +1,14 @@
-"""Policies: modules that map observations to distributions over actions in [-1, 1]."""
+"""Policies: modules that map observations to distributions over actions."""
 
-from torch import nn
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from torch import Tensor, nn
 
 from ..flows.distributions import DiagonalGaussian, FlowDistribution
-from ..flows.networks import MLP
+from ..flows.networks import MLP, normc
+from . import acting
 
 
 class GaussianNetwork(nn.Module):
@@ -17,19 +22,51 @@ class GaussianNetwork(nn.Module):
         self.network = MLP(rngs, [observations, *hidden, 2 * actions], init=init, last_init=last_init)
         self.log_std_range = log_std_range
 
-    def forward(self, obs):
+    def forward(self, obs: Tensor) -> DiagonalGaussian:
         mean, log_std = self.network(obs).chunk(2, -1)
         return DiagonalGaussian(mean, log_std.clamp(*self.log_std_range))
 
 
 class FlowPolicy(nn.Module):
     """a = f(u; context), u ~ base(obs): a base distribution that depends on the observation, and a transform that does not
-    (or does so through the context). With f = tanh alone it is SAC's squashed Gaussian."""
+    (or does so through the context). With f = tanh alone it is SAC's squashed Gaussian, with actions in [-1, 1]."""
 
     def __init__(self, base, transform):
         super().__init__()
         self.base = base
         self.transform = transform
 
-    def forward(self, obs, context=None):
+    def forward(self, obs: Tensor, context: Tensor | None = None) -> FlowDistribution:
         return FlowDistribution(self.base(obs), self.transform, context)
+
+
+class FactorisedGaussian(nn.Module):
+    """a ~ N(mu(s), diag(sigma)^2): mu a network of the observation, ln sigma one number per dimension, the same in every
+    state and 0 at the start. Actions are not squashed. obs: [members, batch, observations].
+
+    Defaults are those of OpenAI baselines: tanh, columns of length 1 in hidden layers and 0.01 in the last.
+    """
+
+    def __init__(self, rngs, observations, actions, hidden, last_norm=0.01):
+        super().__init__()
+        self.actions = actions
+        self.mean = MLP(rngs, [observations, *hidden, actions], "tanh", normc(1.0), normc(last_norm))
+        self.log_std = nn.Parameter(torch.zeros(len(rngs), 1, actions))
+
+    def forward(self, obs: Tensor) -> DiagonalGaussian:
+        mean = self.mean(obs)
+        return DiagonalGaussian(mean, self.log_std.expand_as(mean))
+
+    def draws(self, rng: np.random.Generator, size: int) -> dict[str, np.ndarray]:
+        """Random numbers of `size` sampled actions of one member."""
+        return {"noise": rng.standard_normal((size, self.actions), dtype=np.float32)}
+
+    def noise(self, draws: dict[str, Tensor]) -> Tensor:
+        """What the distribution takes as its noise, from `draws` stacked over members."""
+        return draws["noise"]
+
+    def actor(self, draws: dict[str, np.ndarray]) -> Callable[[int, np.ndarray], np.ndarray]:
+        """A function (step, obs [members, observations]) -> action [members, actions] in NumPy, which uses row `step` of
+        `draws`, {name: [members, steps, ...]}, and the weights of now. Observations are normalised already."""
+        mean, noise = acting.network(self.mean), draws["noise"] * np.exp(acting.array(self.log_std))
+        return lambda step, obs: mean(obs[:, None])[:, 0] + noise[:, step]

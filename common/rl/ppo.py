@@ -15,11 +15,15 @@ again with an episode. The entropy is estimated at the actions taken, which has 
 score function; at the default weight of 0 it is recorded alone.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
+from torch import Tensor, nn
 
 from ..flows.networks import MLP, orthogonal, widths
 from .actorcritic import ActorCritic, shuffled
+from .config import PPO
 from .normaliser import Normaliser
 from .optimisers import clipped, give_gradients
 
@@ -27,19 +31,19 @@ from .optimisers import clipped, give_gradients
 class Learner(ActorCritic):
     """A fleet of PPO learners."""
 
-    def __init__(self, config, seeds, observations, actions, device="cpu"):
+    def __init__(self, config: PPO, seeds: Sequence[int], observations: int, actions: int, device: str = "cpu"):
         super().__init__(config, seeds, observations, actions, device)
         self.rewards = Normaliser(len(seeds), 1, limit=10.0, floor=1e-4).to(device)
         self.sums = np.zeros(len(seeds))  # discounted past rewards of the present episodes
 
-    def build_value(self, rngs):
+    def build_value(self, rngs: list[np.random.Generator]) -> nn.Module:
         sizes = [self.observations, *widths(self.config.value_hidden), 1]
         network = MLP(rngs, sizes, "tanh", orthogonal(2**0.5), orthogonal(1.0))
         for parameter in network.parameters():
             parameter.data = parameter.data.contiguous()  # a fused Adam pairs weights and gradients by their place in memory
         return network
 
-    def build_optimisers(self):
+    def build_optimisers(self) -> None:
         parameters = [*self.policy.parameters(), *self.value.parameters()]
         self.optimiser = torch.optim.Adam(parameters, lr=self.config.learning_rate, eps=1e-5, fused=True)
 
@@ -64,8 +68,11 @@ class Learner(ActorCritic):
         step = {"kl": change.mean(-1), "clipped": outside.float().mean(-1), "entropy": -old_log_prob.mean(-1)}
         return metrics | {name: x.cpu().numpy() for name, x in step.items()}
 
-    def loss(self, obs, action, old_log_prob, advantage, target, old_value):
-        """The loss of every member on a minibatch, [members]."""
+    def loss(
+        self, obs: Tensor, action: Tensor, old_log_prob: Tensor, advantage: Tensor, target: Tensor, old_value: Tensor
+    ) -> Tensor:
+        """The loss of every member on a minibatch, [members]. obs, action: [members, minibatch, ...], the rest [members,
+        minibatch]."""
         c = self.config
         advantage = (advantage - advantage.mean(1, keepdim=True)) / (advantage.std(1, keepdim=True) + 1e-8)
         log_prob = self.policy(obs).log_prob(action)
@@ -76,8 +83,8 @@ class Learner(ActorCritic):
         error = torch.maximum((value - target).square(), (near - target).square())
         return -gain + 0.5 * c.value_weight * error.mean(-1) + c.entropy_weight * log_prob.mean(-1)
 
-    def descend(self, loss):
-        """One step of Adam, every member's gradient clipped by its own norm."""
+    def descend(self, loss: Tensor) -> None:
+        """One step of Adam, every member's gradient clipped by its own norm. loss: [members]."""
         parameters = self.optimiser.param_groups[0]["params"]
         gradients = torch.autograd.grad(loss.sum(), parameters)
         squares = sum(g.reshape(self.members, -1).square().sum(-1) for g in gradients)
@@ -98,10 +105,10 @@ class Learner(ActorCritic):
         limit = self.rewards.limit
         return type(rollout)(**vars(rollout) | {"reward": np.clip(rollout.reward / deviation, -limit, limit)})
 
-    def state_dict(self):
+    def state_dict(self) -> dict[str, np.ndarray]:
         return super().state_dict() | {"sums": self.sums.copy()}
 
-    def load_state_dict(self, arrays):
+    def load_state_dict(self, arrays: dict[str, np.ndarray]) -> None:
         self.sums = np.array(arrays["sums"])
         super().load_state_dict({name: array for name, array in arrays.items() if name != "sums"})
 

@@ -1,6 +1,6 @@
 """Returns and advantages along trajectories, for fleets. Arrays lead with the member axis: [members, steps].
 
-A segment of steps may hold several episodes and end in the middle of one. Two masks tell where it is cut:
+A segment of steps may hold several episodes and end in the middle of one. Two masks mark where it is cut:
 
     bootstrap_t  1 where the value of the successor counts, 0 where the future is worth nothing
     goes_on_t    1 where step t + 1 belongs to the same episode
@@ -11,15 +11,19 @@ termination, 1 if the value of the state that it cut off is bootstrapped.
 
 import numpy as np
 
+Array = np.ndarray  # [members, steps], unless stated otherwise
 
-def borders(terminated, truncated, bootstrap_timeouts):
-    """(bootstrap, goes_on) from what the environments said; arrays [members, steps]."""
+
+def borders(terminated: Array, truncated: Array, bootstrap_timeouts: bool) -> tuple[Array, Array]:
+    """(bootstrap, goes_on) from the ends of episodes, as the environments report them."""
     ended = np.asarray(terminated, bool) | np.asarray(truncated, bool)
     bootstrap = ~np.asarray(terminated, bool) if bootstrap_timeouts else ~ended
     return bootstrap.astype(np.float64), (~ended).astype(np.float64)
 
 
-def advantages(reward, value, next_value, bootstrap, goes_on, discount, trace):
+def advantages(
+    reward: Array, value: Array, next_value: Array, bootstrap: Array, goes_on: Array, discount: float, trace: float
+) -> Array:
     """Generalised advantage estimates (Schulman et al. 2016, arXiv 1506.02438, eq. 16), [members, steps]:
 
         delta_t = r_t + gamma bootstrap_t V(s'_t) - V(s_t)
@@ -32,13 +36,13 @@ def advantages(reward, value, next_value, bootstrap, goes_on, discount, trace):
     return _accumulated(delta, discount * trace * goes_on)
 
 
-def standardised(advantage):
+def standardised(advantage: Array) -> Array:
     """Advantages with mean 0 and variance 1 in every member's batch, [members, steps]; all 0 where they are equal."""
     spread = np.maximum(advantage.std(1, keepdims=True), 1e-12)  # equal rewards everywhere: no direction, not NaN
     return (advantage - advantage.mean(1, keepdims=True)) / spread
 
 
-def discounted(reward, next_value, bootstrap, goes_on, discount):
+def discounted(reward: Array, next_value: Array, bootstrap: Array, goes_on: Array, discount: float) -> Array:
     """Discounted sums of rewards to the end of the episode, [members, steps]:
 
     G_t = r_t + gamma (goes_on_t G_{t+1}  or, where the episode or the segment is cut, bootstrap_t V(s'_t)).
@@ -49,7 +53,7 @@ def discounted(reward, next_value, bootstrap, goes_on, discount):
     return _accumulated(first, discount * inside)
 
 
-def explained_variance(predicted, target):
+def explained_variance(predicted: Array, target: Array) -> Array:
     """1 - Var(target - predicted) / Var(target), [members]; NaN where the target does not vary."""
     spread = np.var(target, axis=-1)
     return 1 - np.var(target - predicted, axis=-1) / np.where(spread > 0, spread, np.nan)

@@ -17,7 +17,7 @@ F is estimated in one of four ways, on every `fisher_stride`-th state:
     analytic   Hessian of the closed-form KL of two Gaussians: the Fisher matrix itself in every state
     hessian    Hessian of the KL sampled at the actions that were taken, mean -d2 ln pi(a|s): the observed information, equal
                to F in expectation alone; it can have negative curvature
-    fresh      the same over `fisher_actions` fresh actions a state
+    fresh      the same over `fisher_actions` fresh actions per state
     scores     mean g g' of the scores g = d ln pi(a|s) of as many fresh actions: never negative
 
 KL itself is in closed form where both policies are Gaussian and `fisher` is "auto" or "analytic"; else it is sampled, the
@@ -30,23 +30,28 @@ steps. Here every step counts; "counted_share" is the share that the released co
 episodes, would count.
 """
 
-import torch
+from collections.abc import Sequence
 
-from ..flows.distributions import DiagonalGaussian
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..flows.distributions import DiagonalGaussian, kl_divergence
 from .actorcritic import ActorCritic
-from .gaussian import kl_divergence
-from .naturalgradient import assign, conjugate_gradient, flatten, gradient, hessian_product, score_product
+from .config import TRPO
+from .naturalgradient import Product, assign, conjugate_gradient, flatten, gradient, hessian_product, score_product
 
 
 class Learner(ActorCritic):
     """A fleet of TRPO learners. `kl_radius` may differ between members."""
 
-    def __init__(self, config, seeds, observations, actions, device="cpu"):
+    def __init__(self, config: TRPO, seeds: Sequence[int], observations: int, actions: int, device: str = "cpu"):
         super().__init__(config, seeds, observations, actions, device)
         self.parameters = list(self.policy.parameters())
         self.radius = self.tensor(config.kl_radius)
 
-    def update_draws(self, rng):
+    def update_draws(self, rng: np.random.Generator) -> dict[str, np.ndarray]:
+        """Those of V's fit, and of the fresh actions that may estimate the Fisher matrix."""
         c = self.config
         fresh = -(-c.batch_steps // c.fisher_stride) * c.fisher_actions
         return super().update_draws(rng) | {f"fisher_{k}": x for k, x in self.policy.draws(rng, fresh).items()}
@@ -62,8 +67,9 @@ class Learner(ActorCritic):
         metrics["counted_share"] = rollout.completed / self.config.batch_steps * released
         return metrics | {name: x.cpu().numpy() for name, x in step.items()}
 
-    def improve(self, obs, action, advantage, draws):
-        """One trust-region step of every member. Returns {metric: [members]}."""
+    def improve(self, obs: Tensor, action: Tensor, advantage: Tensor, draws: dict[str, Tensor]) -> dict[str, Tensor]:
+        """One trust-region step of every member. obs, action: [members, steps, ...], advantage: [members, steps]. Returns
+        {metric: [members]}."""
         c = self.config
         old, old_log_prob = self.frozen(obs, action)
         surrogate, _ = self.objectives(obs, action, advantage, old, old_log_prob)
@@ -76,37 +82,37 @@ class Learner(ActorCritic):
         direction = conjugate_gradient(product, slope, c.conjugate_iterations)
         curvature = 0.5 * (direction * product(direction)).sum(-1)
         length = torch.where(curvature > 0, (self.radius / curvature).sqrt(), 0.0)
-        found = self.search(
-            length.unsqueeze(-1) * direction, surrogate.detach(), (obs, action, advantage, old, old_log_prob)
-        )
-        return found | {
+        step = length.unsqueeze(-1) * direction
+        return self.search(step, surrogate.detach(), (obs, action, advantage, old, old_log_prob)) | {
             "negative_curvature": (curvature < 0).float(),
             "entropy": -old_log_prob.mean(-1),
-            "expected_gain": (length.unsqueeze(-1) * direction * slope).sum(-1),
+            "expected_gain": (step * slope).sum(-1),
         }
 
     @torch.no_grad()
-    def frozen(self, obs, action):
-        """(pi_old, ln pi_old(a|s)): the present policy in copies that the line search does not move. pi_old is None where
-        its closed form is not needed."""
+    def frozen(self, obs: Tensor, action: Tensor) -> tuple[DiagonalGaussian | None, Tensor]:
+        """(pi_old, ln pi_old(a|s) [members, steps]): the present policy in copies that the line search does not move. pi_old
+        is None where its closed form is not needed."""
         old = self.policy(obs)
         copied = DiagonalGaussian(old.mean.clone(), old.log_std.clone()) if self.analytic(old) else None
         return copied, old.log_prob(action)
 
-    def objectives(self, obs, action, advantage, old, old_log_prob):
+    def objectives(
+        self, obs: Tensor, action: Tensor, advantage: Tensor, old: DiagonalGaussian | None, old_log_prob: Tensor
+    ) -> tuple[Tensor, Tensor]:
         """(L, KL) of every member at the present parameters, each [members]."""
         new = self.policy(obs)
         log_prob = new.log_prob(action)
         surrogate = ((log_prob - old_log_prob).exp() * advantage).mean(-1)
-        if self.analytic(new):
+        if old is not None:
             return surrogate, kl_divergence(old, new).mean(-1)
         return surrogate, (old_log_prob - log_prob).mean(-1)
 
-    def analytic(self, distribution):
-        """Whether KL and Fisher matrix are taken in closed form."""
+    def analytic(self, distribution) -> bool:
+        """True if KL and Fisher matrix are taken in closed form."""
         return isinstance(distribution, DiagonalGaussian) and self.config.fisher in ("auto", "analytic")
 
-    def fisher(self, obs, action, draws):
+    def fisher(self, obs: Tensor, action: Tensor, draws: dict[str, Tensor]) -> Product:
         """v -> F v at the present parameters, v: [members, parameters]."""
         c = self.config
         obs, action = obs[:, :: c.fisher_stride], action[:, :: c.fisher_stride]
@@ -123,12 +129,13 @@ class Learner(ActorCritic):
         return hessian_product(-new.log_prob(action).mean(-1), self.parameters, self.members)
 
     @torch.no_grad()
-    def search(self, step, before, batch):
+    def search(self, step: Tensor, before: Tensor, batch: tuple) -> dict[str, Tensor]:
         """Backtracking line search from theta_old along `step` [members, parameters], for every member on its own: the
-        largest of 1, 1/2, 1/4 … at which L >= `before` and KL <= kl_tolerance radius. Returns {metric: [members]}."""
+        largest of 1, 1/2, 1/4 … at which L >= `before` [members] and KL <= kl_tolerance radius. `batch`: the arguments of
+        `objectives`. Returns {metric: [members]}."""
         c = self.config
         start = flatten(self.parameters, self.members)
-        found, done = start, (step == 0).all(-1)  # a step of zero is none
+        best, done = start, (step == 0).all(-1)  # a step of zero is none
         accepted, kl, gain = (torch.zeros_like(before) for _ in range(3))
         fraction = 1.0
         for _ in range(c.backtracks):
@@ -138,17 +145,17 @@ class Learner(ActorCritic):
             assign(self.parameters, candidate)
             surrogate, divergence = self.objectives(*batch)
             good = torch.isfinite(surrogate) & (divergence <= c.kl_tolerance * self.radius) & (surrogate >= before) & ~done
-            found = torch.where(good.unsqueeze(-1), candidate, found)
+            best = torch.where(good.unsqueeze(-1), candidate, best)
             accepted = torch.where(good, fraction, accepted)
             kl, gain = torch.where(good, divergence, kl), torch.where(good, surrogate - before, gain)
             done = done | good
             fraction /= 2
-        assign(self.parameters, found)
+        assign(self.parameters, best)
         return {"step_fraction": accepted, "kl": kl, "gain": gain}
 
-    def fit_all_but(self, skipped, obs, target, order):
-        """Fit V; members whose batch is skipped keep their weights and Adam's moments. Adam's count of steps, which only
-        the first few hundred feel, is the fleet's."""
+    def fit_all_but(self, skipped: Tensor, obs: Tensor, target: Tensor, order: Tensor) -> None:
+        """Fit V; members whose batch is `skipped` [members] keep their weights and Adam's moments. Adam's count of steps,
+        which matters in the first few hundred alone, is the fleet's."""
         if not (self.config.skip_negative_curvature and skipped.any()):
             return self.fit_value(obs, target, order)
         kept = [x.detach().clone() for x in self.fitted()]
@@ -157,7 +164,7 @@ class Learner(ActorCritic):
             for i, x in enumerate(self.fitted()):
                 x[skipped] = kept[i][skipped] if i < len(kept) else 0.0  # moments that did not exist before were zero
 
-    def fitted(self):
-        """What a fit of V changes: its weights, then Adam's moments as far as there are any."""
+    def fitted(self) -> list[Tensor]:
+        """What a fit of V changes: its weights, then Adam's moments, if any exist yet."""
         moments = [x for s in self.value_optimiser.state.values() for x in (s["exp_avg"], s["exp_avg_sq"])]
         return [*self.value.parameters(), *moments]

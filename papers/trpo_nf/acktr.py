@@ -11,7 +11,7 @@ Details that matter, read off the authors' code: what is observed is the present
 [-1, 1] are scaled to the simulator's bounds and clipped; V also sees the time within the episode; the Gaussian's weights
 decay, the flow's do not.
 
-In the authors' code V also sees what the policy says (`value_sees = "policy"`): mean and deviation of a Gaussian, which are
+In the authors' code V also sees the policy's output (`value_sees = "policy"`): mean and deviation of a Gaussian, which are
 functions of the state, but of the other classes the log-density of the action taken. A baseline may depend on the state
 alone. One with slope c in the log-density adds an entropy bonus of weight c, for E[-c ln pi grad ln pi] = c grad H(pi): a
 bonus where unusual actions return less, a penalty where they return more. `figx_acktr_value` shows what that does;
@@ -27,11 +27,11 @@ import numpy as np
 import torch
 from torch import nn
 
-from common.flows.distributions import DiagonalGaussian
+from common.flows.distributions import DiagonalGaussian, kl_divergence
 from common.flows.networks import Linear, normc, widths
 from common.rl.actorcritic import ActorCritic
-from common.rl.gaussian import FactorisedGaussian, kl_divergence
 from common.rl.kfac import Kfac
+from common.rl.policies import FactorisedGaussian
 from common.rl.returns import advantages, borders, discounted, explained_variance, standardised
 from papers.trpo_nf import policies
 
@@ -53,9 +53,9 @@ class Learner(ActorCritic):
         return policies.build(c, rngs, self.observations, self.actions)
 
     def build_value(self, rngs):
-        """V of (observation, what the policy says if that is seen, time / 10, 1), with ELU between the layers."""
-        said = 0 if self.config.value_sees == "state" else 2 * self.actions if self.config.policy == "gaussian" else 1
-        sizes = [self.observations + said + 2, *widths(self.config.value_hidden), 1]
+        """V of (observation, features of the policy if it sees them, time / 10, 1), with ELU between the layers."""
+        features = 0 if self.config.value_sees == "state" else 2 * self.actions if self.config.policy == "gaussian" else 1
+        sizes = [self.observations + features + 2, *widths(self.config.value_hidden), 1]
         layers = []
         for fan_in, fan_out in zip(sizes, sizes[1:], strict=False):
             layers += [Linear(rngs, fan_in, fan_out, normc(1.0 if fan_out > 1 else 0.1)), nn.ELU()]
@@ -63,8 +63,8 @@ class Learner(ActorCritic):
 
     def build_optimisers(self):
         c, members = self.config, self.members
-        self.policy_kfac = Kfac(self.policy, members, 0.9, 0.99, c.damping, c.clip_kl, every=2, cold=1)
-        self.value_kfac = Kfac(self.value, members, 0.9, 0.95, 0.1, 0.3, every=2, cold=50)
+        self.policy_kfac = Kfac(self.policy, members, 0.9, 0.99, c.damping, c.clip_kl, interval=2, cold=1)
+        self.value_kfac = Kfac(self.value, members, 0.9, 0.95, 0.1, 0.3, interval=2, cold=50)
 
     def update_draws(self, rng):
         c = self.config
@@ -83,18 +83,18 @@ class Learner(ActorCritic):
         obs = self.normaliser(raw)
         with torch.no_grad():
             seen = self.value_inputs(obs, action, rollout.age)
-        found = self.improve(obs, action, self.tensor(advantage))
+        step = self.improve(obs, action, self.tensor(advantage))
         self.fit(seen, self.tensor(target), self.tensor(draws["value_noise"]))
         metrics["counted_share"] = rollout.completed / c.batch_steps
-        return metrics | {name: x.cpu().numpy() for name, x in found.items()}
+        return metrics | {name: x.cpu().numpy() for name, x in step.items()}
 
     def value_inputs(self, obs, action, age):
         """What V sees, [members, steps, features]."""
         time = self.tensor(age.astype(np.float32)).unsqueeze(-1) / 10
-        return torch.cat([obs, *self.said(obs, action), time, torch.ones_like(time)], -1)
+        return torch.cat([obs, *self.policy_features(obs, action), time, torch.ones_like(time)], -1)
 
-    def said(self, obs, action):
-        """What V sees of the policy, none or one [members, steps, features]."""
+    def policy_features(self, obs, action):
+        """What V sees of the policy: a list of none or one tensor [members, steps, features]."""
         if self.config.value_sees == "state":
             return []
         distribution = self.policy(obs)
@@ -104,7 +104,7 @@ class Learner(ActorCritic):
 
     def estimates(self, rollout, value):
         """(discounted returns, standardised advantages), [members, steps]. The value of a step's successor is the next
-        step's; behind the batch's last step it is that of the last one, the nearest that is known."""
+        step's; after the batch's last step it is that step's own, the nearest that is known."""
         c = self.config
         following = np.concatenate([value[:, 1:], value[:, -1:]], 1)
         bootstrap, goes_on = borders(rollout.terminated, rollout.truncated, bootstrap_timeouts=False)

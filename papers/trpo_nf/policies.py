@@ -34,7 +34,7 @@ from common.flows.mixtures import GaussianMixture
 from common.flows.networks import MLP, normc, small_uniform, widths, xavier_uniform
 from common.flows.transforms import Compose
 from common.rl import acting
-from common.rl.gaussian import FactorisedGaussian
+from common.rl.policies import FactorisedGaussian
 from papers.trpo_nf.classes import CLASSES
 
 NORM_EPS = 1e-12  # what the released layer normalisation adds to a variance

@@ -14,8 +14,8 @@ def measure(x):
     covariance = centred.mT @ centred / (x.shape[1] - 1)
     variance = torch.diagonal(covariance, dim1=-2, dim2=-1)
     radius = centred.norm(dim=-1)
-    found = {name: torch.quantile(radius, q, dim=1) for name, q in QUANTILES.items()}
-    return found | {
+    radii = {name: torch.quantile(radius, q, dim=1) for name, q in QUANTILES.items()}
+    return radii | {
         "std": variance.sqrt().mean(-1),
         "radius_largest": radius.amax(1),
         "det_covariance": torch.linalg.det(covariance),

@@ -14,8 +14,8 @@ N(mu_i, (c / 2) Lambda); the paper drops the minus sign.
 Gradients of the bandits are `pathwise`, through a = f(e), or by the `score` function, mean (r - c ln pi - mean) d ln pi.
 
 A member that reaches the boundary of the KL ball stays there. It may come from inside: without the normalising constant
-"KL" is no divergence and starts below zero for some, which "first_kl" tells. At the end 10,000 samples tell spread, tails
-and modes, and quadrature on a grid tells KL[pi || p*], both with the density that the samples truly have.
+"KL" is no divergence and starts below zero for some, as "first_kl" records. At the end spread, tails and modes come
+from 10,000 samples, and KL[pi || p*] from quadrature on a grid, both with the density that the samples truly have.
 """
 
 import numpy as np
