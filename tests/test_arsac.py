@@ -62,7 +62,7 @@ def test_inverting_a_recorded_sequence_returns_the_base_variables():
         distribution = fleet.distribution(torch.cat([torch.randn(2, 1, STATES, dtype=torch.float64), history], -1))
         u = distribution.base.sample()
         expected.append(u)
-        actions.append(distribution.transform(u, history)[0].detach())
+        actions.append(distribution.transform(u, distribution.context)[0].detach())
         histories.append(history)
         history = torch.cat([history[..., ACTIONS:], actions[-1]], -1)
     recovered = fleet.policy.transform.inverse(torch.cat(actions, 1), torch.cat(histories, 1))[0]

@@ -162,6 +162,7 @@ def test_a_member_in_a_fleet_is_the_run_it_would_be_alone(name, alone, tmp_path)
         assert np.array_equal(*rows) and len(rows[0]) == WARMUP + 1
     mine = records_of(together, 1)
     same(mine, records_of(single, 0), CASES[name].tolerance)
+    assert ("coverage" in {metric for _, metric in mine}) == getattr(CASES[name].config, "coverage", False)
     assert mine != records_of(together, 0) and RECORDED.get(name, set()) <= {metric for _, metric in mine}
 
 

@@ -7,7 +7,7 @@ import pytest
 from common.errors import UserError
 from common.rl import simulators
 from common.rl.config import ENVIRONMENTS
-from common.rl.simulators import Environment
+from common.rl.simulators import Environment, Simulators
 
 
 def play(environment, seed, steps=20):
@@ -100,3 +100,25 @@ def test_past_actions_stand_behind_the_observation(length):
 
 def played(environment, seed, actions):
     return np.array([environment.reset(seed), *(environment.step(action)[0] for action in actions)])
+
+
+def test_an_unfinished_episode_is_played_once_more_and_recognised():
+    """From any member's reset of that episode; an observation that is not repeated is an error, wherever it stands."""
+
+    def make():
+        return Simulators(lambda: Environment("Hopper-v4"), [4, 5])
+
+    first, again = make(), make()
+    assert not np.array_equal(first.obs[0], first.obs[1])
+    actions = np.random.default_rng(0).uniform(-1, 1, (6, 3)).astype(np.float32)
+    seen, total = [first.next_episode(1)], 0.0
+    for action in actions:
+        obs, reward, _, _ = first.envs[1].step(action)
+        seen, total = [*seen, obs], total + reward
+    again.episode[1] = 1
+    before = again.obs[0].copy()
+    assert again.repeat_episode(1, actions, dict(enumerate(seen))) == total
+    np.testing.assert_array_equal(again.obs, [before, seen[-1]])
+    for t in (0, 3, 6):
+        with pytest.raises(UserError, match="Hopper-v4: the simulator does not repeat the present episode of seed 5"):
+            again.repeat_episode(1, actions, {t: seen[t] + 1})
