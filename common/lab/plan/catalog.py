@@ -230,6 +230,19 @@ def cell(key, scale):
     return known[name]
 
 
+def targeted(target: str, scale: str) -> list[Cell]:
+    """The cells that <paper>[/<experiment>[/<cell>]] names; `all` names those of every paper."""
+    if target == "all":
+        return [cell for paper in papers() for cell in targeted(paper, scale)]
+    parts = target.strip("/").split("/")
+    if len(parts) == 3:
+        return [cell(target, scale)]
+    if len(parts) > 3:
+        raise UserError(f"{target!r}: the form is <paper>[/<experiment>[/<cell>]]")
+    known = parts[1:] or experiment_names(parts[0])
+    return [cell for experiment in known for cell in cells(parts[0], experiment, scale).values()]
+
+
 def select(known, selection, where="", scale=None):
     """The cells that satisfy 'key=value|other, key=value'; all of them if the selection is None.
 

@@ -10,11 +10,12 @@ from common.settings import nearest
 SUFFIX = {"figures": ".pdf", "tables": ".md", "claims": ".md"}
 
 
-def listing(only=None):
+def listing(paper=None):
     """Prints every paper with its figures, tables, claims and experiments, or one paper alone."""
-    if only is not None and only not in catalog.papers():
-        raise UserError(f"unknown paper {only!r}; {nearest(only, catalog.papers())}")
-    for paper in [only] if only else catalog.papers():
+    papers = [paper] if paper else catalog.papers()
+    if papers[0] not in catalog.papers():
+        raise UserError(f"unknown paper {paper!r}; {nearest(paper, catalog.papers())}")
+    for paper in papers:
         print(paper)
         for kind in catalog.KINDS:
             for name, reads in catalog.artefacts(paper, kind).items():
