@@ -9,7 +9,7 @@ import difflib
 import math
 import typing
 
-from common.errors import UserError
+from .errors import UserError
 
 
 def setting(default, meaning, source, *, low=None, high=None, choices=None, unit="", per_member=False):

@@ -6,10 +6,10 @@ import torch
 
 from common.flows.networks import MLP, LayerNorm, Linear
 from common.rl import on_policy
+from common.rl.journal import MemoryJournal
 from common.rl.kfac import Kfac
 from papers.trpo_nf import acktr, ppo_nf
 from papers.trpo_nf.config import ACKTR, PPONF
-from tests.journals import MemoryJournal
 
 SMALL = {"hidden": "2x32", "value_hidden": "2x32", "batch_steps": 60, "record_every": 60, "embedding_units": 16}
 

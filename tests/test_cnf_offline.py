@@ -13,11 +13,11 @@ from common.errors import UserError
 from common.lab.plan import catalog
 from common.lab.report import plots, stamping
 from common.rl import iterations
+from common.rl.journal import MemoryJournal
 from common.rl.randomness import Blocks
 from common.settings import resolve
 from papers.cnf_offline import claims, encoder, figures, toys
 from papers.cnf_offline.config import Toys
-from tests.journals import MemoryJournal
 from tests.synthetic import synthetic
 
 matplotlib.use("agg")

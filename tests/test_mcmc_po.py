@@ -9,12 +9,12 @@ from scipy.stats import ks_2samp
 
 from common.flows.distributions import DiagonalGaussian
 from common.rl import iterations
+from common.rl.journal import MemoryJournal
 from papers.mcmc_po import exact, toys
 from papers.mcmc_po.config import HMC, Toys, TrustRegion
 from papers.mcmc_po.leapfrog import Transition, leapfrog, trajectory
 from papers.mcmc_po.pid import PID
 from papers.mcmc_po.policy import Chain, HamiltonianPolicy, Potential
-from tests.journals import MemoryJournal
 
 D, STATES = 2, 3
 

@@ -8,9 +8,9 @@ import torch
 from common.lab.plan import catalog
 from common.lab.report import plots, stamping
 from common.rl import iterations
+from common.rl.journal import MemoryJournal
 from papers.nf_review import claims, figures, shapes
 from papers.nf_review.config import Shapes
-from tests.journals import MemoryJournal
 from tests.synthetic import synthetic
 
 matplotlib.use("agg")

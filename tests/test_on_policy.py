@@ -7,10 +7,10 @@ from common.errors import UserError
 from common.lab.run.journal import Journal
 from common.rl import on_policy, trpo
 from common.rl.config import TRPO
+from common.rl.journal import MemoryJournal
 from common.rl.on_policy import Report, RolloutCollector
 from common.rl.randomness import reset_seed
 from common.rl.simulators import Environment
-from tests.journals import MemoryJournal
 
 SMALL = {"hidden": "2x32", "value_hidden": "2x32", "batch_steps": 64, "minibatch": 32, "epochs": 1}
 

@@ -5,9 +5,9 @@ from torch import nn
 
 from common.rl import off_policy, sac
 from common.rl.config import SAC
+from common.rl.journal import MemoryJournal
 from common.rl.randomness import Blocks
 from common.rl.replay import Batch
-from tests.journals import MemoryJournal
 
 OBSERVATIONS, ACTIONS, BATCH = 3, 2, 32
 

@@ -8,10 +8,10 @@ import torch
 
 from common.flows.distributions import DiagonalGaussian
 from common.rl import iterations
+from common.rl.journal import MemoryJournal
 from papers.trpo_nf import spread
 from papers.trpo_nf.config import Toys
 from papers.trpo_nf.toys import Learner
-from tests.journals import MemoryJournal
 
 
 def run(seeds=(0, 1, 2), **settings):

@@ -13,6 +13,7 @@ from common.errors import UserError
 from common.flows.distributions import FlowDistribution
 from common.flows.networks import LayerNorm
 from common.rl import on_policy
+from common.rl.journal import MemoryJournal
 from common.rl.on_policy import draws
 from common.rl.policies import FactorisedGaussian
 from common.settings import resolve
@@ -21,7 +22,6 @@ from papers.trpo_nf.classes import CLASSES
 from papers.trpo_nf.config import ACKTR, PPONF, TRPONF, Toys
 from papers.trpo_nf.trpo_nf import Learner
 from tests import forked
-from tests.journals import MemoryJournal
 from tests.test_trpo import jittered
 
 OBSERVATIONS, ACTIONS, STEPS = 4, 3, 60

@@ -18,7 +18,7 @@ class Coupling(nn.Module):
     every entry. s and t are two networks of the same shape, not bounded. `context` is the width of c; 0: s and t do not read
     it.
 
-    The two networks of a member stand in one stack of 2 members rows, s before t, so that both are one product.
+    The two networks of a member stand in one stack of 2 * members rows, s before t, so that both are one product.
 
     Safe range: |s| < 88 in float32, beyond which exp overflows; nothing here keeps s inside.
     """
@@ -89,7 +89,7 @@ def with_norm_eps(network, eps):
 
 
 class Diagonal(nn.Module):
-    """y = exp(s) * x + t with free s and t, one vector each a member; log_det = sum_j s_j. log_scale, shift: [members, 1,
+    """y = exp(s) * x + t with free s and t, one vector each per member; log_det = sum_j s_j. log_scale, shift: [members, 1,
     event], the values at the start."""
 
     def __init__(self, log_scale, shift):

@@ -12,7 +12,7 @@ from .networks import MLP, orthogonal, small_uniform
 
 
 class ActNorm(Diagonal):
-    """y = exp(s) x + t with free s and t, one vector each a member, set so that the first batch leaves with mean 0 and
+    """y = exp(s) x + t with free s and t, one vector each per member, set so that the first batch leaves with mean 0 and
     standard deviation 1 (`initialise`)."""
 
     def __init__(self, members, event):
@@ -26,7 +26,7 @@ class ActNorm(Diagonal):
 
 
 class Mix(nn.Module):
-    """y = x W, log_det = ln |det W|, with a free matrix W a member, orthogonal at the start.
+    """y = x W, log_det = ln |det W|, with a free matrix W per member, orthogonal at the start.
 
     Safe range: W stays invertible only as far as training keeps it so; its determinant is not bounded away from 0.
     """

@@ -1,7 +1,7 @@
 """Planar and radial flows (Rezende & Mohamed 2015): the identity and one bump, kept invertible.
 
-The contract is that of `common.flows.transforms`; inputs are [members, batch, event]. Parameters are free, one set a member;
-what invertibility asks of them holds by construction.
+The contract is that of `common.flows.transforms`; inputs are [members, batch, event]. Parameters are free, one set per
+member; what invertibility asks of them holds by construction.
 """
 
 import torch

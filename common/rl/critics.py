@@ -7,7 +7,7 @@ from ..flows.networks import MLP
 
 
 class QFunctions(nn.Module):
-    """`count` independent networks Q_j(s, a) a member (clipped double Q-learning takes two; Fujimoto et al. 2018).
+    """`count` independent networks Q_j(s, a) per member (clipped double Q-learning takes two; Fujimoto et al. 2018).
 
     obs: [members, batch, observations], action: [members, batch, actions] -> [members, count, batch].
     """

@@ -18,4 +18,4 @@ from . import td3
 
 
 class Learner(td3.Learner):
-    """A fleet of DDPG learners, one member a seed."""
+    """A fleet of DDPG learners, one member per seed."""

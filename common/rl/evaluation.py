@@ -5,19 +5,20 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from .learner import OffPolicyLearner
 from .randomness import reset_seed
 
 
 @dataclass(frozen=True)
 class Episodes:
     """One member's evaluation. returns: undiscounted, [episodes]; lengths: [episodes]; traces: what the learner's `inspect`
-    saw, one {name: [steps, actions]} an episode. A non-finite action ends its episode with return NaN."""
+    recorded, one {name: [steps, actions]} per episode. A non-finite action ends its episode with return NaN."""
 
     returns: np.ndarray
     lengths: np.ndarray
     traces: list
 
-    def pooled(self):
+    def pooled(self) -> dict[str, np.ndarray]:
         """The traces of all episodes, one after the other: {name: [steps, actions]}."""
         return {name: np.concatenate([trace[name] for trace in self.traces]) for name in self.traces[0]}
 
@@ -31,8 +32,8 @@ class Evaluator:
         self.seeds = seeds
         self.envs = [[make() for _ in range(config.evaluation_episodes)] for _ in seeds]
 
-    def play(self, learner, ablate=None):
-        """One `Episodes` a member."""
+    def play(self, learner: OffPolicyLearner, ablate: str | None = None) -> list[Episodes]:
+        """One `Episodes` per member. ablate: one of the learner's `ablations`."""
         obs = np.stack([[env.reset(self._seed(m, e)) for e, env in enumerate(row)] for m, row in enumerate(self.envs)])
         returns, lengths = np.zeros(obs.shape[:2]), np.zeros(obs.shape[:2], dtype=int)
         running = np.ones(obs.shape[:2], dtype=bool)

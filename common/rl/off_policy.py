@@ -45,7 +45,7 @@ def run(build, config, seeds, journal, device="cpu"):
     journal.end(learner, fleet.replay)
 
 
-def environment(config):
+def environment(config) -> Environment:
     """An environment as the settings describe it; actions lie in [-1, 1]."""
     shown = {"remember_actions": config.history, "observe": config.observe, "delay": config.delay}
     return Environment(config.env, "bounded", **shown)

@@ -44,7 +44,7 @@ def run(build, config, seeds, journal, device="cpu"):
     journal.end(learner)
 
 
-def environment(config):
+def environment(config) -> Environment:
     """An environment as the settings describe it."""
     return Environment(config.env, "clipped" if config.rescale else "raw", config.remember)
 

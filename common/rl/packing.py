@@ -4,7 +4,7 @@ import numpy as np
 import torch
 
 
-def pack(modules, optimisers):
+def pack(modules: dict, optimisers: dict) -> dict[str, np.ndarray]:
     """{name: array} of every parameter and of Adam's state. `modules` and `optimisers` map names to objects."""
     arrays = {}
     for name, module in modules.items():
@@ -17,7 +17,7 @@ def pack(modules, optimisers):
     return arrays
 
 
-def unpack(arrays, modules, optimisers):
+def unpack(arrays: dict[str, np.ndarray], modules: dict, optimisers: dict) -> None:
     """The inverse of `pack`, in place. Raises KeyError or RuntimeError if names or shapes differ."""
     for name, module in modules.items():
         module.load_state_dict({key: torch.from_numpy(np.array(arrays[f"{name}.{key}"])) for key in module.state_dict()})

@@ -9,12 +9,12 @@ import numpy as np
 STREAMS = {"init": 0, "warmup": 1, "act": 2, "update": 3, "sample": 4, "reset": 5, "evaluate": 6}
 
 
-def generator(seed, stream, block=0):
+def generator(seed: int, stream: str, block: int = 0) -> np.random.Generator:
     """The generator of one block of one of a member's streams."""
     return np.random.Generator(np.random.Philox(np.random.SeedSequence([seed, STREAMS[stream], block])))
 
 
-def reset_seed(seed, stream, episode):
+def reset_seed(seed: int, stream: str, episode: int) -> int:
     """The seed that an environment's reset takes for a member's episode of that number: an integer below 2^31."""
     return int(np.random.SeedSequence([seed, STREAMS[stream], episode]).generate_state(1)[0] >> 1)
 
@@ -31,7 +31,7 @@ class Blocks:
         self.block = None
         self.arrays = {}
 
-    def at(self, i):
+    def at(self, i: int) -> dict[str, np.ndarray]:
         block, entry = divmod(i, self.size)
         if block != self.block:
             drawn = [self.draw(generator(seed, self.stream, block), self.size) for seed in self.seeds]

@@ -43,11 +43,11 @@ class Replay:
         self.oldest = np.zeros(members, dtype=np.int64)  # the oldest transition that is still whole
         self.head = np.zeros(members, dtype=np.int64)  # rows ever
 
-    def sizes(self):
+    def sizes(self) -> np.ndarray:
         """Number of transitions that can be sampled, [members]."""
         return self.count - self.oldest
 
-    def add(self, member, transition, next_obs, step, ended):
+    def add(self, member: int, transition: np.ndarray, next_obs: np.ndarray, step: int, ended: bool) -> np.ndarray:
         """Append one transition, a row of `width` floats; `ended` says that the episode stops here, so that its final
         observation gets a row. Returns the rows that are now complete, [1 or 2, width], for the log on disk."""
         head = self.head[member]
@@ -75,9 +75,9 @@ class Replay:
             oldest += 1
         self.oldest[member] = oldest
 
-    def restore(self, member, rows, pending=None):
+    def restore(self, member: int, rows: np.ndarray, pending: np.ndarray | None = None) -> None:
         """Refill a member from its log, [rows ever, width], as `add` would have. `pending` is the present observation of
-        an episode that goes on, which the log does not hold."""
+        an unfinished episode, which the log does not hold."""
         transitions = np.flatnonzero(rows[:, -1] >= 0)
         kept = rows[-self.length + 1 :]
         self.rows[member, (len(rows) - len(kept) + np.arange(len(kept))) % self.length] = kept
@@ -89,7 +89,7 @@ class Replay:
         if len(transitions):
             self._forget(member)
 
-    def sample(self, uniform):
+    def sample(self, uniform: np.ndarray) -> Batch:
         """A batch drawn with replacement. uniform: [members, batch] in [0, 1)."""
         chosen = self.oldest[:, None] + (uniform * self.sizes()[:, None]).astype(np.int64)
         row = np.take_along_axis(self.row_of, chosen % self.capacity, 1)

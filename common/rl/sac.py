@@ -27,7 +27,7 @@ from .randomness import generator
 
 
 class Learner(OffPolicyLearner):
-    """A fleet of soft actor-critics, one member a seed. Arrays lead with the member axis; actions lie in [-1, 1]."""
+    """A fleet of soft actor-critics, one member per seed. Arrays lead with the member axis; actions lie in [-1, 1]."""
 
     def __init__(self, config, seeds, observations, actions, device="cpu"):
         self.config, self.observations, self.actions = config, observations, actions
@@ -104,13 +104,12 @@ class Learner(OffPolicyLearner):
 
     @torch.no_grad()
     def inspect(self, obs):
-        """What an evaluation records at every step, {name: [members, batch, actions]}: here the base distribution."""
+        """The base distribution, [members, batch, actions] each."""
         base = self.distribution(obs).base
         return {"base_mean": base.mean, "base_log_std": base.log_std}
 
     def summarise(self, trace):
-        """Scalars of an evaluation from what `inspect` saw: {metric: one float a member}. trace[name][member] is an array
-        [steps, actions] over all the evaluation's episodes."""
+        """The mean of ln sigma."""
         return {"log_std": [float(x.mean()) for x in trace["base_log_std"]]}
 
     def state_dict(self):

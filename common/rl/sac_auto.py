@@ -20,7 +20,7 @@ from .optimisers import descend
 
 
 class Temperature(nn.Module):
-    """alpha = exp(ln alpha), one a member: [members, 1]."""
+    """alpha = exp(ln alpha), one per member: [members, 1]."""
 
     def __init__(self, members, initial):
         super().__init__()
@@ -31,7 +31,7 @@ class Temperature(nn.Module):
 
 
 class Learner(sac.Learner):
-    """A fleet of soft actor-critics with a temperature of their own each."""
+    """A fleet of soft actor-critics with a temperature per member."""
 
     def __init__(self, config, seeds, observations, actions, device="cpu"):
         super().__init__(config, seeds, observations, actions, device)

@@ -41,7 +41,7 @@ class Actor(nn.Module):
 
 
 class Learner(OffPolicyLearner):
-    """A fleet of TD3 learners, one member a seed. Arrays lead with the member axis; actions lie in [-1, 1]."""
+    """A fleet of TD3 learners, one member per seed. Arrays lead with the member axis; actions lie in [-1, 1]."""
 
     def __init__(self, config, seeds, observations, actions, device="cpu"):
         self.config, self.observations, self.actions = config, observations, actions
@@ -109,11 +109,11 @@ class Learner(OffPolicyLearner):
 
     @torch.no_grad()
     def inspect(self, obs):
-        """What an evaluation records at every step, {name: [members, batch, actions]}."""
+        """The action, [members, batch, actions]."""
         return {"action": self.act(obs)}
 
     def summarise(self, trace):
-        """Scalars of an evaluation: the share of action entries at a bound."""
+        """The share of action entries at a bound."""
         return {"saturated": [float((np.abs(x) > 0.99).mean()) for x in trace["action"]]}
 
     def state_dict(self):

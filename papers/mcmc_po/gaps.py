@@ -19,7 +19,7 @@ from papers.mcmc_po.policy import Chain, Potential
 LENGTHS = (0, 1, 3, 4, 5, 10)
 ASCENT_STEPS = 200
 ASCENT_RATE = 0.03
-SAMPLES = 8  # of (u_0, rho_0) a state
+SAMPLES = 8  # of (u_0, rho_0) per state
 BLOCK = 1 << 21  # of the evaluation's stream, apart from its resets
 
 
@@ -29,8 +29,8 @@ def bound(chain, temperature):
 
 
 def gap_rows(learner):
-    """One row a chain length, one for gradient ascent: how, size, bound, value, distance, energy_error; one list a member.
-    Empty lists if the learner has seen no batch."""
+    """One row per chain length and one for gradient ascent: how, size, bound, value, distance, energy_error; one list per
+    member, empty if the learner has seen no batch."""
     if learner.seen is None:
         return [[] for _ in learner.seeds]
     obs = learner.seen.obs.repeat(1, SAMPLES, 1)
@@ -53,7 +53,7 @@ def gap_rows(learner):
 
 
 def ascended(learner, obs, critic, noise):
-    """The `Chain` of no steps from the Gaussian, one a state, that stochastic gradient ascent on L reaches from the
+    """The `Chain` of no steps from the Gaussian, one per state, that stochastic gradient ascent on L reaches from the
     network's own; `noise` is that of the final evaluation. The states' copies share their Gaussian."""
     policy, count = learner.hamiltonian, obs.shape[1] // SAMPLES
     with torch.no_grad():

@@ -30,7 +30,7 @@ SAMPLED = 1 << 20  # blocks of the evaluation's stream from here on are those of
 
 
 class Learner(sac.Learner):
-    """A fleet of Hamiltonian policies, one member a seed. Arrays lead with the member axis; actions lie in [-1, 1]."""
+    """A fleet of Hamiltonian policies, one member per seed. Arrays lead with the member axis; actions lie in [-1, 1]."""
 
     ablations = ("without_chain", "sampled")
 

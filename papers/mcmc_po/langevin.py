@@ -13,7 +13,7 @@ or by the deterministic flow, with m a mask that keeps every other entry, the od
     y = m x + n ((x + eps^2 / 2 * grad V(s, x) + eps exp(sigma(m x))) exp(S(m x)) + T(m x))      (eq. 9)
 
 and is clipped to [-1, 1] after every step. The clip passes gradients straight through: where Q is steep, whole chains end at
-a bound, and a policy that is told nothing there would stay. The gradient's part of a step is clamped, so that K steps cannot
+a bound, and a policy that got no gradient there would stay. The gradient's part of a step is clamped, so that K steps cannot
 carry every action to a bound whatever its start. A policy iteration takes a step on theta and one on h (eps, and lambda or
 the networks) up
 
@@ -68,7 +68,7 @@ def outside(entries, limit):
 
 
 class Noisy(nn.Module):
-    """Eq. 7: eps_k in (0, `largest_step`), one a step, and lambda."""
+    """Eq. 7: eps_k in (0, `largest_step`), one per step, and lambda."""
 
     def __init__(self, rngs, config, actions):
         super().__init__()
@@ -98,7 +98,7 @@ class Noisy(nn.Module):
 
 
 class Flow(nn.Module):
-    """Eq. 9: eps, one a layer, and the networks sigma, S and T of every layer."""
+    """Eq. 9: eps, one per layer, and the networks sigma, S and T of every layer."""
 
     def __init__(self, rngs, config, actions):
         super().__init__()
@@ -114,7 +114,7 @@ class Flow(nn.Module):
         return self.config.largest_step * torch.sigmoid(self.logit)
 
     def _networks(self, rngs, bias):
-        """One a layer, whose output is `bias` at first."""
+        """One per layer, whose output is `bias` at first."""
         c = self.config
         sizes = [self.actions, *widths(c.units), self.actions]
         return nn.ModuleList(MLP(rngs, sizes, "tanh", last_init=constant(bias)) for _ in range(c.chain_steps))
@@ -138,7 +138,7 @@ class Flow(nn.Module):
 
 
 class Learner(td3.Learner):
-    """A fleet of TD3 learners whose actions are moved on the critic, one member a seed."""
+    """A fleet of TD3 learners whose actions are moved on the critic, one member per seed."""
 
     ablations = ("without_chain",)
 
@@ -237,7 +237,7 @@ class Learner(td3.Learner):
         self.pid.update(numbers["distance"])
 
     def loss(self, obs, centre, xi):
-        """-J of every member, [members], and what to note of the chain."""
+        """-J of every member, [members], and what to record of the chain."""
         action, value, first, steps = self.chain(self.critics, obs, self.policy(obs), centre, xi)
         distance = length(action - centre)
         noted = {"distance": distance.detach().mean(-1), "value_gain": (value.detach() - first).mean(-1), "steps": steps}

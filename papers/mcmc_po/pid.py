@@ -1,4 +1,4 @@
-"""The controller of the multiplier beta (Section 4.1), one a member.
+"""The controller of the multiplier beta (Section 4.1), one per member.
 
 With D the distance of the policy from its last snapshot and epsilon the distance to hold:
 

@@ -99,7 +99,7 @@ class Chain:
 
 
 class Meter(nn.Module):
-    """Means of named numbers since they were last taken, one a member; kept in buffers, for checkpoints."""
+    """Means of named numbers since they were last taken, one per member; kept in buffers, for checkpoints."""
 
     def __init__(self, names, members):
         super().__init__()
@@ -113,7 +113,7 @@ class Meter(nn.Module):
         self.count += 1
 
     def take(self):
-        """{name: one float a member}, NaN if nothing was added; starts again from nothing."""
+        """{name: one float per member}, NaN if nothing was added; starts again from nothing."""
         means = (self.total / self.count).tolist()
         self.total.zero_()
         self.count.zero_()

@@ -17,7 +17,7 @@ from papers.mcmc_po.leapfrog import constant
 
 
 class Learner(sac.Learner):
-    """A fleet of SAC learners with flow policies, one member a seed."""
+    """A fleet of SAC learners with flow policies, one member per seed."""
 
     def build_policy(self, rngs):
         c, shown = self.config, self.observations

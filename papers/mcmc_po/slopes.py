@@ -30,7 +30,7 @@ class CriticsAt:
         self.at_obs = torch.bmm(self._each(obs), weight[:, :seen]).add_(bias)
 
     def _rows(self, layer, every):
-        """Weight [rows, in, out] and bias [rows, 1, out] of a layer, one row a member and critic, members leading."""
+        """Weight [rows, in, out] and bias [rows, 1, out] of a layer, one row per member and critic, members leading."""
         weight, bias = layer.weight.detach(), layer.bias.detach().unsqueeze(1)
         if self.count == every:
             return weight, bias
