@@ -105,11 +105,8 @@ class Timed:
         def normal(*shape):
             return torch.randn(members, config.batch_size, *shape, generator=generator)
 
-        none = torch.zeros(members, config.batch_size, 0)
-        self.batch = Batch(
-            normal(observations), none, normal(actions).tanh(), normal(), torch.zeros(members, config.batch_size),
-            normal(observations), none,
-        )  # fmt: skip
+        none_ended = torch.zeros(members, config.batch_size)
+        self.batch = Batch(normal(observations), normal(actions).tanh(), normal(), none_ended, normal(observations))
         self.draws = self._numbers(seeds, "update", self.learner.update_draws)
         acting = self._numbers(seeds, "act", self.learner.acting_draws)
         self.acting = {key: value.unsqueeze(1) for key, value in acting.items()}
@@ -126,7 +123,7 @@ class Timed:
     def acting_seconds(self):
         """Seconds of one sampled action of every member."""
         obs = self.batch.obs[:, :1]
-        return timed(lambda: self.learner.act(obs, obs[..., :0], self.acting))
+        return timed(lambda: self.learner.act(obs, self.acting))
 
     def parts(self):
         """Seconds of the parts of a Hamiltonian training step, the simulator's left out."""
@@ -138,7 +135,7 @@ class Timed:
 
         critics = timed(lambda: descend(one.critic_optimiser, one.critics.parameters(), one.critic_loss(b, d)))
         chain = timed(target)
-        critic = one.critic(one.critics, b.obs, b.history)
+        critic = one.critic(one.critics, b.obs)
         iteration = timed(lambda: one.hamiltonian.improve(b.obs, critic, d))
         named = {"the target's chain": chain, "the critics' step": max(critics - chain, 0.0), "theta, h and beta": iteration}
         rest = max(self.update_seconds() - critics - iteration, 0.0)

@@ -111,11 +111,8 @@ class Fleet:
         def normal(*shape):
             return torch.randn(members, 256, *shape, generator=generator)
 
-        none = torch.zeros(members, 256, 0)
-        action = normal(ACTIONS).tanh()
-        self.batch = Batch(
-            normal(OBSERVATIONS), none, action, normal(), torch.zeros(members, 256), normal(OBSERVATIONS), none
-        )
+        action, none_ended = normal(ACTIONS).tanh(), torch.zeros(members, 256)
+        self.batch = Batch(normal(OBSERVATIONS), action, normal(), none_ended, normal(OBSERVATIONS))
         self.draws = {"noise": normal(ACTIONS), "next_noise": normal(ACTIONS)}
         self.update_rate()
 

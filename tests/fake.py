@@ -26,6 +26,9 @@ def gain(x):
 def neighbour(x):
     return x
 ''',
+    "common/rl/plain.py": """def run():
+    pass
+""",
     "papers/toy/__init__.py": "",
     "papers/toy/config.py": '''"""Settings."""
 
@@ -36,6 +39,8 @@ from common.settings import setting
 
 @dataclass(frozen=True)
 class Toy:
+    loop = "plain"
+
     env: str = setting("A", "environment", "our choice", choices=("A", "B"))
     gain: float = setting(1.0, "gain", "our choice", low=0.0, high=10.0)
     total_steps: int = setting(1200, "steps", "our choice", low=12)

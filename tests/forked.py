@@ -62,7 +62,7 @@ def killed_while_writing(checkpoint):
 
 def _work(path, said, prepare):
     """What the forked process does."""
-    from common.rl import worker
+    from common.lab.run import worker
 
     os.dup2(os.open(said, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), 2)
     if prepare:

@@ -7,9 +7,13 @@ from pathlib import Path
 
 import pytest
 
+from common.lab.plan import catalog
+
 ROOT = Path(__file__).resolve().parent.parent
 FILES = sorted(path.relative_to(ROOT) for folder in ("common", "papers") for path in (ROOT / folder).rglob("*.py"))
 LEARNING = ("torch", "gymnasium", "mujoco", "minari", "stable_baselines3", "sb3_contrib", "zuko")
+SIMULATORS = ("gymnasium", "mujoco", "minari", "pybullet")
+LOOPS = ("common.rl.off_policy", "common.rl.on_policy", "common.rl.iterations", "common.rl.simulators")
 GROUND = ("common.errors", "common.settings", "common.files")
 WINGS = ("plan", "results", "run", "report")  # each may know itself and those before it
 DRAWING = ("config.py", "figures.py", "tables.py", "claims.py")
@@ -107,3 +111,23 @@ def test_importing_the_flows_loads_nothing_else_and_draws_nothing():
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
     assert (done.stdout.strip(), done.stderr) == ("[]", "")
+
+
+ALGORITHMS = sorted({cell.module for paper in catalog.papers() for name in catalog.experiment_names(paper)
+                     for cell in catalog.cells(paper, name, "smoke").values()})  # fmt: skip
+
+
+def test_algorithms_load_no_loop_and_no_simulator():
+    """Each in a process of its own: what another has loaded would hide it."""
+    code = (
+        "import os, sys\n"
+        f"for name in {ALGORITHMS!r}:\n"
+        "    if not os.fork():\n"
+        "        __import__(name)\n"
+        f"        print([n for n in sys.modules if n.split('.')[0] in {SIMULATORS!r} or n in {LOOPS!r}])\n"
+        "        sys.stdout.flush(); os._exit(0)\n"
+        "    assert os.waitstatus_to_exitcode(os.wait()[1]) == 0, name"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert set(done.stdout.split("\n")) == {"[]", ""} and done.stdout.count("\n") == len(ALGORITHMS) > 10

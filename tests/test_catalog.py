@@ -57,6 +57,19 @@ def test_an_algorithm_may_be_shared(toy):
         experiment(toy, "algorithm: shared\nseeds: [1]")
 
 
+def test_a_cell_depends_on_the_loop_that_its_settings_name(toy):
+    """The whole module of the loop counts, though the algorithm imports none."""
+    before = experiment(toy, "algorithm: toy\nseeds: [1]")["all"].digest
+    toy.edit("common/rl/plain.py", "pass", "return 1")
+    assert experiment(toy, "algorithm: toy\nseeds: [1]")["all"].digest != before
+
+
+def test_settings_name_a_loop(toy):
+    toy.edit("papers/toy/config.py", 'loop = "plain"', 'loop = "plane"')
+    with pytest.raises(UserError, match=r"config.py: Toy: loop = 'plane' must name a module of common/rl"):
+        experiment(toy, "algorithm: toy\nseeds: [1]")
+
+
 def test_members_are_seeds_and_ranges_or_an_explicit_list(toy):
     assert experiment(toy, "algorithm: toy\nseeds: [7, 1-3]")["all"].members == tuple({"seed": s} for s in (7, 1, 2, 3))
     listed = experiment(toy, "algorithm: toy\nmembers: [{rate: 1e-3, seed: 1}, {seed: 1, rate: 0.3}]")["all"]

@@ -125,7 +125,7 @@ def test_a_chain_takes_one_gradient_more_than_it_has_steps():
 @pytest.mark.parametrize("settings", [
     {"leapfrog_steps": 0}, {"gate": "plain"}, {"gate": "implicit"}, {"gate_state": False}, {"alternation": "shared"},
     {"learn_transition": False}, {"pid": False}, {"pessimism": "mean"}, {"target": "base"}, {"target": "soft"},
-    {"history": 2}, {"snapshot_every": 1}, {"integral": 0.0},
+    {"snapshot_every": 1}, {"integral": 0.0},
 ])  # fmt: skip
 def test_every_variant_learns_and_records(settings):
     made = hmc.Learner(HMC(**{**SMALL, **settings}), [4, 5], OBSERVATIONS, ACTIONS)
@@ -133,17 +133,15 @@ def test_every_variant_learns_and_records(settings):
     generator = torch.Generator().manual_seed(0)
     for number in range(4):
         batch = batch_of(generator, 2)
-        past = torch.randn(2, BATCH, made.config.history * ACTIONS, generator=generator)
-        batch = type(batch)(**{**vars(batch), "history": past, "next_history": past})
         made.update(batch, draws_of(made, number, (4, 5)))
     moved = [not torch.equal(p, b) for p, b in zip(made.hamiltonian.transition.parameters(), before, strict=True)]
     learns = made.config.learn_transition and made.config.leapfrog_steps
     assert any(moved) == bool(learns)
-    action = made.act(batch.obs, batch.history)
+    action = made.act(batch.obs)
     assert torch.isfinite(action).all() and (action.abs() <= 1).all()
-    trace = {name: list(x.numpy()) for name, x in made.inspect(batch.obs, batch.history).items()}
+    trace = {name: list(x.numpy()) for name, x in made.inspect(batch.obs).items()}
     summary = made.summarise(trace)
-    assert {*METRICS, "distance_rms", "log_std", "coverage"} - set(summary) == {"distance_error_squared"}
+    assert {*METRICS, "distance_rms", "log_std"} - set(summary) == {"distance_error_squared"}
     assert all(len(values) == 2 and np.isfinite(values).all() for values in summary.values())
     rows = made.tables([])["gap"]
     assert [len(r) for r in rows] == [7, 7] and all(np.isfinite(row["bound"]) for row in rows[0])
@@ -158,14 +156,14 @@ def test_the_coupling_baseline_starts_as_sac_and_has_about_the_hamiltonian_polic
             sizes[name] += sum(p.numel() for p in made.hamiltonian.transition.parameters())
     assert abs(sizes["coupling"] / sizes["hmc"] - 1) < 0.01
     obs = torch.randn(1, 8, 11)
-    torch.testing.assert_close(made.act(obs, obs[..., :0]), torch.tanh(made.policy.base(obs).mean))
+    torch.testing.assert_close(made.act(obs), torch.tanh(made.policy.base(obs).mean))
     made.update(type(batch_of(torch.Generator()))(*_wide_batch()), draws_of(made, 0, (4,)))
-    assert torch.isfinite(made.act(obs, obs[..., :0])).all()
+    assert torch.isfinite(made.act(obs)).all()
 
 
 def _wide_batch():
     obs = torch.randn(1, 256, 11)
-    return obs, obs[..., :0], torch.rand(1, 256, 3), torch.randn(1, 256), torch.zeros(1, 256), obs, obs[..., :0]
+    return obs, torch.rand(1, 256, 3), torch.randn(1, 256), torch.zeros(1, 256), obs
 
 
 @pytest.mark.parametrize("values, line", [

@@ -10,26 +10,26 @@ from common.errors import UserError
 from common.rl import ddpg, td3
 from common.rl.config import DDPG, TD3
 from common.settings import resolve
-from papers.mcmc_po import langevin, langevin_ddpg
-from papers.mcmc_po.config import Langevin, LangevinDDPG
+from papers.mcmc_po import langevin
+from papers.mcmc_po.config import Langevin
 from tests.test_td3 import ACTIONS, BATCH, OBSERVATIONS, batch_of, draws_of
 
 SMALL = {"base": "1x32", "critic": "1x32", "batch_size": BATCH}
-ON_TD3, ON_DDPG = (langevin, Langevin), (langevin_ddpg, LangevinDDPG)
+ON_DDPG = {name: getattr(DDPG(), name) for name in ("critics", "policy_delay", "target_noise", "target_rate")}
+ON_DDPG |= {name: getattr(DDPG(), name) for name in ("learning_rate", "critic_learning_rate")}
 
 
-def learner(seeds=(7,), on=ON_TD3, **settings):
-    module, config = on
-    made = module.Learner(config(**{**SMALL, **settings}), list(seeds), OBSERVATIONS, ACTIONS)
+def learner(seeds=(7,), **settings):
+    made = langevin.Learner(Langevin(**{**SMALL, **settings}), list(seeds), OBSERVATIONS, ACTIONS)
     generator = torch.Generator().manual_seed(1)
     for parameter in made.transition.parameters():  # networks that matter
         parameter.data += 0.1 * torch.randn(parameter.shape, generator=generator)
     return made
 
 
-@pytest.mark.parametrize("module, config, on", [(td3, TD3, ON_TD3), (ddpg, DDPG, ON_DDPG)])
+@pytest.mark.parametrize("module, config, on", [(td3, TD3, {}), (ddpg, DDPG, ON_DDPG)])
 def test_without_steps_and_multiplier_it_is_the_plain_algorithm(module, config, on):
-    ours = learner(chain_steps=0, pid=False, beta=0.0, on=on)
+    ours = learner(chain_steps=0, pid=False, beta=0.0, **on)
     theirs = module.Learner(config(**SMALL), [7], OBSERVATIONS, ACTIONS)
     generator = torch.Generator().manual_seed(0)
     for number in range(6):
@@ -93,22 +93,22 @@ def steep(critics, obs):
     return lambda action: (10 * action.sum(-1), torch.full_like(action, 10.0))
 
 
-@pytest.mark.parametrize("on", [ON_TD3, ON_DDPG])
+@pytest.mark.parametrize("on", [{}, ON_DDPG], ids=["td3", "ddpg"])
 @pytest.mark.parametrize("kind, clamped", [("noisy", 1.0), ("flow", 0.0)])
 def test_a_steep_critic_neither_saturates_actions_nor_silences_the_policy(kind, clamped, on):
     """|Q'| = 10, divided by tau = 0.2. Kicks of the noisy chain are clamped, so that K = 5 of them move an action by 0.5 at
     most; at a bound the clip passes the gradient on."""
-    made = on[0].Learner(on[1](**SMALL, kind=kind), [7], OBSERVATIONS, ACTIONS)
+    made = langevin.Learner(Langevin(**SMALL, kind=kind, **on), [7], OBSERVATIONS, ACTIONS)
     made.critic, obs = steep, torch.randn(1, 64, OBSERVATIONS)
-    state, centre = obs, made.anchor(obs)
+    centre = made.anchor(obs)
     for bias, at_bound in ((0.0, False), (3.0, True)):
         made.policy.network[-1].bias.data.fill_(bias)
-        start = made.policy(state)
+        start = made.policy(obs)
         action, _, _, steps = made.chain(made.critics, obs, start, centre)
         assert float(langevin.outside([kick for kick, _ in steps], made.config.kick_limit)) == clamped
         assert (action.abs() <= 1).all() and (action - start).abs().max() <= 0.5 + 1e-6
         assert (float(langevin.outside([moved for _, moved in steps], 1.0)) > 0.3) == at_bound
-        loss, noted = made.loss(obs, state, centre, None)
+        loss, noted = made.loss(obs, centre, None)
         gradients = torch.autograd.grad(loss.sum(), list(made.policy.parameters()))
         assert all(gradient.abs().max() > 1e-3 for gradient in gradients)
         assert noted["value_gain"] > 0
@@ -121,8 +121,8 @@ def test_the_clip_passes_gradients_straight_through():
 
 
 @pytest.mark.parametrize("settings", [
-    {"kind": "noisy"}, {"kind": "flow"}, {"kind": "flow", "learn_transition": False}, {"pid": False}, {"history": 2},
-    {"kind": "noisy", "on": ON_DDPG}, {"kind": "flow", "on": ON_DDPG}, {"chain_steps": 0},
+    {"kind": "noisy"}, {"kind": "flow"}, {"kind": "flow", "learn_transition": False}, {"pid": False},
+    {"kind": "noisy", **ON_DDPG}, {"kind": "flow", **ON_DDPG}, {"chain_steps": 0},
 ])  # fmt: skip
 def test_every_variant_learns_and_records(settings):
     made = learner((4, 5), **settings)
@@ -130,13 +130,11 @@ def test_every_variant_learns_and_records(settings):
     generator = torch.Generator().manual_seed(0)
     for number in range(4):
         batch = batch_of(generator, 2)
-        past = torch.randn(2, BATCH, made.config.history * ACTIONS, generator=generator)
-        batch = type(batch)(**{**vars(batch), "history": past, "next_history": past})
         made.update(batch, draws_of(made, number, (4, 5)))
     moved = [not torch.equal(p, b) for p, b in zip(made.transition.parameters(), before, strict=True)]
     assert any(moved) == bool(made.config.learn_transition and made.config.chain_steps)
-    summary = made.summarise({name: list(x.numpy()) for name, x in made.inspect(batch.obs, batch.history).items()})
-    assert {*langevin.METRICS, "distance_rms", "saturated", "coverage"} - set(summary) == {"distance_error_squared"}
+    summary = made.summarise({name: list(x.numpy()) for name, x in made.inspect(batch.obs).items()})
+    assert {*langevin.METRICS, "distance_rms", "saturated"} - set(summary) == {"distance_error_squared"}
     assert all(len(values) == 2 and np.isfinite(values).all() for values in summary.values())
 
 

@@ -1,6 +1,7 @@
 """Laws of every learner: a member of a fleet is the run that it would be alone, a run that was stopped and started again is
 the run that was not, and a NaN stays with its member."""
 
+import inspect
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,10 +12,11 @@ import torch
 from common.lab.run.journal import Journal
 from common.rl import config as shared
 from common.rl import ddpg, iterations, off_policy, on_policy, ppo, sac, sac_auto, td3, trpo
-from papers.arsac import arsac
-from papers.arsac.config import ARSAC
+from common.rl import learner as contract
+from papers.arsac import arsac, sac_memory
+from papers.arsac.config import ARSAC, SACMemory
 from papers.mcmc_po import config as mcmc
-from papers.mcmc_po import hmc, langevin, langevin_ddpg, sac_coupling
+from papers.mcmc_po import hmc, langevin, sac_coupling
 from papers.mcmc_po import toys as bandit
 from papers.trpo_nf import acktr, ppo_nf, toys, trpo_nf
 from papers.trpo_nf import config as nf
@@ -30,10 +32,9 @@ CHAIN = {"pid": True, "snapshot_every": 7}
 
 @dataclass(frozen=True)
 class Case:
-    """A learner, its loop, and settings of a run of less than a second. `tolerance`: of what a member records beside others,
+    """A learner and settings of a run of less than a second. `tolerance`: of what a member records beside others,
     whose sums are rounded in another order; `diverges`: the step at which a policy of NaN ends its run."""
 
-    loop: Any
     learner: Any
     config: Any
     stop: int  # questions whether to stop that are answered by no
@@ -42,13 +43,14 @@ class Case:
 
 
 def off(module, config, **settings):
-    return Case(off_policy.run, module.Learner, config(**OFF | settings), 36, 1e-2, WARMUP + 1)
+    return Case(module.Learner, config(**OFF | settings), 36, 1e-2, WARMUP + 1)
 
 
 def on(module, config, tolerance=5e-3, stop=2, **settings):
-    return Case(on_policy.run, module.Learner, config(**settings), stop, tolerance, 1)
+    return Case(module.Learner, config(**settings), stop, tolerance, 1)
 
 
+LOOPS = {"off_policy": off_policy, "on_policy": on_policy, "iterations": iterations}
 CASES = {
     "sac": off(sac, shared.SAC),
     "sac_auto": off(sac_auto, shared.SACAuto),
@@ -59,7 +61,8 @@ CASES = {
     "hmc": off(hmc, mcmc.HMC, leapfrog_steps=2, **CHAIN),
     "langevin_noisy": off(langevin, mcmc.Langevin, kind="noisy", chain_steps=2, **CHAIN),
     "langevin_flow": off(langevin, mcmc.Langevin, kind="flow", chain_steps=2, **CHAIN),
-    "langevin_ddpg": off(langevin_ddpg, mcmc.LangevinDDPG, kind="noisy", chain_steps=2, **CHAIN),
+    "sac_memory": off(sac_memory, SACMemory, critic_history=True),
+    "sac_coverage": off(sac, shared.SAC, coverage=True),
     "trpo": on(trpo, shared.TRPO, 2e-3, **TRUST | GAUSSIAN),
     "trpo_gmm2": on(trpo_nf, nf.TRPONF, stop=1, **TRUST | GAUSSIAN | {"policy": "gmm2", "total_steps": 180}),
     "trpo_flow": on(trpo_nf, nf.TRPONF, **TRUST | FLOW),
@@ -67,14 +70,9 @@ CASES = {
     "ppo_flow": on(ppo_nf, nf.PPONF, **TRUST | FLOW),
     "acktr": on(acktr, nf.ACKTR, **ON | GAUSSIAN, policy="gaussian", value_updates=3),
     "acktr_flow": on(acktr, nf.ACKTR, **ON | FLOW, value_updates=3),
-    "toy_ball": Case(
-        iterations.run, toys.Learner, nf.Toys(toy="kl_ball", iterations=40, samples=32, origin_samples=50), 22, 1e-3, 2
-    ),
-    "toy_bandit": Case(
-        iterations.run, toys.Learner, nf.Toys(toy="bimodal", policy="gmm2", iterations=40, samples=64), 22, 1e-3, 2
-    ),
+    "toy_ball": Case(toys.Learner, nf.Toys(toy="kl_ball", iterations=40, samples=32, origin_samples=50), 22, 1e-3, 2),
+    "toy_bandit": Case(toys.Learner, nf.Toys(toy="bimodal", policy="gmm2", iterations=40, samples=64), 22, 1e-3, 2),
     "chain_bandit": Case(
-        iterations.run,
         bandit.Learner,
         mcmc.Toys(total_steps=24, evaluate_every=8, batch_size=16, samples=50, contexts=2, prior="snapshot", **CHAIN),
         13,
@@ -85,7 +83,7 @@ CASES = {
 
 CHAINED = {"return", "return_without_chain", "beta", "distance_within"}
 RECORDED = {"td3": {"saturated"}, "ddpg": {"saturated"}, "sac_auto": {"temperature"}, "hmc": CHAINED | {"return_sampled"},
-            "langevin_noisy": CHAINED, "langevin_flow": CHAINED, "langevin_ddpg": CHAINED}  # fmt: skip
+            "langevin_noisy": CHAINED, "langevin_flow": CHAINED, "sac_coverage": {"coverage"}}  # fmt: skip
 
 
 @dataclass
@@ -124,7 +122,7 @@ def run(name, seeds, folder, poisoned=False, stopping=lambda: False):
     case = CASES[name]
     journal = Journal(folder, [str(seed) for seed in seeds], "digest", 1e9, stopping)
     build = Build(case.learner, poisoned)
-    case.loop(build, case.config, list(seeds), journal)
+    LOOPS[case.config.loop].run(build, case.config, list(seeds), journal)
     return journal, build
 
 
@@ -156,7 +154,7 @@ def alone(tmp_path_factory):
 def test_a_member_in_a_fleet_is_the_run_it_would_be_alone(name, alone, tmp_path):
     """The same random transitions; critics' losses to 1e-5 over 30 updates; the same records."""
     (together, fleet), (single, one) = run(name, [4, 5, 6], tmp_path), alone(name)
-    assert len(fleet.losses) == len(one.losses) == (STEPS - WARMUP if CASES[name].loop is off_policy.run else 0)
+    assert len(fleet.losses) == len(one.losses) == (STEPS - WARMUP if CASES[name].config.loop == "off_policy" else 0)
     for ours, theirs in zip(fleet.losses, one.losses, strict=True):
         torch.testing.assert_close(ours[1:2], theirs, rtol=1e-5, atol=1e-5)
     if one.losses:
@@ -189,3 +187,18 @@ def test_a_nan_stays_with_its_member(name, alone, tmp_path):
     # It is counted once, and records nothing more.
     assert [key for key in lost if key[1] == "diverged"] == [max(lost)] == [(case.diverges, "diverged")]
     same(records_of(together, 1), records_of(single, 0), case.tolerance)
+
+
+PROTOCOLS = {"off_policy": contract.OffPolicyLearner, "on_policy": contract.OnPolicyLearner,
+             "iterations": contract.IterativeLearner}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_a_learner_has_what_its_loop_asks_for(name):
+    """Every method of the protocol is there under its name, and takes the arguments in the same order."""
+    protocol, learner = PROTOCOLS[CASES[name].config.loop], CASES[name].learner
+    for method in (key for key, value in inspect.getmembers(protocol, inspect.isfunction) if not key.startswith("_")):
+        asked, given = (inspect.signature(getattr(cls, method)).parameters for cls in (protocol, learner))
+        assert list(given) == list(asked), method
+        assert [p.default for p in given.values()] == [p.default for p in asked.values()], method
+    assert isinstance(getattr(learner, "ablations", ()), tuple)

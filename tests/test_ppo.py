@@ -5,7 +5,8 @@ import torch
 
 from common.rl import ppo
 from common.rl.config import PPO
-from common.rl.on_policy import Rollout, draws
+from common.rl.learner import Rollout
+from common.rl.on_policy import draws
 
 OBSERVATIONS, ACTIONS, STEPS = 4, 2, 64
 SMALL = {"hidden": "2x32", "value_hidden": "2x32", "batch_steps": STEPS, "minibatch": 16, "epochs": 2}

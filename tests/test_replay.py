@@ -1,10 +1,10 @@
-"""Replay: successors, histories that never cross an episode's border, the ring, and its log."""
+"""Replay: successors, the ring, and its log."""
 
 import numpy as np
 import pytest
 import torch
 
-from common.rl.replay import Replay, shifted
+from common.rl.replay import Replay
 
 OBSERVATIONS, ACTIONS = 2, 1
 
@@ -19,14 +19,9 @@ def fill(replay, member, lengths, logs=None):
                 logs.extend(complete)
 
 
-def expected_history(episode, step, history):
-    return [100 * episode + s + 1 if s >= 0 else 0 for s in range(step - history, step)]
-
-
 @pytest.mark.parametrize("capacity", [1000, 40])
-@pytest.mark.parametrize("history", [0, 1, 3])
-def test_batches_hold_successors_and_histories(capacity, history):
-    replay = Replay(2, OBSERVATIONS, ACTIONS, capacity, history)
+def test_batches_hold_successors(capacity):
+    replay = Replay(2, OBSERVATIONS, ACTIONS, capacity)
     lengths = [[7, 1, 2, 30, 3, 11, 1, 1, 5], [4] * 15]
     for member in range(2):
         fill(replay, member, lengths[member])
@@ -40,20 +35,18 @@ def test_batches_hold_successors_and_histories(capacity, history):
             assert batch.next_obs[m, b].tolist() == [episode, step + 1]
             assert batch.reward[m, b].item() == step
             assert batch.terminated[m, b].item() == (step == lengths[m][episode] - 1)
-            assert batch.history[m, b].tolist() == expected_history(episode, step, history)
-            assert batch.next_history[m, b].tolist() == expected_history(episode, step + 1, history)
         assert len(seen) == min(capacity, sum(lengths[m]))  # every transition is reached
 
 
 def test_the_ring_keeps_the_newest():
-    replay = Replay(1, OBSERVATIONS, ACTIONS, 40, 3)
+    replay = Replay(1, OBSERVATIONS, ACTIONS, 40)
     fill(replay, 0, [500])
     batch = replay.sample(np.random.default_rng(0).random((1, 2000)))
     assert batch.obs[0, :, 1].min() == 460 and batch.obs[0, :, 1].max() == 499
 
 
 def test_many_short_episodes_still_sample_whole_transitions():
-    replay = Replay(1, OBSERVATIONS, ACTIONS, 400, 3)
+    replay = Replay(1, OBSERVATIONS, ACTIONS, 400)
     fill(replay, 0, [1] * 2000)
     assert 200 < replay.sizes()[0] <= 400
     batch = replay.sample(np.random.default_rng(0).random((1, 2000)))
@@ -63,12 +56,12 @@ def test_many_short_episodes_still_sample_whole_transitions():
 @pytest.mark.parametrize("lengths", [[5, 3, 8], [500], [1] * 300, [7, 90]])
 @pytest.mark.parametrize("open_episode", [0, 1, 4])
 def test_restoring_from_the_log_gives_the_same_batches(lengths, open_episode):
-    ours, log = Replay(1, OBSERVATIONS, ACTIONS, 60, 3), []
+    ours, log = Replay(1, OBSERVATIONS, ACTIONS, 60), []
     fill(ours, 0, lengths, log)
     for step in range(open_episode):
         row = np.array([99, step, 9900 + step + 1, step, 0, step], dtype=np.float32)
         log.extend(ours.add(0, row, np.array([99, step + 1]), step, False))
-    restored = Replay(1, OBSERVATIONS, ACTIONS, 60, 3)
+    restored = Replay(1, OBSERVATIONS, ACTIONS, 60)
     restored.restore(0, np.array(log), np.array([99, open_episode]) if open_episode else None)
     uniform = np.random.default_rng(0).random((1, 300))
     for a, b in zip(vars(ours.sample(uniform)).values(), vars(restored.sample(uniform)).values(), strict=True):
@@ -76,12 +69,6 @@ def test_restoring_from_the_log_gives_the_same_batches(lengths, open_episode):
 
 
 def test_a_million_half_cheetah_steps_fit_in_200_mb():
-    replay = Replay(1, 17, 6, 1000, 3)
+    replay = Replay(1, 17, 6, 1000)
     per_transition = (replay.rows.nbytes / replay.length) * 1.125 + replay.row_of.nbytes / replay.capacity
     assert per_transition * 1e6 <= 200e6
-
-
-def test_shifting_a_history():
-    history = torch.tensor([[1.0, 2.0, 3.0, 4.0, 5.0, 6.0]])
-    assert shifted(history, torch.tensor([[7.0, 8.0]])).tolist() == [[3, 4, 5, 6, 7, 8]]
-    assert shifted(history[..., :0], torch.tensor([[7.0, 8.0]])).shape == (1, 0)

@@ -12,18 +12,16 @@ from tests.journals import MemoryJournal
 OBSERVATIONS, ACTIONS, BATCH = 3, 2, 32
 
 
-def batch_of(generator, members=1, history=0):
+def batch_of(generator, members=1):
     def normal(*shape):
         return torch.randn(members, BATCH, *shape, generator=generator)
 
     return Batch(
         normal(OBSERVATIONS),
-        normal(history * ACTIONS),
         normal(ACTIONS).tanh(),
         normal(),
         (normal() > 1).float(),
         normal(OBSERVATIONS),
-        normal(history * ACTIONS),
     )
 
 

@@ -82,3 +82,21 @@ def test_what_cannot_be_served_is_refused_in_one_line(monkeypatch):
     monkeypatch.setattr(simulators, "make", lambda name: boundless)
     with pytest.raises(UserError, match="not a bounded vector"):
         Environment("anything", "bounded")
+
+
+@pytest.mark.parametrize("length", [1, 3])
+def test_past_actions_stand_behind_the_observation(length):
+    """As they were sent, not as the simulator takes them; the oldest first; zeros before each episode's start."""
+    environment = Environment("Pendulum-v1", "bounded", remember_actions=length)
+    sent = np.random.default_rng(0).uniform(-1, 1, (7, 1)).astype(np.float32)
+    for seed in (1, 2):
+        seen = [environment.reset(seed), *(environment.step(action)[0] for action in sent)]
+        padded = np.concatenate([np.zeros((length, 1), np.float32), sent])[:, 0]
+        for step, obs in enumerate(seen):
+            np.testing.assert_array_equal(obs[3:], padded[step : step + length])
+    assert environment.observations == 3 + length
+    np.testing.assert_array_equal(np.array(seen)[:, :3], played(Environment("Pendulum-v1", "bounded"), 2, sent))
+
+
+def played(environment, seed, actions):
+    return np.array([environment.reset(seed), *(environment.step(action)[0] for action in actions)])

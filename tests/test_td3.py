@@ -17,10 +17,7 @@ def batch_of(generator, members=1):
     def normal(*shape):
         return torch.randn(members, BATCH, *shape, generator=generator)
 
-    return Batch(
-        normal(OBSERVATIONS), normal(0), normal(ACTIONS).tanh(), normal(), (normal() > 1).float(), normal(OBSERVATIONS),
-        normal(0),
-    )  # fmt: skip
+    return Batch(normal(OBSERVATIONS), normal(ACTIONS).tanh(), normal(), (normal() > 1).float(), normal(OBSERVATIONS))
 
 
 def draws_of(learner, update, seeds=(7,)):
@@ -109,7 +106,7 @@ def test_learned_temperature_is_that_of_the_equations():
     learner = sac_auto.Learner(config, [7], OBSERVATIONS, ACTIONS)
     fixed = sac.Learner(SAC(base="1x32", critic="1x32", batch_size=BATCH, temperature=0.5), [7], OBSERVATIONS, ACTIONS)
     batch, draws = batch_of(torch.Generator().manual_seed(0)), draws_of(learner, 0)
-    log_prob = learner.distribution(batch.obs, batch.history).rsample_and_log_prob(draws["noise"])[1].detach()
+    log_prob = learner.distribution(batch.obs).rsample_and_log_prob(draws["noise"])[1].detach()
     learner.update(batch, draws)
     fixed.update(batch, draws)
     for ours, theirs in zip(learner.policy.parameters(), fixed.policy.parameters(), strict=True):
@@ -133,5 +130,5 @@ def test_temperature_falls_while_the_entropy_exceeds_its_target():
 def test_exploration_is_clipped_noise_around_the_deterministic_action():
     learner = td3.Learner(TD3(base="1x32", critic="1x32", exploration_noise=0.5), [7], OBSERVATIONS, ACTIONS)
     obs, noise = torch.randn(1, 64, OBSERVATIONS), torch.randn(1, 64, ACTIONS)
-    plain, explored = learner.act(obs, obs[..., :0]), learner.act(obs, obs[..., :0], {"noise": noise})
+    plain, explored = learner.act(obs), learner.act(obs, {"noise": noise})
     assert torch.equal(explored, (plain + 0.5 * noise).clamp(-1, 1)) and (explored.abs() == 1).any()

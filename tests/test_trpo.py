@@ -9,8 +9,9 @@ import torch
 from common.flows.distributions import DiagonalGaussian, kl_divergence
 from common.rl import trpo
 from common.rl.config import TRPO
+from common.rl.learner import Rollout
 from common.rl.naturalgradient import assign, conjugate_gradient, flatten, gradient, hessian_product, score_product
-from common.rl.on_policy import Rollout, draws
+from common.rl.on_policy import draws
 from common.rl.randomness import generator
 
 OBSERVATIONS, ACTIONS, STEPS = 4, 3, 60

@@ -8,8 +8,9 @@ import torch
 from torch import Tensor, nn
 
 from ..flows.networks import MLP, normc, widths
-from . import acting, on_policy
+from . import acting
 from .config import OnPolicy
+from .learner import Arrays, OnPolicyLearner, Rollout
 from .normaliser import Normaliser
 from .optimisers import descend
 from .packing import pack, unpack
@@ -18,7 +19,7 @@ from .randomness import generator
 from .returns import advantages, borders, explained_variance, standardised
 
 
-class ActorCritic:
+class ActorCritic(OnPolicyLearner):
     """A fleet of policies pi(a|s) and value functions V(s), one member per seed. Both see s through the same running
     normaliser. It stands still while an iteration acts, and takes in the new observations before the update. Arrays lead
     with the member axis.
@@ -26,7 +27,6 @@ class ActorCritic:
     V is fitted to TD(lambda) returns by Adam on shuffled minibatches:  min mean (V(s) - (A + V_old)(s))^2.
     """
 
-    loop = staticmethod(on_policy.run)
     least_std = 0.1  # floor of the normaliser's standard deviations (baselines' variances stay above 1e-2)
     config: Any  # an `OnPolicy` with the settings of the algorithm
     policy: Any  # what `build_policy` made
@@ -55,18 +55,18 @@ class ActorCritic:
 
     # Acting
 
-    def acting_draws(self, rng: np.random.Generator) -> dict[str, np.ndarray]:
+    def acting_draws(self, rng: np.random.Generator) -> Arrays:
         """Random numbers of one member's actions in one iteration."""
         return self.policy.draws(rng, self.config.batch_steps)
 
-    def actor(self, draws: dict[str, np.ndarray]) -> Callable[[int, np.ndarray], np.ndarray]:
+    def actor(self, draws: Arrays) -> Callable[[int, np.ndarray], np.ndarray]:
         """A function (step, obs [members, observations]) -> actions [members, actions] for one iteration."""
         normalise, act = self.normaliser.on_host(), acting.actor(self.policy, draws)
         return lambda step, obs: act(step, normalise(obs))
 
     # Learning
 
-    def update_draws(self, rng: np.random.Generator) -> dict[str, np.ndarray]:
+    def update_draws(self, rng: np.random.Generator) -> Arrays:
         """Random numbers of one member's update: the order of the minibatches of every epoch."""
         c = self.config
         kept = c.batch_steps // c.minibatch * c.minibatch  # a last minibatch that is not full is left out
@@ -74,7 +74,7 @@ class ActorCritic:
         return {"order": np.array(order, dtype=np.int64).reshape(c.epochs, kept)}
 
     @torch.no_grad()
-    def prepare(self, rollout):
+    def prepare(self, rollout: Rollout) -> tuple[Tensor, Tensor, Tensor, Arrays]:
         """(normalised obs, standardised advantages, targets of V, {metric: [members]}), tensors [members, steps, ...]."""
         c = self.config
         obs, next_obs = self.tensor(rollout.obs), self.tensor(rollout.next_obs)
@@ -105,10 +105,10 @@ class ActorCritic:
 
     # Checkpoints
 
-    def state_dict(self) -> dict[str, np.ndarray]:
+    def state_dict(self) -> Arrays:
         return pack(self._modules(), self._optimisers())
 
-    def load_state_dict(self, arrays: dict[str, np.ndarray]) -> None:
+    def load_state_dict(self, arrays: Arrays) -> None:
         unpack(arrays, self._modules(), self._optimisers())
 
     def _modules(self):

@@ -32,14 +32,14 @@ NETWORK_SIZES = ("1x32", "1x128", "1x256", "2x32", "2x64", "2x128", "2x256", "2x
 class OffPolicy:
     """What the off-policy loop needs: the environment, the schedule and the replay buffer."""
 
+    loop = "off_policy"  # the module of common/rl that trains the algorithm
+    history = 0  # past actions that are part of an observation; an algorithm that uses them makes it a setting
+
     env: str = setting("HalfCheetah-v4", "environment", "Section 4", choices=ENVIRONMENTS)
     observe: str = setting(
         "full", "what is observed", "our choice: 'positions' hides velocities", choices=("full", "positions")
     )
     delay: int = setting(0, "delay of observations", "our choice: 0 in the paper", low=0, high=100, unit="steps")
-    history: int = setting(
-        0, "past actions that the policy is shown", "our choice: 0 is plain", low=0, high=100, unit="steps"
-    )
     total_steps: int = setting(1_000_000, "environment steps", "authors' code", low=1, high=100_000_000, unit="steps")
     warmup: int = setting(10_000, "random actions before the policy acts", "Table 1", low=0, unit="steps")
     update_after: int = setting(256, "transitions before the first update", "authors' code", low=1, unit="steps")
@@ -53,6 +53,7 @@ class OffPolicy:
         low=1,
         high=100,
     )
+    coverage: bool = setting(False, "evaluations record how widely the states so far are spread", "our choice")
 
     def problem(self):
         """One line on settings that do not fit together, or None."""
@@ -71,7 +72,6 @@ class SAC(OffPolicy):
 
     base: str = setting("2x256", "layers x units of the policy network", "Section 4", choices=NETWORK_SIZES)
     critic: str = setting("2x256", "layers x units of each critic", "Table 1", choices=NETWORK_SIZES)
-    critic_history: bool = setting(False, "critics observe the past actions too", "authors' code: they do not")
     discount: float = setting(0.99, "discount factor", "Table 1", low=0.0, high=1.0)
     temperature: float = setting(0.2, "entropy weight alpha, fixed", "Table 1", low=0.0)
     target_rate: float = setting(5e-3, "rate tau of the target critics' moving average", "Table 1", low=0.0, high=1.0)
@@ -124,6 +124,7 @@ class DDPG(TD3):
 class OnPolicy:
     """What the on-policy loop, advantages and value fitting need. Defaults: OpenAI baselines' TRPO for MuJoCo."""
 
+    loop = "on_policy"
     whole_fleet = True  # a fleet in one process: its networks are so small that a member more costs little
 
     env: str = setting("HalfCheetah-v4", "environment", "paper", choices=(*ENVIRONMENTS, *RAW_ENVIRONMENTS))

@@ -6,7 +6,6 @@ import numpy as np
 import torch
 
 from .randomness import reset_seed
-from .replay import shifted
 
 
 @dataclass(frozen=True)
@@ -28,7 +27,6 @@ class Evaluator:
     environment."""
 
     def __init__(self, make, config, seeds, device):
-        self.history = config.history
         self.device = device
         self.seeds = seeds
         self.envs = [[make() for _ in range(config.evaluation_episodes)] for _ in seeds]
@@ -36,17 +34,13 @@ class Evaluator:
     def play(self, learner, ablate=None):
         """One `Episodes` a member."""
         obs = np.stack([[env.reset(self._seed(m, e)) for e, env in enumerate(row)] for m, row in enumerate(self.envs)])
-        actions = self.envs[0][0].actions
-        history = torch.zeros(*obs.shape[:2], self.history * actions, device=self.device)
         returns, lengths = np.zeros(obs.shape[:2]), np.zeros(obs.shape[:2], dtype=int)
         running = np.ones(obs.shape[:2], dtype=bool)
         seen = []
         while running.any():
             state = torch.from_numpy(obs).to(self.device)
-            action = learner.act(state, history, ablate=ablate)
-            seen.append({name: x.cpu().numpy() for name, x in learner.inspect(state, history).items()})
-            history = shifted(history, action)
-            chosen = action.cpu().numpy()
+            chosen = learner.act(state, ablate=ablate).cpu().numpy()
+            seen.append({name: x.cpu().numpy() for name, x in learner.inspect(state).items()})
             for m, e in np.argwhere(running):
                 obs[m, e], reward, running[m, e] = self._step(self.envs[m][e], chosen[m, e], obs[m, e])
                 returns[m, e] += reward

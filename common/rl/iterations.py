@@ -1,10 +1,8 @@
 """The loop of updates without an environment: toys and models of data.
 
-`build(config, seeds, device)` makes the learner. Killed anywhere and started again a run continues from the journal's last
-checkpoint and ends with the same records.
+`build(config, seeds, device)` makes an `IterativeLearner`. Killed anywhere and started again a run continues from the
+journal's last checkpoint and ends with the same records.
 """
-
-from typing import Any
 
 import numpy as np
 import torch
@@ -12,43 +10,9 @@ import torch
 from .randomness import Blocks
 
 
-class Iterative:
-    """What the loop asks of a learner, with the answers of one that learns nothing. Arrays lead with the member axis."""
-
-    device = "cpu"
-    block = 64  # updates whose random numbers are drawn at once
-    first_entry = 1  # place of the first update's numbers in their stream
-
-    def update_draws(self, rng: np.random.Generator, size: int) -> dict[str, np.ndarray]:
-        """Random numbers of `size` updates of one member, {name: [size, ...]}."""
-        return {}
-
-    def update(self, draws: dict[str, torch.Tensor]) -> None:
-        """One update of every member, with its random numbers {name: [members, ...]}."""
-
-    def measure(self) -> dict[str, Any]:
-        """{metric: [members]} at this moment. A member of which one is not finite has diverged."""
-        return {}
-
-    def results(self) -> dict[str, Any]:
-        """{metric: [members]} after the last update alone. One may be NaN: it is no divergence."""
-        return {}
-
-    def tables(self) -> dict[str, list[list[dict]]]:
-        """{table: one list of rows per member} after the last update."""
-        return {}
-
-    def state_dict(self) -> dict[str, np.ndarray]:
-        """What a checkpoint holds, {name: array}."""
-        return {}
-
-    def load_state_dict(self, arrays: dict[str, np.ndarray]) -> None:
-        """The inverse of `state_dict`, in place."""
-
-
 def run(build, config, seeds, journal, device="cpu"):
-    """`config.total_steps` updates of an `Iterative`. Measurements every `evaluate_every` updates and after the last one,
-    then results and tables. A member that diverged records nothing more."""
+    """`config.total_steps` updates. Measurements every `evaluate_every` updates and after the last one, then results and
+    tables. A member that diverged records nothing more."""
     learner = build(config, seeds, device)
     draws = Blocks(seeds, "update", learner.block, learner.update_draws)
     start, alive = 0, np.ones(len(seeds), dtype=bool)

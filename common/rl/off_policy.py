@@ -1,16 +1,17 @@
 """The off-policy loop: it owns environments, replay, evaluation and divergence; the learner owns the mathematics, the
 journal the files.
 
-`build(config, seeds, observations, actions, device)` makes the learner. Killed anywhere and started again a run continues
-from the journal's last checkpoint and ends with the same records.
+`build(config, seeds, observations, actions, device)` makes an `OffPolicyLearner`. Killed anywhere and started again a run
+continues from the journal's last checkpoint and ends with the same records.
 """
 
 import numpy as np
 import torch
 
+from .coverage import coverage
 from .evaluation import Evaluator
 from .randomness import Blocks
-from .replay import Replay, shifted
+from .replay import Replay
 from .simulators import Environment, Simulators
 
 BLOCK = 256
@@ -25,16 +26,19 @@ def run(build, config, seeds, journal, device="cpu"):
     fleet = TransitionCollector(config, seeds, device)
     learner = build(config, seeds, fleet.observations, fleet.actions, device)
     evaluator = Evaluator(lambda: environment(config), config, seeds, device)
-    streams = Streams(config, seeds, learner, device)
-    start = fleet.resume(learner, journal)
+    streams = Streams(fleet, learner)
+    start, batch = fleet.resume(learner, journal), None
     for step in range(start + 1, config.total_steps + 1):
         fleet.step(step, learner, streams, journal)
         if not fleet.alive.any():
             break
         if step > config.update_after:
-            learner.update(fleet.replay.sample(streams.uniform(step)), streams.update(step))
+            batch = fleet.replay.sample(streams.uniform(step))
+            learner.update(batch, streams.update(step))
         if step % config.evaluate_every == 0 or step == config.total_steps:
             record_evaluation(learner, evaluator.play(learner), fleet.alive, step, journal)
+            if config.coverage and batch is not None:
+                journal.record(step, "coverage", coverage(batch.obs), fleet.alive)
         if journal.due(step, config.total_steps):
             fleet.save(step, learner, journal)
     record_end(learner, evaluator, fleet.alive, config.total_steps, journal)
@@ -43,15 +47,16 @@ def run(build, config, seeds, journal, device="cpu"):
 
 def environment(config):
     """An environment as the settings describe it; actions lie in [-1, 1]."""
-    return Environment(config.env, "bounded", observe=config.observe, delay=config.delay)
+    shown = {"remember_actions": config.history, "observe": config.observe, "delay": config.delay}
+    return Environment(config.env, "bounded", **shown)
 
 
 class Streams:
     """The random numbers of an off-policy run, by environment step."""
 
-    def __init__(self, config, seeds, learner, device):
-        self.device = device
-        actions, batch = learner.actions, config.batch_size
+    def __init__(self, fleet, learner):
+        self.device, seeds = fleet.device, fleet.seeds
+        actions, batch = fleet.actions, fleet.config.batch_size
         warmup = Blocks(seeds, "warmup", BLOCK, lambda rng, n: {"action": rng.uniform(-1, 1, (n, actions))})
         sample = Blocks(seeds, "sample", BLOCK, lambda rng, n: {"uniform": rng.random((n, batch))})
         self.warmup = lambda step: warmup.at(step)["action"].astype(np.float32)
@@ -77,9 +82,8 @@ class TransitionCollector(Simulators):
         super().__init__(lambda: environment(config), seeds)
         self.config, self.device = config, device
         capacity = min(config.buffer_size, config.total_steps)
-        self.replay = Replay(len(seeds), self.observations, self.actions, capacity, config.history, device)
+        self.replay = Replay(len(seeds), self.observations, self.actions, capacity, device)
         self.age = np.zeros(len(seeds), dtype=int)  # steps taken in the episode
-        self.history = torch.zeros(len(seeds), 1, config.history * self.actions, device=device)
 
     def step(self, step, learner, streams, journal):
         """One environment step of every living member; a non-finite action ends its member's run."""
@@ -87,8 +91,7 @@ class TransitionCollector(Simulators):
             action = torch.from_numpy(streams.warmup(step)).unsqueeze(1).to(self.device)
         else:
             obs = torch.from_numpy(self.obs).unsqueeze(1).to(self.device)
-            action = learner.act(obs, self.history, streams.acting(step))
-        self.history = shifted(self.history, action)
+            action = learner.act(obs, streams.acting(step))
         chosen = action.squeeze(1).cpu().numpy()
         sound = np.isfinite(chosen).all(1)
         self.lose(np.flatnonzero(self.alive & ~sound), step, journal)
@@ -104,7 +107,6 @@ class TransitionCollector(Simulators):
         if ended:
             obs = self.next_episode(m)
             self.age[m] = 0
-            self.history[m] = 0
         self.obs[m] = obs
 
     def save(self, step, learner, journal):
@@ -130,10 +132,6 @@ class TransitionCollector(Simulators):
         obs, actions = episode[:, : self.observations], episode[:, self.observations : self.observations + self.actions]
         self.repeat_episode(m, actions, dict(enumerate(obs)))
         self.age[m] = len(episode)
-        recent = actions[len(actions) - min(len(actions), self.config.history) :].reshape(-1)
-        self.history[m] = 0
-        if len(recent):
-            self.history[m, 0, -len(recent) :] = torch.from_numpy(recent).to(self.device)
         self.replay.restore(m, rows, self.obs[m] if len(episode) else None)
 
 

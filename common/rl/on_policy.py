@@ -1,35 +1,19 @@
 """The on-policy loop: it owns environments, records and divergence; the learner owns the mathematics, the journal the files.
 
-`build(config, seeds, observations, actions, device)` makes the learner. One iteration is `batch_steps` steps of every
-member, in lockstep, and one update. Killed anywhere and started again a run goes on from the journal's last checkpoint,
-which stands between two iterations, and ends with the same records.
+`build(config, seeds, observations, actions, device)` makes an `OnPolicyLearner`. One iteration is `batch_steps` steps of
+every member, in lockstep, and one update. Killed anywhere and started again a run continues from the journal's last
+checkpoint, which stands between two iterations, and ends with the same records.
 """
 
 from collections import deque
-from dataclasses import dataclass
 
 import numpy as np
 
+from .learner import Rollout
 from .randomness import generator, reset_seed
 from .simulators import Environment, Simulators
 
 RECENT = 40  # episodes over which a return is averaged
-
-
-@dataclass(frozen=True)
-class Rollout:
-    """What the members saw in one iteration: arrays [members, steps, ...]. `next_obs` is the state that a step led to,
-    before any reset; `age` counts the steps of the episode before a step; `completed` [members] counts the steps of the
-    episodes that ended in this iteration, which may have begun earlier."""
-
-    obs: np.ndarray
-    action: np.ndarray
-    reward: np.ndarray
-    next_obs: np.ndarray
-    terminated: np.ndarray
-    truncated: np.ndarray
-    age: np.ndarray
-    completed: np.ndarray
 
 
 def run(build, config, seeds, journal, device="cpu"):

@@ -1,12 +1,11 @@
-"""Experience replay for fleets: float32, every observation stored once, action histories rebuilt by index.
+"""Experience replay for fleets: float32, every observation stored once.
 
 Each member owns a ring of rows, in the order of time. A row is
 
     [ observation | action | reward | terminated | step ]
 
 where `step` counts from 0 within the episode. An episode of T steps takes T + 1 rows: the last one holds the final
-observation alone and has step -T. The successor of a transition is therefore the next row, and the actions before it are
-the rows before it, as many as its `step` allows.
+observation alone and has step -T. The successor of a transition is therefore the next row.
 """
 
 from dataclasses import dataclass
@@ -17,27 +16,24 @@ import torch
 
 @dataclass(frozen=True)
 class Batch:
-    """Transitions, each field [members, batch, ...]. `history` holds the actions before the state, the newest last, zeros
-    before the episode's start: [members, batch, length * actions]; `next_history` is the same one step later."""
+    """Transitions, each field [members, batch, ...]; rewards and terminations have no further axis."""
 
     obs: torch.Tensor
-    history: torch.Tensor
     action: torch.Tensor
     reward: torch.Tensor
     terminated: torch.Tensor
     next_obs: torch.Tensor
-    next_history: torch.Tensor
 
 
 class Replay:
     """The last `capacity` transitions of every member (a few fewer where many short episodes fill the ring with final
-    observations). `history` is the number of past actions that a batch carries."""
+    observations)."""
 
-    def __init__(self, members, observations, actions, capacity, history=0, device="cpu"):
-        self.observations, self.actions, self.history = observations, actions, history
+    def __init__(self, members: int, observations: int, actions: int, capacity: int, device="cpu"):
+        self.observations, self.actions = observations, actions
         self.width = observations + actions + 3
         self.capacity = capacity
-        self.length = capacity + capacity // 8 + history + 64
+        self.length = capacity + capacity // 8 + 64
         self.device = device
         # In host memory whatever the device: a batch is small, and one row is written cheaply nowhere else.
         self.rows = np.zeros((members, self.length, self.width), dtype=np.float32)
@@ -74,7 +70,7 @@ class Replay:
     def _forget(self, member):
         """Move `oldest` past what the ring has overwritten or the capacity does not allow."""
         oldest = max(self.oldest[member], self.count[member] - self.capacity)
-        kept = self.head[member] + 1 - self.length + self.history
+        kept = self.head[member] + 1 - self.length
         while self.row_of[member, oldest % self.capacity] < kept:
             oldest += 1
         self.oldest[member] = oldest
@@ -97,33 +93,16 @@ class Replay:
         """A batch drawn with replacement. uniform: [members, batch] in [0, 1)."""
         chosen = self.oldest[:, None] + (uniform * self.sizes()[:, None]).astype(np.int64)
         row = np.take_along_axis(self.row_of, chosen % self.capacity, 1)
-        window = row[..., None] + np.arange(-self.history, 2)  # the past actions, the transition, its successor
-        window %= self.length
-        window += np.arange(len(row))[:, None, None] * self.length
-        taken = self.flat.index_select(0, torch.from_numpy(window.ravel())).to(self.device)
-        taken = taken.view(*window.shape, self.width)
-        now, after = taken[:, :, -2], taken[:, :, -1]
+        pair = row[..., None] + np.arange(2)  # the transition, its successor
+        pair %= self.length
+        pair += np.arange(len(row))[:, None, None] * self.length
+        taken = self.flat.index_select(0, torch.from_numpy(pair.ravel())).to(self.device)
+        now, after = taken.view(*pair.shape, self.width).unbind(2)
         first, last = self.observations, self.observations + self.actions
-        action = now[..., first:last]
-        history = self._histories(taken[:, :, :-2, first:last], now[..., -1])
         return Batch(
             obs=now[..., :first],
-            history=history,
-            action=action,
+            action=now[..., first:last],
             reward=now[..., -3],
             terminated=now[..., -2],
             next_obs=after[..., :first],
-            next_history=shifted(history, action),
         )
-
-    def _histories(self, past, step):
-        """past: [members, batch, history, actions], oldest first; those before the episode's start become zeros."""
-        age = torch.arange(self.history, 0, -1, device=past.device)
-        inside = age <= step.unsqueeze(-1)
-        # where, not a product: a row of an earlier episode may hold anything.
-        return torch.where(inside.unsqueeze(-1), past, 0.0).flatten(2)
-
-
-def shifted(history, action):
-    """The history one step later: the oldest action leaves, `action` enters as the newest. Both [..., n * actions]."""
-    return torch.cat([history[..., action.shape[-1] :], action], -1) if history.shape[-1] else history

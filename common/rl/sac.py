@@ -8,7 +8,7 @@ Twin critics Q_j with targets Q'_j, fixed temperature alpha, policy pi. One upda
     Q'_j <- (1 - tau) Q'_j + tau Q_j
 
 Details that matter: a time limit is no termination, so its value is bootstrapped; the critics step before the policy; the
-deterministic action is the image of the base's mean; `history` past actions, where set, are part of what is observed.
+deterministic action is the image of the base's mean.
 """
 
 from copy import deepcopy
@@ -18,33 +18,29 @@ import torch
 
 from ..flows.networks import widths, xavier_uniform
 from ..flows.transforms import Tanh
-from . import off_policy
 from .critics import QFunctions
+from .learner import OffPolicyLearner
 from .optimisers import descend, follow
 from .packing import pack, unpack
 from .policies import FlowPolicy, GaussianNetwork
 from .randomness import generator
 
 
-class Learner:
+class Learner(OffPolicyLearner):
     """A fleet of soft actor-critics, one member a seed. Arrays lead with the member axis; actions lie in [-1, 1]."""
-
-    loop = staticmethod(off_policy.run)
 
     def __init__(self, config, seeds, observations, actions, device="cpu"):
         self.config, self.observations, self.actions = config, observations, actions
         rngs = [generator(seed, "init") for seed in seeds]
-        memory = config.history * actions
-        seen = observations + (memory if config.critic_history else 0)
-        self.policy = self.build_policy(rngs, memory).to(device)
-        self.critics = QFunctions(rngs, seen, actions, widths(config.critic), init=xavier_uniform()).to(device)
+        self.policy = self.build_policy(rngs).to(device)
+        self.critics = self.build_critics(rngs, observations).to(device)
         self.targets = deepcopy(self.critics).requires_grad_(False)
         self.policy_optimiser = torch.optim.Adam(self.policy.parameters(), lr=config.learning_rate, fused=True)
         self.critic_optimiser = torch.optim.Adam(self.critics.parameters(), lr=config.learning_rate, fused=True)
 
-    def build_policy(self, rngs, memory):
-        """The squashed Gaussian: a = tanh(u), u ~ N(mu(s), sigma(s)). `memory` is the width of the history."""
-        return FlowPolicy(self.build_base(rngs, self.observations + memory), Tanh())
+    def build_policy(self, rngs):
+        """The squashed Gaussian: a = tanh(u), u ~ N(mu(s), sigma(s))."""
+        return FlowPolicy(self.build_base(rngs, self.observations), Tanh())
 
     def build_base(self, rngs, inputs):
         c = self.config
@@ -52,23 +48,23 @@ class Learner:
         heads, clamp = xavier_uniform(heads=2), (c.log_std_low, c.log_std_high)
         return GaussianNetwork(rngs, inputs, widths(c.base), self.actions, clamp, xavier_uniform(), heads)
 
-    def distribution(self, obs, history):
-        """pi(.|s, history). obs: [members, batch, observations]; history: [members, batch, history * actions]."""
-        return self.policy(torch.cat([obs, history], -1) if self.config.history else obs)
+    def build_critics(self, rngs, inputs):
+        return QFunctions(rngs, inputs, self.actions, widths(self.config.critic), init=xavier_uniform())
 
-    def values(self, critics, obs, history, action):
+    def distribution(self, obs):
+        """pi(.|s). obs: [members, batch, observations]."""
+        return self.policy(obs)
+
+    def values(self, critics, obs, action):
         """Q_j(s, a) of every critic, [members, 2, batch]."""
-        return critics(torch.cat([obs, history], -1) if self.config.critic_history else obs, action)
+        return critics(obs, action)
 
     @torch.no_grad()
-    def act(self, obs, history, draws=None, ablate=None):
+    def act(self, obs, draws=None, ablate=None):
         """Actions [members, batch, actions]: a sample if `draws` are given, else deterministic. `ablate` names one of
         `ablations`."""
-        distribution = self.distribution(obs, history)
+        distribution = self.distribution(obs)
         return distribution.mode() if draws is None else distribution.sample(draws["noise"])
-
-    # What can be taken out of the policy at test time; plain SAC has nothing to take out.
-    ablations = ()
 
     def acting_draws(self, rng, size):
         """Random numbers of `size` sampled actions of one member."""
@@ -85,37 +81,37 @@ class Learner:
         descend(self.policy_optimiser, self.policy.parameters(), self.policy_loss(batch, draws["noise"]))
         follow(self.targets, self.critics, self.config.target_rate)
 
+    def alpha(self):
+        """The entropy weight: a number, or [members, 1]."""
+        return self.config.temperature
+
     def critic_loss(self, batch, next_noise):
         """J_Q of every member, [members]."""
         c = self.config
         with torch.no_grad():
-            next_action, log_prob = self.distribution(batch.next_obs, batch.next_history).rsample_and_log_prob(next_noise)
-            value = self.values(self.targets, batch.next_obs, batch.next_history, next_action).amin(1)
-            target = batch.reward + c.discount * (1 - batch.terminated) * (value - c.temperature * log_prob)
-        error = self.values(self.critics, batch.obs, batch.history, batch.action) - target.unsqueeze(1)
+            next_action, log_prob = self.distribution(batch.next_obs).rsample_and_log_prob(next_noise)
+            value = self.values(self.targets, batch.next_obs, next_action).amin(1)
+            target = batch.reward + c.discount * (1 - batch.terminated) * (value - self.alpha() * log_prob)
+        error = self.values(self.critics, batch.obs, batch.action) - target.unsqueeze(1)
         return error.square().mean(-1).sum(-1)
 
     def policy_loss(self, batch, noise):
-        """J_pi of every member, [members]."""
-        action, log_prob = self.distribution(batch.obs, batch.history).rsample_and_log_prob(noise)
-        value = self.values(self.critics, batch.obs, batch.history, action).amin(1)
-        return (self.config.temperature * log_prob - value).mean(-1)
+        """J_pi of every member, [members]. Keeps ln pi of its sample, which the step of a learned temperature takes."""
+        action, log_prob = self.distribution(batch.obs).rsample_and_log_prob(noise)
+        value = self.values(self.critics, batch.obs, action).amin(1)
+        self.log_prob = log_prob.detach()
+        return (self.alpha() * log_prob - value).mean(-1)
 
     @torch.no_grad()
-    def inspect(self, obs, history):
+    def inspect(self, obs):
         """What an evaluation records at every step, {name: [members, batch, actions]}: here the base distribution."""
-        base = self.distribution(obs, history).base
+        base = self.distribution(obs).base
         return {"base_mean": base.mean, "base_log_std": base.log_std}
 
     def summarise(self, trace):
         """Scalars of an evaluation from what `inspect` saw: {metric: one float a member}. trace[name][member] is an array
         [steps, actions] over all the evaluation's episodes."""
         return {"log_std": [float(x.mean()) for x in trace["base_log_std"]]}
-
-    def tables(self, episodes):
-        """Further tidy tables at the end of a run, {table: [rows as dicts, one list a member]}. episodes[member] is a list
-        of {name: [steps, actions]}."""
-        return {}
 
     def state_dict(self):
         return pack(self._modules(), self._optimisers())

@@ -45,23 +45,11 @@ class Learner(sac.Learner):
         loss = (self.temperature.log * surplus).mean(-1)
         descend(self.temperature_optimiser, self.temperature.parameters(), loss)
 
-    def critic_loss(self, batch, next_noise):
-        c = self.config
-        with torch.no_grad():
-            next_action, log_prob = self.distribution(batch.next_obs, batch.next_history).rsample_and_log_prob(next_noise)
-            value = self.values(self.targets, batch.next_obs, batch.next_history, next_action).amin(1)
-            target = batch.reward + c.discount * (1 - batch.terminated) * (value - self.temperature() * log_prob)
-        error = self.values(self.critics, batch.obs, batch.history, batch.action) - target.unsqueeze(1)
-        return error.square().mean(-1).sum(-1)
-
-    def policy_loss(self, batch, noise):
-        action, log_prob = self.distribution(batch.obs, batch.history).rsample_and_log_prob(noise)
-        value = self.values(self.critics, batch.obs, batch.history, action).amin(1)
-        self.log_prob = log_prob.detach()
-        return (self.temperature().detach() * log_prob - value).mean(-1)
+    def alpha(self):
+        return self.temperature().detach()
 
     def summarise(self, trace):
-        return super().summarise(trace) | {"temperature": self.temperature().detach()[:, 0].tolist()}
+        return super().summarise(trace) | {"temperature": self.alpha()[:, 0].tolist()}
 
     def _modules(self):
         return super()._modules() | {"temperature": self.temperature}

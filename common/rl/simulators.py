@@ -23,12 +23,21 @@ class Environment:
     actions: "raw", in the simulator's units as they come (MuJoCo clamps the forces, while a cost of control is taken of what
     was sent); "bounded", in [-1, 1], scaled to the simulator's bounds; "clipped", scaled so and clipped at the bounds.
     remember: an observation is the present one and the one before, zeros at the start.
+    remember_actions: so many past actions, the oldest first, stand behind an observation, zeros before the episode's start.
     observe: "positions" hides every velocity. delay: each observation is shown that many steps late, zeros before the first.
 
     Raises `UserError` if the name is unknown, its package missing, or its action space not of that kind.
     """
 
-    def __init__(self, name: str, actions: str = "raw", remember: bool = False, observe: str = "full", delay: int = 0):
+    def __init__(
+        self,
+        name: str,
+        actions: str = "raw",
+        remember: bool = False,
+        remember_actions: int = 0,
+        observe: str = "full",
+        delay: int = 0,
+    ):
         self.name, self.gym, self.remember = name, make(name), remember
         self.space = space = self.gym.action_space
         vector = isinstance(space, gymnasium.spaces.Box) and len(space.shape) == 1
@@ -42,8 +51,9 @@ class Environment:
             self.gym = without_velocities(self.gym)
         if delay:
             self.gym = wrappers.DelayObservation(self.gym, delay)
-        self.observations = self.gym.observation_space.shape[0] * (2 if remember else 1)
         self.actions = space.shape[0]
+        self.memory = remember_actions * self.actions
+        self.observations = self.gym.observation_space.shape[0] * (2 if remember else 1) + self.memory
         if "BulletEnv" in name and name not in MADE_ANEW:
             # Bullet reads the robot's file at the first reset and goes back to a saved state at the others, which differs in
             # the last digits: after one reset in advance every episode is determined by its seed.
@@ -55,20 +65,22 @@ class Environment:
             self.gym.close()
             self.gym = make(self.name)
         obs = self.gym.reset(seed=seed)[0].astype(np.float32)
-        return self._observed(obs, np.zeros_like(obs))
+        return self._observed(obs, np.zeros_like(obs), np.zeros(self.memory, np.float32))
 
     def step(self, action: np.ndarray) -> tuple[np.ndarray, float, bool, bool]:
         """obs, reward, terminated, truncated after a float32 action [actions]."""
+        recent = np.concatenate([self.recent, action])[-self.memory :] if self.memory else self.recent
         if self.clipped:
             low, high = self.space.low, self.space.high
             action = np.clip(low + (action + 1) / 2 * (high - low), low, high)
         obs, reward, terminated, truncated, _ = self.gym.step(action)
-        return self._observed(obs.astype(np.float32), self.before), float(reward), bool(terminated), bool(truncated)
+        seen = self._observed(obs.astype(np.float32), self.before, recent)
+        return seen, float(reward), bool(terminated), bool(truncated)
 
-    def _observed(self, obs, before):
-        """The policy's observation; `obs` is kept for the next step."""
-        self.before = obs
-        return np.concatenate([obs, before]) if self.remember else obs
+    def _observed(self, obs, before, recent):
+        """The policy's observation. What the next one needs is kept: `obs` and the recent actions, [memory]."""
+        self.before, self.recent = obs, recent
+        return np.concatenate([obs, *([before] if self.remember else []), recent])
 
     def centre_of_mass(self) -> tuple[float, float] | None:
         """Horizontal position (x, y) of the robot's centre of mass, or None where the simulator is not MuJoCo."""

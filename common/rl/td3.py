@@ -22,8 +22,8 @@ import torch
 from torch import nn
 
 from ..flows.networks import MLP, widths
-from . import off_policy
 from .critics import QFunctions
+from .learner import OffPolicyLearner
 from .optimisers import descend, follow
 from .packing import pack, unpack
 from .randomness import generator
@@ -40,16 +40,13 @@ class Actor(nn.Module):
         return torch.tanh(self.network(obs))
 
 
-class Learner:
+class Learner(OffPolicyLearner):
     """A fleet of TD3 learners, one member a seed. Arrays lead with the member axis; actions lie in [-1, 1]."""
-
-    loop = staticmethod(off_policy.run)
 
     def __init__(self, config, seeds, observations, actions, device="cpu"):
         self.config, self.observations, self.actions = config, observations, actions
         rngs = [generator(seed, "init") for seed in seeds]
-        inputs = observations + config.history * actions
-        self.policy = Actor(rngs, inputs, widths(config.base), actions).to(device)
+        self.policy = Actor(rngs, observations, widths(config.base), actions).to(device)
         self.critics = QFunctions(rngs, observations, actions, widths(config.critic), config.critics).to(device)
         self.policy_target = deepcopy(self.policy).requires_grad_(False)
         self.targets = deepcopy(self.critics).requires_grad_(False)
@@ -58,22 +55,15 @@ class Learner:
         self.critic_optimiser = torch.optim.Adam(self.critics.parameters(), lr=rate, fused=True)
         self.updates = 0
 
-    def inputs(self, obs, history):
-        """What the policy is shown, [members, batch, inputs]; the critics see `obs` alone."""
-        return torch.cat([obs, history], -1) if self.config.history else obs
-
     @torch.no_grad()
-    def act(self, obs, history, draws=None, ablate=None):
+    def act(self, obs, draws=None, ablate=None):
         """Actions [members, batch, actions]: with exploration noise if `draws` are given, else pi(s)."""
-        action = self.policy(self.inputs(obs, history))
+        action = self.policy(obs)
         return action if draws is None else self.explore(action, draws)
 
     def explore(self, action, draws):
         """clip(a + sigma n, -1, 1)."""
         return (action + self.config.exploration_noise * draws["noise"]).clamp(-1, 1)
-
-    # What can be taken out of the policy at test time; TD3 has nothing to take out.
-    ablations = ()
 
     def acting_draws(self, rng, size):
         """Random numbers of `size` exploring actions of one member."""
@@ -111,25 +101,20 @@ class Learner:
 
     def next_action(self, batch, draws):
         """The target policy's action in the next state, before smoothing."""
-        return self.policy_target(self.inputs(batch.next_obs, batch.next_history))
+        return self.policy_target(batch.next_obs)
 
     def policy_loss(self, batch):
         """J_pi of every member, [members]."""
-        action = self.policy(self.inputs(batch.obs, batch.history))
-        return -self.critics(batch.obs, action)[:, 0].mean(-1)
+        return -self.critics(batch.obs, self.policy(batch.obs))[:, 0].mean(-1)
 
     @torch.no_grad()
-    def inspect(self, obs, history):
+    def inspect(self, obs):
         """What an evaluation records at every step, {name: [members, batch, actions]}."""
-        return {"action": self.act(obs, history)}
+        return {"action": self.act(obs)}
 
     def summarise(self, trace):
         """Scalars of an evaluation: the share of action entries at a bound."""
         return {"saturated": [float((np.abs(x) > 0.99).mean()) for x in trace["action"]]}
-
-    def tables(self, episodes):
-        """Further tidy tables at the end of a run: none."""
-        return {}
 
     def state_dict(self):
         return pack(self._modules(), self._optimisers()) | {"updates": np.array([self.updates])}

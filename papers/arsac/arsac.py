@@ -22,21 +22,22 @@ import torch
 
 from common.flows.networks import MLP, widths, xavier_uniform
 from common.flows.transforms import Affine, Compose, Tanh
-from common.rl import sac
 from common.rl.policies import FlowPolicy
+from papers.arsac import sac_memory
 from papers.arsac.measures import dimension_rows, shares, trace_rows
 
 
-class Learner(sac.Learner):
-    """A fleet of SAC learners whose policies are base(s_t) followed by the flow across time."""
+class Learner(sac_memory.Learner):
+    """A fleet of SAC learners whose policies are base(s_t) followed by the flow across time. An observation is
+    [s_t, a_<t]."""
 
     ablations = ("without_flow",)
 
-    def build_policy(self, rngs, memory):
+    def build_policy(self, rngs):
         c = self.config
-        base = self.build_base(rngs, self.observations)
+        base = self.build_base(rngs, self.states)
         # Log-scale and shift are two layers side by side on one trunk.
-        sizes = [memory, *widths(c.flow), 2 * self.actions]
+        sizes = [c.history * self.actions, *widths(c.flow), 2 * self.actions]
         network = MLP(rngs, sizes, init=xavier_uniform(), last_init=xavier_uniform(heads=2))
         flow = Affine(network, (c.log_scale_low, c.log_scale_high), c.shift_limit)
         return FlowPolicy(base, Compose(flow, Tanh()))
@@ -46,20 +47,20 @@ class Learner(sac.Learner):
         """The affine transform across time, beta and delta."""
         return self.policy.transform.transforms[0]
 
-    def distribution(self, obs, history):
-        """pi(a_t | s_t, a_<t): the history is the flow's context, the observation goes to the base."""
-        return self.policy(obs, history)
+    def distribution(self, obs):
+        """pi(a_t | s_t, a_<t): the state goes to the base, the past actions are the flow's context."""
+        return self.policy(obs[..., : self.states], obs[..., self.states :])
 
     @torch.no_grad()
-    def act(self, obs, history, draws=None, ablate=None):
+    def act(self, obs, draws=None, ablate=None):
         if ablate == "without_flow":  # beta = 1, delta = 0: the base alone
-            return torch.tanh(self.policy.base(obs).mode())
-        return super().act(obs, history, draws)
+            return torch.tanh(self.policy.base(obs[..., : self.states]).mode())
+        return super().act(obs, draws)
 
     @torch.no_grad()
-    def inspect(self, obs, history):
-        log_scale, shift = self.flow.parameters_at(history)
-        return super().inspect(obs, history) | {"log_scale": log_scale, "shift": shift}
+    def inspect(self, obs):
+        log_scale, shift = self.flow.parameters_at(obs[..., self.states :])
+        return super().inspect(obs) | {"log_scale": log_scale, "shift": shift}
 
     def summarise(self, trace):
         """ln beta is what the paper plots as reliance on the flow. It is confounded with the base's ln sigma, since only

@@ -7,7 +7,15 @@ from common.settings import setting
 
 
 @dataclass(frozen=True)
-class ARSAC(shared.SAC):
+class SACMemory(shared.SAC):
+    """SAC whose policy observes past actions: memory without a flow."""
+
+    history: int = setting(3, "past actions that the policy observes", "our choice: as ARSAC", low=1, high=100, unit="steps")
+    critic_history: bool = setting(False, "critics observe the past actions too", "authors' code: they do not")
+
+
+@dataclass(frozen=True)
+class ARSAC(SACMemory):
     """SAC whose policy is an affine autoregressive flow across time steps (Section 3)."""
 
     history: int = setting(3, "past actions that condition the flow", "Section 4", low=1, high=100, unit="steps")

@@ -11,6 +11,7 @@ CODE = "authors' code: the encoders of actions"
 class Toys:
     """Flows on the two moons of Section 3.1, of which the paper gives no setting."""
 
+    loop = "iterations"
     whole_fleet = True
 
     base: str = setting("uniform", "base distribution", "Section 3.1", choices=("uniform", "normal"))

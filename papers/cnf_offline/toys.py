@@ -22,7 +22,7 @@ from scipy.stats import norm
 
 from common.flows.glow import initialise
 from common.flows.networks import widths
-from common.rl import iterations
+from common.rl.learner import IterativeLearner
 from common.rl.optimisers import clipped, give_gradients
 from common.rl.packing import pack, unpack
 from common.rl.randomness import generator
@@ -54,10 +54,8 @@ def entropy(noise):
     return math.log(2 * math.pi) + across - math.log(SCALE[0] * SCALE[1])
 
 
-class Learner(iterations.Iterative):
+class Learner(IterativeLearner):
     """A fleet of flows on the moons, one member per seed, each with data of its own."""
-
-    loop = staticmethod(iterations.run)
 
     def __init__(self, config, seeds, device="cpu"):
         self.config, self.seeds, self.device = config, list(seeds), device

@@ -21,9 +21,6 @@ class Schedule:
     )
     observe: str = setting("full", "what is observed", "our choice: the paper hides nothing", choices=("full", "positions"))
     delay: int = setting(0, "delay of observations", "our choice: the paper has none", low=0, high=100, unit="steps")
-    history: int = setting(
-        0, "past actions that the policy is shown", "our choice: the paper shows none", low=0, high=100, unit="steps"
-    )
     total_steps: int = setting(500_000, "environment steps", "Section 5", low=1, high=100_000_000, unit="steps")
     warmup: int = setting(10_000, "random actions before the policy acts", PEER, low=0, unit="steps")
     update_after: int = setting(256, "transitions before the first update", PEER, low=1, unit="steps")
@@ -32,6 +29,7 @@ class Schedule:
     evaluate_every: int = setting(5_000, "interval of evaluations", "our choice", low=1, unit="steps")
     evaluation_episodes: int = setting(10, "episodes an evaluation", "our choice", low=1, high=100)
     base: str = setting("2x256", "layers x units of the policy network", "Section 5", choices=shared.NETWORK_SIZES)
+    coverage: bool = setting(True, "evaluations record how widely the states so far are spread", "our choice")
 
 
 @dataclass(frozen=True)
@@ -54,7 +52,6 @@ class SoftActorCritic(Schedule):
     """What soft actor-critic and the Hamiltonian policy share; the sources are this paper's."""
 
     critic: str = setting("2x256", "layers x units of each critic", PEER, choices=shared.NETWORK_SIZES)
-    critic_history: bool = setting(False, "critics observe the past actions too", "our choice: no history is shown")
     discount: float = setting(0.99, "discount factor", PEER, low=0.0, high=1.0)
     target_rate: float = setting(5e-3, "rate tau of the target critics' moving average", PEER, low=0.0, high=1.0)
     learning_rate: float = setting(3e-4, "Adam's learning rate, policy and critics", PEER, low=0.0)
@@ -222,20 +219,14 @@ class DDPG(Deterministic, shared.DDPG):
 
 @dataclass(frozen=True)
 class Langevin(LangevinSteps, Deterministic, shared.TD3):
-    """TD3 whose action is moved by Langevin dynamics on the critic (Section 3.1)."""
-
-
-@dataclass(frozen=True)
-class LangevinDDPG(LangevinSteps, Deterministic, shared.DDPG):
-    """DDPG whose action is moved by Langevin dynamics on the critic (Section 3.1)."""
+    """TD3, or with its settings DDPG, whose action is moved by Langevin dynamics on the critic (Section 3.1)."""
 
 
 @dataclass(frozen=True)
 class Toys(TrustRegion, Leapfrog):
     """The bandit whose posterior is known. Every value is our choice: the paper has no toy."""
 
-    whole_fleet = True
-
+    loop = "iterations"
     whole_fleet = True
 
     prior: str = setting(

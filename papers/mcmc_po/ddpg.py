@@ -1,9 +1,5 @@
-"""The other baseline of the Langevin policies: DDPG (`common/rl/ddpg.py`) that also records how widely its states are
-spread."""
+"""`common/rl/ddpg.py` with this paper's settings."""
 
 from common.rl import ddpg
-from papers.mcmc_po.visited import Visited
 
-
-class Learner(Visited, ddpg.Learner):
-    """A fleet of DDPG learners, one member a seed."""
+Learner = ddpg.Learner

@@ -33,9 +33,8 @@ def gap_rows(learner):
     Empty lists if the learner has seen no batch."""
     if learner.seen is None:
         return [[] for _ in learner.seeds]
-    obs, history = (x.repeat(1, SAMPLES, 1) for x in (learner.seen.obs, learner.seen.history))
-    policy, critic = learner.hamiltonian, learner.critic(learner.critics, obs, history)
-    state = torch.cat([obs, history], -1)
+    obs = learner.seen.obs.repeat(1, SAMPLES, 1)
+    policy, critic = learner.hamiltonian, learner.critic(learner.critics, obs)
     draws = [_draws(learner, 0), _draws(learner, 1)]
     rows = [[] for _ in learner.seeds]
 
@@ -48,17 +47,17 @@ def gap_rows(learner):
 
     with torch.no_grad():
         for length in LENGTHS:
-            add("chain", length, policy.chain(state, critic, *draws, steps=length))
-    add("ascent", ASCENT_STEPS, ascended(learner, state, critic, draws[0]))
+            add("chain", length, policy.chain(obs, critic, *draws, steps=length))
+    add("ascent", ASCENT_STEPS, ascended(learner, obs, critic, draws[0]))
     return rows
 
 
-def ascended(learner, state, critic, noise):
+def ascended(learner, obs, critic, noise):
     """The `Chain` of no steps from the Gaussian, one a state, that stochastic gradient ascent on L reaches from the
     network's own; `noise` is that of the final evaluation. The states' copies share their Gaussian."""
-    policy, count = learner.hamiltonian, state.shape[1] // SAMPLES
+    policy, count = learner.hamiltonian, obs.shape[1] // SAMPLES
     with torch.no_grad():
-        start, prior = policy.base(state[:, :count]), policy.prior(state)
+        start, prior = policy.base(obs[:, :count]), policy.prior(obs)
     free = [x.clone().requires_grad_() for x in (start.mean, start.log_std)]
     optimiser = torch.optim.Adam(free, lr=ASCENT_RATE)
     for step in range(ASCENT_STEPS):

@@ -25,12 +25,11 @@ from common.rl.randomness import generator
 from papers.mcmc_po.gaps import gap_rows
 from papers.mcmc_po.policy import HamiltonianPolicy
 from papers.mcmc_po.slopes import CriticsAt, first_order, least_shares
-from papers.mcmc_po.visited import Visited
 
 SAMPLED = 1 << 20  # blocks of the evaluation's stream from here on are those of sampled evaluations
 
 
-class Learner(Visited, sac.Learner):
+class Learner(sac.Learner):
     """A fleet of Hamiltonian policies, one member a seed. Arrays lead with the member axis; actions lie in [-1, 1]."""
 
     ablations = ("without_chain", "sampled")
@@ -39,16 +38,15 @@ class Learner(Visited, sac.Learner):
         super().__init__(config, seeds, observations, actions, device)
         self.seeds, self.device, self.sampled = seeds, device, 0
         rngs = [generator(seed, "init", 1) for seed in seeds]
-        states = observations + config.history * actions
         base = self.policy.base
-        self.hamiltonian = HamiltonianPolicy(config, rngs, base, self.policy_optimiser, actions, states, device)
-        self.shown = None
+        self.hamiltonian = HamiltonianPolicy(config, rngs, base, self.policy_optimiser, actions, observations, device)
+        self.seen = self.shown = None
 
-    def critic(self, critics, obs, history):
+    def critic(self, critics, obs):
         """A function of the action, [members, batch, actions], that gives Q [members, batch] and its gradient in the action.
         Q is differentiable in the action to first order; the critics' weights and the gradient are constants."""
 
-        at = CriticsAt(critics, torch.cat([obs, history], -1) if self.config.critic_history else obs)
+        at = CriticsAt(critics, obs)
 
         def values(action):
             every = at.values(action.detach())
@@ -59,22 +57,21 @@ class Learner(Visited, sac.Learner):
 
         return values
 
-    def chain(self, critics, obs, history, noise, momentum):
+    def chain(self, critics, obs, noise, momentum):
         """The `Chain` of the present policy on some critics."""
-        state = torch.cat([obs, history], -1)
-        return self.hamiltonian.chain(state, self.critic(critics, obs, history), noise, momentum)
+        return self.hamiltonian.chain(obs, self.critic(critics, obs), noise, momentum)
 
     @torch.no_grad()
-    def act(self, obs, history, draws=None, ablate=None):
+    def act(self, obs, draws=None, ablate=None):
         """Actions [members, batch, actions]: sampled if `draws` are given, else from a_0 = tanh(mu) and rho_0 = 0. `ablate`:
         'without_chain' stops at a_0, 'sampled' samples with random numbers of its own."""
         if ablate == "without_chain":
-            return torch.tanh(self.policy.base(torch.cat([obs, history], -1)).mean)
+            return torch.tanh(self.policy.base(obs).mean)
         draws = self.own_draws(obs.shape[1]) if ablate == "sampled" else draws
         if draws is None:
             zero = obs.new_zeros(*obs.shape[:2], self.actions)
             draws = {"noise": zero, "momentum": zero}
-        chain = self.chain(self.critics, obs, history, draws["noise"], draws["momentum"])
+        chain = self.chain(self.critics, obs, draws["noise"], draws["momentum"])
         self.shown = obs, chain
         return chain.action
 
@@ -100,8 +97,7 @@ class Learner(Visited, sac.Learner):
         """One step of the critics, one policy iteration, one step of the targets."""
         self.seen = batch
         descend(self.critic_optimiser, self.critics.parameters(), self.critic_loss(batch, draws))
-        state = torch.cat([batch.obs, batch.history], -1)
-        self.hamiltonian.improve(state, self.critic(self.critics, batch.obs, batch.history), draws)
+        self.hamiltonian.improve(batch.obs, self.critic(self.critics, batch.obs), draws)
         follow(self.targets, self.critics, self.config.target_rate)
 
     def critic_loss(self, batch, draws):
@@ -110,31 +106,31 @@ class Learner(Visited, sac.Learner):
         with torch.no_grad():
             value = self.next_value(batch, draws["next_noise"], draws["next_momentum"])
             target = batch.reward + c.discount * (1 - batch.terminated) * value
-        error = self.values(self.critics, batch.obs, batch.history, batch.action) - target.unsqueeze(1)
+        error = self.values(self.critics, batch.obs, batch.action) - target.unsqueeze(1)
         return error.square().mean(-1).sum(-1)
 
     def next_value(self, batch, noise, momentum):
         """What the target bootstraps from, [members, batch]: min_j Q'_j after the chain (or, by `target`, before it, or
         after it less beta times the sampled KL)."""
-        c, obs, history = self.config, batch.next_obs, batch.next_history
+        c, obs = self.config, batch.next_obs
         if c.target == "base":
-            base = self.policy.base(torch.cat([obs, history], -1))
-            return self.values(self.targets, obs, history, torch.tanh(base.rsample_and_log_prob(noise)[0])).amin(1)
-        chain = self.chain(self.targets, obs, history, noise, momentum)
+            action = torch.tanh(self.policy.base(obs).rsample_and_log_prob(noise)[0])
+            return self.values(self.targets, obs, action).amin(1)
+        chain = self.chain(self.targets, obs, noise, momentum)
         # The chain's own last evaluation is that of the least critic already, unless it uses their mean.
-        least = chain.value if c.pessimism == "min" else self.values(self.targets, obs, history, chain.action).amin(1)
+        least = chain.value if c.pessimism == "min" else self.values(self.targets, obs, chain.action).amin(1)
         penalty = self.hamiltonian.pid.beta.unsqueeze(-1) * chain.distances() if c.target == "soft" else 0.0
         return least - penalty
 
     @torch.no_grad()
-    def inspect(self, obs, history):
+    def inspect(self, obs):
         """The base's ln sigma and, of the chain that has just acted, Q(a_K) - Q(a_0) and |a_K - a_0|."""
         if self.shown is None or self.shown[0] is not obs:
-            self.act(obs, history)
+            self.act(obs)
         chain = self.shown[1]
         first = torch.tanh(chain.states[0][0])
         return {
-            "base_log_std": self.policy.base(torch.cat([obs, history], -1)).log_std,
+            "base_log_std": self.policy.base(obs).log_std,
             "value_gain": (chain.value - chain.first_value).unsqueeze(-1),
             "move": (chain.action - first).abs(),
         }

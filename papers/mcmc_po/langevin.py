@@ -1,6 +1,6 @@
 """Langevin policies: the action of a deterministic policy, moved along the critic's gradient (Section 3.1).
 
-On TD3 (`common/rl/td3.py`), or DDPG (`langevin_ddpg.py`), with pi_t the policy's last snapshot, tau = max(beta, floor) and
+On TD3 (`common/rl/td3.py`), or with its settings on DDPG, with pi_t the policy's last snapshot, tau = max(beta, floor) and
 
     V(s, a) = Q_1(s, a) / tau - |a - pi_t(s)|                                      (eq. 6; |x| is sqrt(x'x + 1e-6))
 
@@ -44,7 +44,6 @@ from papers.mcmc_po.leapfrog import constant
 from papers.mcmc_po.pid import PID
 from papers.mcmc_po.policy import Meter
 from papers.mcmc_po.slopes import CriticsAt, first_order
-from papers.mcmc_po.visited import Visited
 
 METRICS = (
     "beta", "distance", "distance_error_squared", "distance_within", "value_gain", "step_size", "noise", "kicks_clipped",
@@ -138,7 +137,7 @@ class Flow(nn.Module):
         return kept + (1 - keep) * (ahead * log_scale.exp() + self.shift[k](kept))
 
 
-class Learner(Visited, td3.Learner):
+class Learner(td3.Learner):
     """A fleet of TD3 learners whose actions are moved on the critic, one member a seed."""
 
     ablations = ("without_chain",)
@@ -186,24 +185,23 @@ class Learner(Visited, td3.Learner):
         return action, value, first, steps
 
     @torch.no_grad()
-    def act(self, obs, history, draws=None, ablate=None):
+    def act(self, obs, draws=None, ablate=None):
         """Actions [members, batch, actions]: with the chain's and TD3's noise if `draws` are given, else with neither.
         `ablate`: 'without_chain' stops at a_0."""
-        state = self.inputs(obs, history)
-        action = self.policy(state)
+        action = self.policy(obs)
         if ablate != "without_chain":
             xi = None if draws is None else draws.get("xi")
-            action = self.chain(self.critics, obs, action, self.anchor(state), xi)[0]
+            action = self.chain(self.critics, obs, action, self.anchor(obs), xi)[0]
         if draws is not None:
             return self.explore(action, draws)
         self.shown = obs, action
         return action
 
     @torch.no_grad()
-    def inspect(self, obs, history):
+    def inspect(self, obs):
         """The action that has just been taken: its chain is not run again."""
         if self.shown is None or self.shown[0] is not obs:
-            self.act(obs, history)
+            self.act(obs)
         return {"action": self.shown[1]}
 
     def acting_draws(self, rng, size):
@@ -220,28 +218,27 @@ class Learner(Visited, td3.Learner):
         return {name: rng.standard_normal(shape, dtype=np.float32) for name in names}
 
     def next_action(self, batch, draws):
-        state = self.inputs(batch.next_obs, batch.next_history)
-        start, centre = self.policy_target(state), self.anchor(state)
-        return self.chain(self.targets, batch.next_obs, start, centre, draws.get("next_xi"))[0]
+        obs = batch.next_obs
+        return self.chain(self.targets, obs, self.policy_target(obs), self.anchor(obs), draws.get("next_xi"))[0]
 
     def improve(self, batch, draws):
         """One policy iteration: a step on theta, a step on h, beta."""
-        c, state = self.config, self.inputs(batch.obs, batch.history)
+        c, obs = self.config, batch.obs
         if self.iterations % c.snapshot_every == 0:
             self.anchor.load_state_dict(self.policy.state_dict())
         self.iterations += 1
-        centre = self.anchor(state)
-        loss, numbers = self.loss(batch.obs, state, centre, draws.get("xi"))
+        centre = self.anchor(obs)
+        loss, numbers = self.loss(obs, centre, draws.get("xi"))
         descend(self.policy_optimiser, self.policy.parameters(), loss)
         if c.learn_transition and c.chain_steps:
-            loss, _ = self.loss(batch.obs, state, centre, draws.get("transition_xi"))
+            loss, _ = self.loss(obs, centre, draws.get("transition_xi"))
             descend(self.transition_optimiser, self.transition.parameters(), loss)
         self._observe(**numbers)
         self.pid.update(numbers["distance"])
 
-    def loss(self, obs, state, centre, xi):
+    def loss(self, obs, centre, xi):
         """-J of every member, [members], and what to note of the chain."""
-        action, value, first, steps = self.chain(self.critics, obs, self.policy(state), centre, xi)
+        action, value, first, steps = self.chain(self.critics, obs, self.policy(obs), centre, xi)
         distance = length(action - centre)
         noted = {"distance": distance.detach().mean(-1), "value_gain": (value.detach() - first).mean(-1), "steps": steps}
         return -(value - self.pid.beta.unsqueeze(-1) * distance).mean(-1), noted

@@ -1,8 +1,5 @@
-"""The baseline: soft actor-critic (`common/rl/sac.py`) that also records how widely its states are spread."""
+"""`common/rl/sac.py` with this paper's settings."""
 
 from common.rl import sac
-from papers.mcmc_po.visited import Visited
 
-
-class Learner(Visited, sac.Learner):
-    """A fleet of SAC learners, one member a seed."""
+Learner = sac.Learner

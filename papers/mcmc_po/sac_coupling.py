@@ -8,23 +8,19 @@ Hamiltonian one. The last layers start at 0, so that the policy starts as SAC's.
 Needs two action dimensions or more.
 """
 
-import torch
-
 from common.flows.coupling import Coupling
 from common.flows.networks import widths
 from common.flows.transforms import Compose, Tanh
 from common.rl import sac
 from common.rl.policies import FlowPolicy
 from papers.mcmc_po.leapfrog import constant
-from papers.mcmc_po.visited import Visited
 
 
-class Learner(Visited, sac.Learner):
+class Learner(sac.Learner):
     """A fleet of SAC learners with flow policies, one member a seed."""
 
-    def build_policy(self, rngs, memory):
-        c = self.config
-        shown = self.observations + memory
+    def build_policy(self, rngs):
+        c, shown = self.config, self.observations
         base = self.build_base(rngs, shown)
         couplings = [
             Coupling(rngs, self.actions, layer % 2 == 0, widths(c.coupling_units), shown, last_init=constant())
@@ -32,6 +28,5 @@ class Learner(Visited, sac.Learner):
         ]
         return FlowPolicy(base, Compose(*couplings, Tanh()))
 
-    def distribution(self, obs, history):
-        state = torch.cat([obs, history], -1)
-        return self.policy(state, state)
+    def distribution(self, obs):
+        return self.policy(obs, obs)

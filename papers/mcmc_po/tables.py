@@ -14,7 +14,6 @@ from papers.mcmc_po.measures import rates
 COLUMNS = {
     "HMC": config.HMC,
     "Langevin, TD3": config.Langevin,
-    "Langevin, DDPG": config.LangevinDDPG,
     "SAC": config.SAC,
     "SAC, tuned": config.SACAuto,
     "SAC, couplings": config.SACCoupling,

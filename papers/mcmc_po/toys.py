@@ -18,7 +18,7 @@ from torch import nn
 
 from common.flows.distributions import DiagonalGaussian
 from common.flows.networks import widths, xavier_uniform
-from common.rl import iterations
+from common.rl.learner import IterativeLearner
 from common.rl.packing import pack, unpack
 from common.rl.policies import GaussianNetwork
 from common.rl.randomness import generator
@@ -64,10 +64,8 @@ class Anchored(HamiltonianPolicy):
         """The prior has no part in theta."""
 
 
-class Learner(iterations.Iterative):
+class Learner(IterativeLearner):
     """A fleet of Hamiltonian policies on the bandit, one member per seed; always on the CPU, for its networks are tiny."""
-
-    loop = staticmethod(iterations.run)
 
     def __init__(self, config, seeds, device="cpu"):
         self.config, self.seeds = config, seeds

@@ -10,6 +10,7 @@ class Shapes:
     """What random flows make of a base distribution. The figure that the review reprints gives no numbers (Rezende & Mohamed
     2015, Figure 1)."""
 
+    loop = "iterations"
     whole_fleet = True
     total_steps = evaluate_every = 1  # the flows are drawn, and measured, once
 

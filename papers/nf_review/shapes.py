@@ -16,7 +16,7 @@ import torch
 from common.flows.distributions import DiagonalGaussian, FlowDistribution, Uniform
 from common.flows.residual import Planar, Radial
 from common.flows.transforms import Compose
-from common.rl import iterations
+from common.rl.learner import IterativeLearner
 from common.rl.randomness import generator
 
 SIDE = 4.0  # half of the grid's
@@ -43,10 +43,8 @@ def radial(rngs):
     return Radial(torch.stack([x, y], -1), softplus_inverse(alpha), softplus_inverse(alpha * (1 + share)))
 
 
-class Learner(iterations.Iterative):
+class Learner(IterativeLearner):
     """Flows that learn nothing, one member per seed, in float64 on the CPU."""
-
-    loop = staticmethod(iterations.run)
 
     def __init__(self, config, seeds, device="cpu"):
         self.config, self.seeds = config, list(seeds)

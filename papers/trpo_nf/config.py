@@ -99,6 +99,7 @@ class ACKTR(Policy, shared.OnPolicy):
 class Toys(Policy):
     """Distributions over actions in two dimensions, without state or environment (Sections 4.2 and 4.3)."""
 
+    loop = "iterations"
     whole_fleet = True
 
     toy: str = setting(

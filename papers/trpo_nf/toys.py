@@ -21,7 +21,7 @@ from 10,000 samples, and KL[pi || p*] from quadrature on a grid, both with the d
 import numpy as np
 import torch
 
-from common.rl import iterations
+from common.rl.learner import IterativeLearner
 from common.rl.naturalgradient import assign, flatten
 from common.rl.optimisers import give_gradients
 from common.rl.packing import pack, unpack
@@ -34,10 +34,9 @@ MEASURED = 10_000  # samples of the final distribution
 SHOWN = 2  # members whose samples and density are kept for figures
 
 
-class Learner(iterations.Iterative):
+class Learner(IterativeLearner):
     """A fleet of distributions, one member per random start."""
 
-    loop = staticmethod(iterations.run)
     block, first_entry = 16, 0
 
     def __init__(self, config, seeds, device="cpu"):

@@ -261,7 +261,11 @@ def _dataclass(module, algorithm, where):
     classes = {name.lower(): value for name, value in content.items() if dataclasses.is_dataclass(value)}
     if algorithm.replace("_", "").lower() not in classes:
         raise UserError(f"{where}: algorithm: {file} has no dataclass for {algorithm!r}; it has {sorted(classes)}")
-    return classes[algorithm.replace("_", "").lower()]
+    found = classes[algorithm.replace("_", "").lower()]
+    loop = getattr(found, "loop", None)
+    if not (ROOT / "common" / "rl" / f"{loop}.py").exists():
+        raise UserError(f"{file}: {found.__name__}: loop = {loop!r} must name a module of common/rl that trains it")
+    return found
 
 
 @functools.cache

@@ -45,6 +45,7 @@ def cell_digest(cell, root: Path) -> str:
         "settings": settings,
         "scalars": sorted(cell.scalars),
         "code": code_digest(cell.module, root),
+        "loop": code_digest(f"common.rl.{cell.config.loop}", root),
         "tables": sorted(cell.tables),
         "produces": sorted(cell.produces),
         "uses": sorted((role, used.param) for role, used in zip(cell.roles, cell.uses, strict=True)),

@@ -14,8 +14,8 @@ from common.lab.results import sources
 # 2.5 GHz Xeon (about 100 GFLOP/s in float32), batch 256, two layers of 256 units, chains of 5 steps. Good to a factor of
 # three.
 FALLBACK = {
-    "sac": 0.006, "sac_auto": 0.006, "sac_coupling": 0.0075, "arsac": 0.009, "td3": 0.005, "ddpg": 0.005, "hmc": 0.035,
-    "langevin": 0.022, "langevin_ddpg": 0.025, "ppo": 0.0006, "ppo_nf": 0.0006, "trpo": 0.0003,
+    "sac": 0.006, "sac_memory": 0.006, "sac_auto": 0.006, "sac_coupling": 0.0075, "arsac": 0.009, "td3": 0.005,
+    "ddpg": 0.005, "hmc": 0.035, "langevin": 0.022, "ppo": 0.0006, "ppo_nf": 0.0006, "trpo": 0.0003,
     "acktr": 0.0003,
 }  # fmt: skip
 UNKNOWN = 0.01

@@ -45,10 +45,11 @@ def work(spec, stopping):
     from common.lab.run.hardware import prepare
 
     matmul = prepare(spec["device"])
-    learner = importlib.import_module(spec["module"]).Learner
+    learner, config = importlib.import_module(spec["module"]).Learner, configuration(spec)
+    loop = importlib.import_module(f"common.rl.{config.loop}")
     seeds = [member["seed"] for member in spec["members"]]
     journal = Journal(spec["folder"], spec["labels"], spec["digest"], spec["checkpoint_seconds"], stopping)
-    learner.loop(learner, configuration(spec), seeds, journal, spec["device"])
+    loop.run(learner, config, seeds, journal, spec["device"])
     on_gpu = spec["device"] != "cpu"
     part = {
         "digest": spec["digest"],

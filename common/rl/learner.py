@@ -1,0 +1,126 @@
+"""What a loop asks of an algorithm. An algorithm is a class `Learner`; its settings name the loop that trains it (`loop`).
+
+    loop = "off_policy"    Learner(config, seeds, observations, actions, device) meets `OffPolicyLearner`
+    loop = "on_policy"     Learner(config, seeds, observations, actions, device) meets `OnPolicyLearner`
+    loop = "iterations"    Learner(config, seeds, device) meets `IterativeLearner`
+
+A learner trains a fleet, one member per seed; "members" is the first axis of every array and tensor. It draws no random
+numbers: the loop asks for a member's draws, which are functions of (seed, stream, block), and hands them back stacked. It
+knows no environment, no file and no journal. Methods with a default may be left out by a learner that inherits the protocol.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+
+from .replay import Batch
+
+Draws = dict[str, torch.Tensor]  # what a method ending in `_draws` drew, stacked over members
+Arrays = dict[str, np.ndarray]
+Rows = list[list[dict]]  # one list of table rows per member
+
+
+@dataclass(frozen=True)
+class Rollout:
+    """What the members saw in one iteration: arrays [members, steps, ...]. `next_obs` is the state that a step led to,
+    before any reset; `age` counts the steps of the episode before a step; `completed` [members] counts the steps of the
+    episodes that ended in this iteration, which may have begun earlier."""
+
+    obs: np.ndarray
+    action: np.ndarray
+    reward: np.ndarray
+    next_obs: np.ndarray
+    terminated: np.ndarray
+    truncated: np.ndarray
+    age: np.ndarray
+    completed: np.ndarray
+
+
+class Checkpointed(Protocol):
+    """What every loop asks: a state that can be stored."""
+
+    def state_dict(self) -> Arrays:
+        """All that training has changed, {name: array}."""
+        return {}
+
+    def load_state_dict(self, arrays: Arrays) -> None:
+        """The inverse of `state_dict`, in place."""
+
+
+class OffPolicyLearner(Checkpointed, Protocol):
+    """Trained by `off_policy.run`: one update on a batch of replayed transitions per environment step."""
+
+    # What can be taken out of the policy at test time: names that `act` understands.
+    ablations: tuple[str, ...] = ()
+
+    def act(self, obs: torch.Tensor, draws: Draws | None = None, ablate: str | None = None) -> torch.Tensor:
+        """Actions in [-1, 1], [members, batch, actions], for obs [members, batch, observations]: exploring with random
+        numbers {name: [members, batch, ...]}, or, without, as the policy is evaluated."""
+
+    def acting_draws(self, rng: np.random.Generator, size: int) -> Arrays:
+        """Random numbers of `size` exploring actions of one member, {name: [size, ...]}."""
+
+    def update_draws(self, rng: np.random.Generator, size: int) -> Arrays:
+        """Random numbers of `size` updates of one member, {name: [size, ...]}."""
+
+    def update(self, batch: Batch, draws: Draws) -> None:
+        """One update of every member on a batch [members, batch_size, ...]. No member's NaN may reach another; nothing
+        waits for the device."""
+
+    def inspect(self, obs: torch.Tensor) -> Draws:
+        """What an evaluation records at every step, {name: [members, batch, width]}, right after `act` on the same obs."""
+
+    def summarise(self, trace: dict[str, list[np.ndarray]]) -> dict[str, list[float]]:
+        """{metric: one number per member} from what `inspect` gave: trace[name][member] is [steps, width] over all the
+        evaluation's episodes."""
+
+    def tables(self, episodes: list[list[Arrays]]) -> dict[str, Rows]:
+        """Further tables at the end of a run; episodes[member] lists the last evaluation's {name: [steps, width]}."""
+        return {}
+
+
+class OnPolicyLearner(Checkpointed, Protocol):
+    """Trained by `on_policy.run`: one update per iteration of `config.batch_steps` environment steps of every member."""
+
+    def acting_draws(self, rng: np.random.Generator) -> Arrays:
+        """Random numbers of one member's actions in one iteration, {name: [...]}."""
+
+    def actor(self, draws: Arrays) -> Callable[[int, np.ndarray], np.ndarray]:
+        """The policy of one iteration in NumPy: a function of the step in the iteration, from 0, and of obs [members,
+        observations] that returns actions [members, actions] in the simulator's units. draws: {name: [members, ...]}."""
+
+    def update_draws(self, rng: np.random.Generator) -> Arrays:
+        """Random numbers of one member's update, {name: [...]}."""
+
+    def update(self, rollout: Rollout, draws: Arrays) -> dict[str, Any]:
+        """One update of every member. Returns {metric: [members]}; a value that is not finite is left out of records."""
+
+
+class IterativeLearner(Checkpointed, Protocol):
+    """Trained by `iterations.run`, without an environment; the defaults are those of a learner that learns nothing."""
+
+    device = "cpu"
+    block = 64  # updates whose random numbers are drawn at once
+    first_entry = 1  # place of the first update's numbers in their stream
+
+    def update_draws(self, rng: np.random.Generator, size: int) -> Arrays:
+        """Random numbers of `size` updates of one member, {name: [size, ...]}."""
+        return {}
+
+    def update(self, draws: Draws) -> None:
+        """One update of every member, with its random numbers {name: [members, ...]}."""
+
+    def measure(self) -> dict[str, Any]:
+        """{metric: [members]} at this moment. A member of which one is not finite has diverged."""
+        return {}
+
+    def results(self) -> dict[str, Any]:
+        """{metric: [members]} after the last update alone. One may be NaN: it is no divergence."""
+        return {}
+
+    def tables(self) -> dict[str, Rows]:
+        """{table: one list of rows per member} after the last update."""
+        return {}
