@@ -138,7 +138,8 @@ class Learner(IterativeLearner):
         for how, size, z in self._latents():
             decoded = self.decode(z)
             for m, points in enumerate(decoded):
-                distance = trees[m].query(points)[0]
+                sound = np.isfinite(points).all(-1)  # of a flow that overflows or diverged, some are not
+                distance = np.where(sound, trees[m].query(np.where(sound[:, None], points, 0))[0], np.inf)
                 far = float((distance > limits[m]).mean())
                 reached[m].append({"how": how, "size": size, "far": far, "distance": float(np.median(distance))})
             if how != "edge" and size in DRAWN:
