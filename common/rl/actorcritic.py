@@ -13,7 +13,6 @@ from .config import OnPolicy
 from .learner import Arrays, OnPolicyLearner, Rollout
 from .normaliser import Normaliser
 from .optimisers import descend
-from .packing import pack, unpack
 from .policies import FactorisedGaussian
 from .randomness import generator
 from .returns import advantages, borders, explained_variance, standardised
@@ -104,12 +103,6 @@ class ActorCritic(OnPolicyLearner):
         return torch.from_numpy(array).to(self.device)
 
     # Checkpoints
-
-    def state_dict(self) -> Arrays:
-        return pack(self._modules(), self._optimisers())
-
-    def load_state_dict(self, arrays: Arrays) -> None:
-        unpack(arrays, self._modules(), self._optimisers())
 
     def _modules(self):
         return {"policy": self.policy, "value": self.value, "normaliser": self.normaliser}

@@ -24,7 +24,6 @@ from common.flows.glow import initialise
 from common.flows.networks import widths
 from common.rl.learner import IterativeLearner
 from common.rl.optimisers import clipped, give_gradients
-from common.rl.packing import pack, unpack
 from common.rl.randomness import generator
 from papers.cnf_offline import encoder
 
@@ -164,8 +163,8 @@ class Learner(IterativeLearner):
         values = self.log_prob(points.expand(len(self.seeds), -1, -1))[0]
         return [{"x": x, "y": y, "log_prob": v} for (x, y), v in zip(points.tolist(), values.tolist(), strict=True)]
 
-    def state_dict(self):
-        return pack({"flow": self.flow}, {"optimiser": self.optimiser})
+    def _modules(self):
+        return {"flow": self.flow}
 
-    def load_state_dict(self, arrays):
-        unpack(arrays, {"flow": self.flow}, {"optimiser": self.optimiser})
+    def _optimisers(self):
+        return {"optimiser": self.optimiser}
