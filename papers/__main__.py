@@ -8,7 +8,7 @@ import yaml
 
 from common.errors import UserError
 from common.files import shown
-from common.lab.plan import catalog
+from common.lab.plan import catalog, experiments
 from common.lab.plan.experiments import SCALES
 from common.lab.results.requests import check_device
 
@@ -21,6 +21,8 @@ def main(arguments=None):
             raise UserError(f"unknown scale {options.scale!r}; allowed: {', '.join(SCALES)}")
         if "device" in options:
             check_device(options.device)
+        options.seeds = _seeds(options)
+        catalog.replace_seeds(None if options.command is _run else options.seeds)
         return options.command(options) or 0
     except UserError as error:
         print(f"papers: {error}", file=sys.stderr)
@@ -33,9 +35,12 @@ def _run(options):
     from common.lab.report import commands
     from common.lab.run import watch
 
-    seeds = _seeds(options.seeds)
+    if options.exactly and not options.seeds:
+        raise UserError("--exactly says that a cell has the members of --seeds alone; it needs --seeds")
     with watch.live():
-        folders = commands.run(options.name, options.scale, options.threads, options.device, seeds, options.anew)
+        folders = commands.run(
+            options.name, options.scale, options.threads, options.device, options.seeds, options.exactly, options.anew
+        )
     _say(folders)
 
 
@@ -131,8 +136,8 @@ def _parser():
     listing.add_argument("paper", nargs="?", help="one paper alone")
     explain = command("explain", _explain, "the chain from a picture to its algorithm", "NAME")
     run = command("run", _run, "train cells, or all", "PAPER[/EXPERIMENT[/CELL]]")
-    run.add_argument("--seeds", help="only these seeds: 4,5")
     run.add_argument("--anew", action="store_true", help="train published members too")
+    run.add_argument("--exactly", action="store_true", help="the cells have the members of --seeds and no others")
     cost = command("cost", _cost, "hours that an artefact would take", "NAME")
     drawn = [
         command("draw", _draw, "draw a figure from its results", "FIGURE"),
@@ -154,6 +159,8 @@ def _parser():
     reseal.add_argument("papers", nargs="*", metavar="PAPER", help="these papers alone")
     reseal.add_argument("--from", dest="commit", required=True, help="the commit at which the results were up to date")
     reseal.add_argument("--threads", type=_positive, help="workers that train at a time (default: 1)")
+    for one in (*drawn, explain, run, cost, publish):
+        one.add_argument("--seeds", help="in place of the experiments' seeds: 0-9, or 4,5")
     status = command("status", _status, "what is running", scaled=False)
     status.add_argument("--watch", action="store_true", help="keep showing it")
     status.add_argument("--parent", type=int, help=argparse.SUPPRESS)
@@ -173,14 +180,10 @@ def _positive(text):
     return int(text)
 
 
-def _seeds(text):
-    """Seeds from '4,5', or None."""
-    if text is None:
-        return None
-    parts = [part.strip() for part in text.split(",")]
-    if not all(part.isdigit() for part in parts):
-        raise UserError(f"--seeds {text!r}: must be integers with commas between, as 4,5")
-    return [int(part) for part in parts]
+def _seeds(options):
+    """The integers of --seeds, or None."""
+    text = getattr(options, "seeds", None)
+    return None if text is None else experiments.seeds(text, "--seeds")
 
 
 def _say(paths):

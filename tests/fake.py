@@ -147,11 +147,11 @@ from common.errors import UserError
 from common.files import atomic_write
 
 
-def run_all(cells, threads=1, device="cpu", seeds=None, split=1, anew=False):
-    return [run(cell, device) for cell in cells]
+def run_all(cells, threads=1, device="cpu", seeds=None, fleets=1, anew=False):
+    return [run(cell, device, seeds) for cell in cells]
 
 
-def run(cell, device):
+def run(cell, device, seeds):
     if (cell.root / "broken").exists():
         raise UserError("no space left on device; earlier results are untouched")
     while (cell.root / "wait").exists():
@@ -159,18 +159,20 @@ def run(cell, device):
         time.sleep(0.1)
     learner = importlib.import_module(cell.module).Learner()
     rows = []
-    for index, member in enumerate(cell.members):
+    members = [member for member in cell.members if seeds is None or member["seed"] in seeds]
+    folder = cell.folder if len(members) == len(cell.members) else cell.folder / ".work" / "partial"
+    for index, member in enumerate(members):
         for step in range(1, 13):
             value = learner.update(float(member["seed"] + step * cell.config.gain))
             row = {"step": step * cell.config.total_steps // 12, "metric": "return", "value": value}
             rows.append({"member": index, **member, **row})
-    records.write_rows(cell.folder / "metrics.csv", rows)
-    part = {"labels": [str(m["seed"]) for m in cell.members], "seconds": 1.2, "device": device}
-    record = {"digest": cell.digest, "members": list(cell.members), "settings": dataclasses.asdict(cell.config)}
-    atomic_write(cell.folder / "run.json", json.dumps({**record, "parts": [part], **origin.describe()}))
+    records.write_rows(folder / "metrics.csv", rows)
+    part = {"labels": [str(m["seed"]) for m in members], "seconds": 1.2, "device": device}
+    record = {"digest": cell.digest, "members": members, "settings": dataclasses.asdict(cell.config)}
+    atomic_write(folder / "run.json", json.dumps({**record, "parts": [part], **origin.describe()}))
     with open(cell.root / "ran.txt", "a") as file:
         file.write(cell.key + "\\n")
-    return cell.folder
+    return folder
 '''
 
 

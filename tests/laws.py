@@ -1,7 +1,7 @@
 """The laws of every transform and of the densities made of it, in float64, as tests.
 
-A test module that takes all of them (`from tests.laws import *`) has them run on its own fixture `transform`, whose inputs
-are [MEMBERS, BATCH, EVENT] and, as context, [MEMBERS, BATCH, CONTEXT].
+A test module that takes all of them (`from tests.laws import *`) runs them on each of its FAMILIES, {name: function that
+builds a transform} of inputs [MEMBERS, BATCH, EVENT] and contexts [MEMBERS, BATCH, CONTEXT].
 """
 
 import numpy as np
@@ -20,6 +20,16 @@ def double():
     torch.manual_seed(0)
     yield
     torch.set_default_dtype(torch.float32)
+
+
+def pytest_generate_tests(metafunc):
+    if "transform" in metafunc.fixturenames:
+        metafunc.parametrize("transform", metafunc.module.FAMILIES, indirect=True)
+
+
+@pytest.fixture
+def transform(request):
+    return request.module.FAMILIES[request.param]()
 
 
 def rngs(members=MEMBERS):
@@ -48,7 +58,8 @@ def test_log_det_is_the_jacobians(transform):
             torch.testing.assert_close(log_det[m, b], expected, rtol=0, atol=1e-10)
 
 
-def test_density_integrates_to_one(transform):
+def integral(transform):
+    """The integral [MEMBERS] of a density made of the transform."""
     context = torch.randn(MEMBERS, 1, CONTEXT)
     grid = torch.linspace(-12, 12, 301)  # the error of such a sum falls exponentially, here to rounding
     bounded = isinstance(transform, Tanh) or isinstance(transform, Compose) and isinstance(transform.transforms[-1], Tanh)
@@ -62,8 +73,11 @@ def test_density_integrates_to_one(transform):
     inside = (y.abs() < 1 - 1e-9).all(-1)
     with torch.no_grad():
         density = FlowDistribution(base, transform, context).log_prob(y).exp()
-    total = torch.where(inside, density * w, 0.0).sum(-1)
-    torch.testing.assert_close(total if bounded else (density * w).sum(-1), torch.ones(MEMBERS), rtol=0, atol=1e-6)
+    return (torch.where(inside, density * w, 0.0) if bounded else density * w).sum(-1)
+
+
+def test_density_integrates_to_one(transform):
+    torch.testing.assert_close(integral(transform), torch.ones(MEMBERS), rtol=0, atol=1e-6)
 
 
 def test_gradients_reach_every_parameter(transform):

@@ -23,13 +23,6 @@ def recorded(config):
     return np.arange(interval, config.total_steps + 1, interval)
 
 
-class Synthetic(Results):
-    """`Results` of an experiment's cells, with given frames."""
-
-    def table(self, name, **where):
-        return self._where(self.__dict__["given"][name], where)
-
-
 def synthetic(paper, experiment, scale, selection, metrics, tables=(), seeds=None):
     """Results of all selected cells, which may be none.
 
@@ -50,10 +43,6 @@ def synthetic(paper, experiment, scale, selection, metrics, tables=(), seeds=Non
                 rows.append(pd.DataFrame(keys | {"step": at, "metric": metric, "value": np.atleast_1d(values)}))
             for name, make in dict(tables).items():
                 further[name] += [keys | row for row in make(experiment, cell, z)]
-    results = Synthetic(scale, sources)
-    none = pd.DataFrame(columns=["cell", *COLUMNS])
-    results.__dict__["frame"] = pd.concat(rows, ignore_index=True) if rows else none
-    results.__dict__["given"] = {
-        name: pd.DataFrame(found, columns=None if found else ["cell", *KEYS]) for name, found in further.items()
-    }
-    return results
+    given = {name: pd.DataFrame(table, columns=None if table else ["cell", *KEYS]) for name, table in further.items()}
+    given["metrics"] = pd.concat(rows, ignore_index=True) if rows else pd.DataFrame(columns=["cell", *COLUMNS])
+    return Results(scale, sources, given=given)

@@ -1,6 +1,6 @@
 """ARSAC's claims on results that are true, false or undecided by construction; its figures, table and budgets."""
 
-import importlib
+import dataclasses
 import json
 import warnings
 
@@ -196,12 +196,12 @@ def test_two_seeds_are_no_verdict(made):
 
 def test_a_diverged_seed_is_counted(made):
     results = made("true", CLAIMS["c06_halfcheetah_gains"])
-    broken = synthetic("arsac", "arsac", "paper", CLAIMS["c06_halfcheetah_gains"]["arsac"], metrics("true"))
-    frame = broken.frame
+    frame = results["arsac"].frame
     first = (frame["seed"] == 4) & (frame["step"] == 10_000) & (frame["metric"] == "return")
     kept = frame[(frame["seed"] != 4) | (frame["step"] < 10_000)]
-    broken.__dict__["frame"] = pd.concat([kept, frame[first].assign(metric="diverged")], ignore_index=True)
-    verdict = claims.c06_halfcheetah_gains(broken, results["sac"])
+    broken = pd.concat([kept, frame[first].assign(metric="diverged")], ignore_index=True)
+    arsac = dataclasses.replace(results["arsac"], given={"metrics": broken})
+    verdict = claims.c06_halfcheetah_gains(arsac, results["sac"])
     assert verdict.n == 3
     assert verdict.note.count("1 of 8 seeds diverged") == 2
 
@@ -260,7 +260,12 @@ def test_figure_of_smoke_results_has_no_empty_panel(made, name):
 
 def test_figure_4_can_be_smoothed_as_the_authors_did(made, monkeypatch):
     monkeypatch.setattr(figures, "SMOOTHING", 71)
-    matplotlib.pyplot.close(drawn("fig4_performance", made("true", FIGURES["fig4_performance"])))
+    results = made("undecided", FIGURES["fig4_performance"])
+    noisy = results["sac"].frame.assign(value=lambda frame: frame["value"] + 100 * (-1) ** frame.index)
+    figure = drawn("fig4_performance", results | {"sac": dataclasses.replace(results["sac"], given={"metrics": noisy})})
+    means = [line.get_ydata() for line in figure.axes[0].lines if line.get_label() == "SAC 1x128"]
+    assert np.abs(np.diff(means[0])).max() < 10  # 200 as measured
+    matplotlib.pyplot.close(figure)
 
 
 def test_figure_3_shows_one_curve_a_size_its_seeds_and_the_authors(made):
@@ -338,11 +343,6 @@ def test_wide_sac_is_nearest_to_arsac_in_parameters():
         wanted = parameters(observations, base, 2 * actions) + flow
         assert nearest == min(NETWORK_SIZES, key=lambda size: abs(parameters(observations, size, 2 * actions) - wanted))
     assert [cell.config.base for cell in catalog.cells("arsac", "sac_wide", "paper").values()] == ["2x384"]
-
-
-def test_figures_and_claims_can_be_imported_without_results():
-    for module in ("figures", "tables", "claims"):
-        importlib.reload(importlib.import_module(f"papers.arsac.{module}"))
 
 
 def test_the_readme_names_every_figure_and_claim():

@@ -30,8 +30,9 @@ def repository(tmp_path_factory):
         ("run nobody/toy/A-0.5", "unknown paper 'nobody'"),
         ("run toy/tyo/A-0.5", "unknown experiment 'tyo'; did you mean toy"),
         ("run toy/toy/A-0.6", "unknown cell 'A-0.6'; did you mean A-0.5"),
-        ("run toy/toy/A-0.5 --seeds 4,9", "seed 9 is not among its seeds at scale quick: [4, 5, 6]"),
-        ("run toy/toy/A-0.5 --seeds four", "must be integers with commas between"),
+        ("run toy/toy/A-0.5 --seeds four", "--seeds: 'four' must be an integer in [0, 4294967295], or a range such as 0-4"),
+        ("run toy/toy/A-0.5 --exactly", "it needs --seeds"),
+        ("draw fig1_toy --seeds 4,9", "run: python -m papers run toy/toy/A-0.5 --scale quick --seeds 4,9"),
         ("run toy/toy/A-0.5 --threads 0", "must be a positive integer"),
         ("run toy/toy/A-0.5 --device tpu", "unknown device 'tpu'"),
         ("publish nobody", "unknown paper 'nobody'"),
@@ -71,6 +72,7 @@ def test_explain_prints_the_chain(repository):
 def test_cost_counts_what_is_missing(repository):
     nothing = repository.papers("cost", "fig1_toy").stdout
     assert nothing == "fig1_toy at scale quick: nothing has to be run\n"
+    assert "toy/toy/A-0.5: 2 members" in repository.papers("cost", "fig1_toy", "--seeds", "4-8").stdout
     costs = repository.papers("cost", "fig1_toy", "--scale", "paper").stdout
     assert "toy/toy/A-0.5: 3 members" in costs and "measured: results/quick/toy/toy/A-0.5" in costs
     assert "fig1_toy at scale paper: 2 cells" in costs

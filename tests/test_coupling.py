@@ -37,11 +37,6 @@ FAMILIES = {
 }
 
 
-@pytest.fixture(params=FAMILIES)
-def transform(request):
-    return FAMILIES[request.param]()
-
-
 @pytest.mark.parametrize("event, kept", [(2, (1, 1)), (3, (2, 1)), (6, (3, 3)), (17, (9, 8))])
 def test_two_couplings_in_turn_transform_every_entry(event, kept):
     both = [Coupling(rngs(), event, leading, [4], last_init=normc(1.0)) for leading in (True, False)]

@@ -4,7 +4,6 @@ import importlib
 import math
 import re
 
-import pytest
 import torch
 import zuko
 
@@ -28,11 +27,6 @@ FAMILIES = {
     "inverse affine": lambda: Inverse(affine()),
     "two affines": lambda: Compose(affine(), affine()),
 }
-
-
-@pytest.fixture(params=FAMILIES)
-def transform(request):
-    return FAMILIES[request.param]()
 
 
 def test_tanh_at_the_edge_of_its_range():

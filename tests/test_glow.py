@@ -40,11 +40,6 @@ FAMILIES = {
 }
 
 
-@pytest.fixture(params=FAMILIES)
-def transform(request):
-    return FAMILIES[request.param]()
-
-
 def test_a_flow_starts_with_standardised_inputs_everywhere():
     x, context = torch.randn(MEMBERS, 500, EVENT) ** 3 + 4, torch.randn(MEMBERS, 500, CONTEXT)
     steps = [step for i in range(3) for step in (ActNorm(MEMBERS, EVENT), Mix(rngs(), EVENT), coupling(i % 2 == 0, CONTEXT))]

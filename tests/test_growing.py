@@ -26,19 +26,19 @@ def toy(tmp_path, monkeypatch):
 
     def work(jobs, threads, device, checkpoint_seconds):
         for job in jobs:
-            for cell, group in job:
+            for fleet in job:
+                group = fleet.members
                 repository.trained += [member["seed"] for member in group]
                 rng = np.random.default_rng([member["seed"] for member in group])
                 part = {
-                    "digest": cell.digest,
-                    "labels": [harness.label(member) for member in group],
+                    "digest": fleet.cell.digest,
+                    "labels": fleet.labels,
                     "records": [[m, step, metric, str(np.float32(rng.normal()))] for m in range(len(group))
                                 for step in (10, 2) for metric in ("return", "loss")],
                     "tables": {"ends": [[m, {"x": float(rng.normal()), "hit": True}] for m in range(len(group))]},
                     "seconds": 1.5, "peak_mb": 7, "device": "x86_64", "commit": "abc", "dirty": False,
                 }  # fmt: skip
-                path = harness.lock(cell).with_name(f"part-{harness.name(group)}.json")
-                path.write_text(json.dumps(part))
+                fleet.part.write_text(json.dumps(part))
             yield job
 
     monkeypatch.setattr(harness, "train", work)
@@ -116,5 +116,7 @@ def test_published_members_are_trained_anew_if_a_person_asks(toy):
     commands.publish("toy/toy/A-0.5", "day")
     shutil.rmtree(toy.root / "results")
     toy.trained.clear()
+    commands.run("toy/toy/A-0.5", "day")
+    assert toy.trained == []
     commands.run("toy/toy/A-0.5", "day", anew=True)
     assert toy.trained == [0, 1]

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from common.lab.plan import catalog
-from common.lab.report.stats import Verdict
-from papers.mcmc_po import claims, evidence, measures
+from common.lab.report.measures import of_row
+from common.lab.report.verdicts import Verdict
+from papers.mcmc_po import claims, comparisons
 from tests.synthetic import synthetic
 
 CLAIMS = catalog.artefacts("mcmc_po", "claims")
@@ -219,21 +220,21 @@ def test_time_is_told_in_steps_a_core_second():
 
 def test_a_drawdown_is_the_deepest_fall_over_the_range():
     steps = np.arange(5)
-    assert measures.drawdown(steps, np.array([0.0, 1, 2, 3, 4])) == 0
-    assert measures.drawdown(steps, np.array([0.0, 4, 2, 5, 3.5])) == pytest.approx(2 / 5)
-    assert measures.drawdown(steps, np.array([-10.0, -12, -5, -11, -2])) == pytest.approx(0.6)
-    assert measures.drawdown(steps, np.full(5, 3.0)) == 0
+    assert comparisons.drawdown(steps, np.array([0.0, 1, 2, 3, 4])) == 0
+    assert comparisons.drawdown(steps, np.array([0.0, 4, 2, 5, 3.5])) == pytest.approx(2 / 5)
+    assert comparisons.drawdown(steps, np.array([-10.0, -12, -5, -11, -2])) == pytest.approx(0.6)
+    assert comparisons.drawdown(steps, np.full(5, 3.0)) == 0
 
 
 def test_deviations_are_from_the_finite_seeds_median():
-    found = measures.deviations(np.array([1.0, 2.0, np.nan, 6.0]))
+    found = comparisons.deviations(np.array([1.0, 2.0, np.nan, 6.0]))
     np.testing.assert_array_equal(found, [1, 0, np.nan, 4])
-    assert not len(measures.deviations(np.array([]))) and np.isnan(measures.deviations(np.array([np.nan]))).all()
+    assert not len(comparisons.deviations(np.array([]))) and np.isnan(comparisons.deviations(np.array([np.nan]))).all()
 
 
 def test_a_seed_without_rows_in_a_table_counts_as_diverged():
     one = results("true", "paper", {"hmc": "env=Hopper-v4, leapfrog_steps=5"})["hmc"]
     table = one.table("gap")
-    one.__dict__["given"]["gap"] = table[table["seed"] != 3]
-    found = evidence.of_table(one, "gap", "bound", {"how": "chain", "size": 5}, env="Hopper-v4")
+    one.given["gap"] = table[table["seed"] != 3]
+    found = of_row(one, "gap", "bound", {"how": "chain", "size": 5}, env="Hopper-v4")
     assert len(found) == 5 and np.isnan(found[3]) and np.isfinite(np.delete(found, 3)).all()

@@ -1,13 +1,11 @@
-"""Decisions of common.lab.report.stats, by construction: t-tests, divergence, Holm, bad input. Fixed seeds."""
-
-from dataclasses import FrozenInstanceError
+"""Decisions of common.lab.report.stats, by construction: t-tests, divergence, bad input. Fixed seeds."""
 
 import numpy as np
 import pytest
 import scipy.stats
 
 from common.lab.report import stats
-from common.lab.report.stats import Verdict, difference, equivalence, mean_within, non_inferiority, ordered, proportion
+from common.lab.report.stats import difference, equivalence, mean_within, non_inferiority, ordered, proportion
 from tests.samples import generator, spread
 
 nan = np.nan
@@ -199,71 +197,6 @@ def test_an_arm_that_diverged_whole_is_untested():
     assert (v.status, v.n) == ("untested", 0) and np.isnan(v.effect) and "4 of 8 seeds diverged" in v.note
 
 
-# ---- verdicts ----
-
-
-def test_budget_hides_the_verdict_and_keeps_the_effect():
-    full = difference(spread(5, 1), spread(0, 1), quantity="difference in final return, ARSAC - SAC")
-    assert stats.within_budget(full, 10**6, 10**6, 4, 4, "make it") is full
-    for steps, seeds in ((10_000, 4), (10**6, 3)):
-        short = stats.within_budget(full, steps, 10**6, seeds, 4, "make it")
-        assert (short.status, short.reason, short.effect, short.low) == ("untested", "budget", full.effect, full.low)
-        assert "make it" in str(short) and str(short).startswith("untested (budget): difference in final return")
-
-
-def test_a_verdict_is_one_readable_line():
-    line = str(Verdict("inconclusive", 1.5, -0.5, 3.5, p=0.1, n=4, quantity="gain", seeds_to_settle=9, note="so"))
-    assert line == "inconclusive: gain = 1.5 [-0.5, 3.5] (95 %), p = 0.1, n = 4, about 9 per arm would settle it; so"
-    assert str(stats.untested("budget", 2.0, quantity="gain", n=1)) == "untested (budget): gain = 2, n = 1"
-    with pytest.raises(FrozenInstanceError):
-        Verdict("untested").status = "reproduced"
-
-
-# ---- Holm ----
-
-
-def test_holm_by_hand():
-    """0.005 · 4, 0.01 · 3, 0.03 · 2, and 0.04 · 1 raised to the 0.06 before it."""
-    assert stats.holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
-    assert stats.holm([0.5, 0.9]) == pytest.approx([1, 1])
-    assert stats.holm([0.02, nan, 0.03]) == pytest.approx([0.04, nan, 0.04], nan_ok=True)
-    assert len(stats.holm([])) == 0
-
-
-def test_holm_laws():
-    p = generator(18).uniform(size=20) ** 3
-    adjusted = stats.holm(p)
-    assert (adjusted >= p).all() and (adjusted <= np.minimum(1, 20 * p) + 1e-12).all()
-    assert (np.diff(adjusted[np.argsort(p)]) >= 0).all()
-    order = generator(19).permutation(20)
-    assert np.allclose(stats.holm(p[order]), adjusted[order])
-
-
-def test_holm_keeps_the_family_wise_error():
-    p = generator(20).uniform(size=(4000, 10))
-    assert np.mean([stats.holm(x).min() <= 0.05 for x in p]) <= 0.06
-
-
-def test_holm_demotes_what_does_not_survive():
-    verdicts = {
-        "strong": Verdict("reproduced", 1.0, p=0.001, n=4),
-        "weak": Verdict("contradicted", -1.0, p=0.03, n=4),
-        "open": Verdict("inconclusive", 0.1, p=0.4, n=4),
-        "budget": Verdict("untested", 1.0, p=0.0001, n=4, reason="budget"),
-        "theorem": Verdict("reproduced", 1.0),
-    }
-    corrected = stats.holm_verdicts(verdicts)
-    assert list(corrected) == list(verdicts)
-    strong, weak = corrected["strong"], corrected["weak"]
-    assert strong.status == "reproduced" and "p = 0.003 after Holm over 3 claims" in strong.note
-    assert (weak.status, weak.reason, weak.p, weak.effect) == ("inconclusive", "Holm", 0.03, -1.0)
-    assert weak.seeds_to_settle > 4
-    for name in ("open", "budget", "theorem"):
-        assert corrected[name] == verdicts[name]
-    alone = {"weak": verdicts["weak"]}
-    assert stats.holm_verdicts(alone)["weak"].status == "contradicted"
-
-
 # ---- bad input: one clear line ----
 
 
@@ -292,8 +225,6 @@ def test_holm_demotes_what_does_not_survive():
         lambda: ordered([np.arange(5.0)] * 8),
         lambda: stats.stratified_bootstrap(stats.iqm, [[1.0], [2.0]]),
         lambda: stats.aggregate(stats.iqm, [[1.0] * 3] * 3),
-        lambda: stats.holm([1.5]),
-        lambda: Verdict("proven"),
     ],
 )
 def test_bad_input_is_one_clear_line(call):

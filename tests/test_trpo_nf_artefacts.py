@@ -13,7 +13,7 @@ import pytest
 
 from common.lab.plan import catalog
 from common.lab.report import plots, stamping
-from common.lab.report.stats import Verdict
+from common.lab.report.verdicts import Verdict
 from common.lab.results import records, sources
 from common.rl.config import RAW_ENVIRONMENTS
 

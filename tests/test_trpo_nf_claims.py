@@ -9,7 +9,7 @@ import pytest
 
 from common.lab.plan import catalog
 from papers.trpo_nf import claims
-from papers.trpo_nf.evidence import dominates
+from papers.trpo_nf.comparisons import dominates
 from tests.synthetic import deviates, synthetic
 
 CLAIMS = catalog.artefacts("trpo_nf", "claims")
@@ -132,9 +132,7 @@ def with_more_seeds(results, times=3):
     cells = [
         dataclasses.replace(one, finished=tuple({"seed": seed} for seed in range(count * times))) for one in results.cells
     ]
-    more = dataclasses.replace(results, cells=cells)
-    more.__dict__["frame"] = pd.concat(copies, ignore_index=True)
-    return more
+    return dataclasses.replace(results, cells=cells, given={"metrics": pd.concat(copies, ignore_index=True)})
 
 
 @pytest.mark.parametrize("world", EXPECTED)
@@ -160,11 +158,10 @@ def test_the_papers_twenty_one_claims_are_all_there():
 def test_a_diverged_seed_is_counted(made):
     name = "c11_mixtures_gain_on_hard_tasks"
     results = dict(made("true", CLAIMS[name]))
-    broken = dataclasses.replace(results["trpo"])
     frame = results["trpo"].frame
     lost = (frame["policy"] == "gmm2") & (frame["seed"] == 4)
     first = frame[lost].head(1).assign(metric="diverged")
-    broken.__dict__["frame"] = pd.concat([frame[~lost], first], ignore_index=True)
+    broken = dataclasses.replace(results["trpo"], given={"metrics": pd.concat([frame[~lost], first], ignore_index=True)})
     verdict = getattr(claims, name)(**results | {"trpo": broken})
     assert "HalfCheetah-v4 gmm2" in verdict.quantity and verdict.n == 4 and "1 of 10 seeds diverged" in verdict.note
 

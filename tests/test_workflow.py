@@ -73,6 +73,35 @@ def test_a_further_seed_plans_its_cells(repository):
     assert repository.planned("all") == ["fig2_both", "other/B"]
 
 
+def seeds(repository, cell):
+    """The seeds in a cell's results."""
+    rows = (repository.root / f"results/quick/toy/{cell}/metrics.csv").read_text().splitlines()[1:]
+    return sorted({int(row.split(",")[1]) for row in rows})
+
+
+def test_other_seeds_are_asked_for_without_an_edit(repository):
+    asked = ("figures/fig1_toy.pdf", "figures/claims_toy.md", "--config", "seeds=4-7")
+    assert repository.planned(*asked) == ["claims_toy", "fig1_toy", "toy/A-0.5", "toy/A-1.0"]
+    assert repository.snakemake(*asked).returncode == 0
+    assert seeds(repository, "toy/A-0.5") == [4, 5, 6, 7]
+    assert "4 seeds" in (repository.root / "figures/claims_toy.md").read_text()
+    assert repository.planned(*asked) == []
+    assert repository.planned(*asked[:2]) == ["claims_toy", "fig1_toy"]  # with the seeds of the page, which were trained
+    few = (*asked[:2], "--config", "seeds=7,4")
+    assert repository.planned(*few) == ["claims_toy", "fig1_toy"]
+    assert repository.snakemake(*few).returncode == 0
+    assert "2 seeds" in (repository.root / "figures/claims_toy.md").read_text()
+    assert seeds(repository, "toy/A-0.5") == [4, 5, 6, 7]
+    assert repository.planned("figures/fig1_toy.pdf", "--config", "seeds=9") == ["fig1_toy", "toy/A-0.5", "toy/A-1.0"]
+
+
+def test_fewer_seeds_than_the_page_has_are_a_whole_run(repository):
+    asked = ("figures/smoke/fig2_both.pdf", "--config", "seeds=5-6")
+    assert repository.snakemake(*asked).returncode == 0
+    assert repository.planned(*asked) == []
+    assert repository.planned(asked[0]) == ["other/B", "smoke/fig2_both", *TOY]
+
+
 def test_a_helper_plans_the_figures_that_call_it(repository):
     repository.edit("papers/toy/figures.py", "values / 2", "values / 4")
     assert repository.planned("all") == ["fig2_both"]
@@ -122,8 +151,9 @@ def test_a_picture_of_a_larger_scale_is_not_replaced_in_silence(repository):
         (["figures/fig1_toy.svg"], "allowed endings: .pdf, .png"),
         (["figures/huge/fig1_toy.pdf"], "<scale> one of smoke, quick, day, paper"),
         (["figures/fig1_toy.pdf", "--config", "scale=huge"], "unknown scale 'huge'; allowed: smoke, quick, day, paper"),
-        (["figures/fig1_toy.pdf", "--config", "scales=day"], "unknown key 'scales'; did you mean scale?"),
+        (["figures/fig1_toy.pdf", "--config", "scales=day"], "unknown key 'scales'; did you mean scale or seeds?"),
         (["figures/fig1_toy.pdf", "--config", "device=tpu"], "unknown device 'tpu'"),
+        (["figures/fig1_toy.pdf", "--config", "seeds=four"], "config: seeds: 'four' must be an integer in [0, 4294967295]"),
         (["results/quick/toy/toy/A-0.7/metrics.csv"], "'A-0.7'; did you mean"),
     ],
 )

@@ -24,7 +24,7 @@ from common.flows.networks import MLP, widths, xavier_uniform
 from common.flows.transforms import Affine, Compose, Tanh
 from common.rl.policies import FlowPolicy
 from papers.arsac import sac_memory
-from papers.arsac.measures import dimension_rows, shares, trace_rows
+from papers.arsac.traces import dimension_rows, shares, trace_rows
 
 
 class Learner(sac_memory.Learner):

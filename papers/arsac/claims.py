@@ -1,16 +1,17 @@
-"""What the paper claims, sentence by sentence, and what we ask beyond it; one function a claim.
+"""What the paper claims, sentence by sentence, and what we ask beyond it; one function per claim.
 
-Arguments select cells of experiments. Numbers are one a seed; "final" is the mean of the last ten evaluations. A claim over
-several environments or sizes holds if it holds in each (`every`). The least budget stands in `judged`: the paper's own, 10^6
-steps and 4 seeds, unless a claim needs less.
+Arguments select cells of experiments. There is one number per seed; "final" is the mean of the last ten evaluations. A
+claim over several environments or sizes holds if it holds in each (`conjunction`). The least budget stands in `judged`:
+the paper's own, 10^6 steps and 4 seeds, unless a claim needs less.
 """
 
 import numpy as np
 
 from common.lab.report import stats
-from common.lab.report.evidence import environments, every, last, level, of_curves, of_table
+from common.lab.report.measures import environments, last, magnitude, of_curves, of_table
 from common.lab.report.plots import count
-from papers.arsac.evidence import (
+from common.lab.report.verdicts import conjunction
+from papers.arsac.comparisons import (
     MARGIN,
     PAPER_STEPS,
     between,
@@ -37,7 +38,7 @@ def c01_rises_then_falls(arsac="env=HalfCheetah-v4, base=1x32|1x128|2x256"):
         for name, change in (("rise", _rise), ("fall", _fall))
         for base in sizes(arsac)
     }
-    return judged(every(parts, "change of ln β"), arsac, steps=500_000)
+    return judged(conjunction(parts, "change of ln β"), arsac, steps=500_000)
 
 
 def c02_peak_at_150k(arsac="env=HalfCheetah-v4, base=1x32|1x128|2x256"):
@@ -50,7 +51,7 @@ def c02_peak_at_150k(arsac="env=HalfCheetah-v4, base=1x32|1x128|2x256"):
     width = 50_000 * reach(arsac, 300_000)
     peaks = {base: of_curves(arsac, "log_scale", peak(width), base=base) for base in sizes(arsac)}
     parts = {base: stats.mean_within(steps, low=120_000, high=220_000) for base, steps in peaks.items()}
-    return judged(every(parts, "step of the peak of ln β"), arsac, steps=300_000)
+    return judged(conjunction(parts, "step of the peak of ln β"), arsac, steps=300_000)
 
 
 def c03_reliance_grows_late(arsac="env=HalfCheetah-v4|Hopper-v4|Walker2d-v4|Ant-v4, base=1x32|1x128|2x256"):
@@ -59,29 +60,29 @@ def c03_reliance_grows_late(arsac="env=HalfCheetah-v4|Hopper-v4|Walker2d-v4|Ant-
     Slope of ln β over steps 300k to 10^6, mean over sizes, below 0 in all four environments.
     """
     parts = {env: stats.mean_within(_late_slope(arsac, "log_scale", env), high=0) for env in environments(arsac)}
-    return judged(every(parts, "slope of ln β per million steps from 300k on"), arsac)
+    return judged(conjunction(parts, "slope of ln β per million steps from 300k on"), arsac)
 
 
 def c04_initial_increase_elsewhere(arsac="env=Hopper-v4|Walker2d-v4|Ant-v4, base=1x32|1x128|2x256"):
     """In the other environments too the log-scale increases at first (Section 4.1 calls Figure 5 similar).
 
     Mean ln β over steps 100k to 200k less that up to 20k, mean over sizes, above 0 in Hopper, Walker2d and Ant; the note
-    tells where the mean curves peak. Least budget: 200k steps.
+    gives the mean steps of the peaks. Least budget: 200k steps.
     """
     shrink = reach(arsac, 200_000)
     parts, peaks = {}, []
     for env in environments(arsac):
         rises = [_rise(arsac, "log_scale", shrink, env=env, base=base) for base in sizes(arsac)]
         parts[env] = stats.mean_within(over_sizes(rises), low=0)
-        found = [of_curves(arsac, "log_scale", peak(50_000 * shrink), env=env, base=base) for base in sizes(arsac)]
-        peaks.append(f"{env} " + " / ".join(count(steps.mean()) for steps in found))
-    verdict = every(parts, "rise of ln β to steps 100k-200k").with_note("peaks by size: " + ", ".join(peaks))
+        highest = [of_curves(arsac, "log_scale", peak(50_000 * shrink), env=env, base=base) for base in sizes(arsac)]
+        peaks.append(f"{env} " + " / ".join(count(steps.mean()) for steps in highest))
+    verdict = conjunction(parts, "rise of ln β to steps 100k-200k").with_note("peaks by size: " + ", ".join(peaks))
     return judged(verdict, arsac, steps=200_000)
 
 
 def c05_larger_base_relies_more(arsac="env=HalfCheetah-v4|Hopper-v4|Walker2d-v4|Ant-v4, base=1x32|1x128|2x256"):
-    """The larger the base network, the more the policy relies on the flow: the lower is the final ln β (Section 4.1; the
-    paper calls it surprising).
+    """The larger the base network, the more the policy relies on the flow: the lower its final ln β (Section 4.1, which
+    calls it surprising).
 
     Exact Jonckheere-Terpstra test over the three sizes, in each environment. Least budget: 300k steps, by which the
     authors' curves on HalfCheetah are in that order.
@@ -96,7 +97,7 @@ def c06_halfcheetah_gains(arsac="env=HalfCheetah-v4, base=1x32|1x128", sac="env=
     Final return, Welch's t-test, ARSAC - SAC above 0 at both sizes.
     """
     parts = {base: stats.difference(final(arsac, base=base), final(sac, base=base)) for base in sizes(arsac)}
-    return judged(every(parts, "final return, ARSAC - SAC"), arsac, sac)
+    return judged(conjunction(parts, "final return, ARSAC - SAC"), arsac, sac)
 
 
 def c07_halfcheetah_wider_is_better(arsac="env=HalfCheetah-v4, base=1x32|1x128", sac="env=HalfCheetah-v4, base=1x32|1x128"):
@@ -105,8 +106,8 @@ def c07_halfcheetah_wider_is_better(arsac="env=HalfCheetah-v4, base=1x32|1x128",
     Final return, Welch's t-test, 1x128 - 1x32 above 0 for both algorithms.
     """
     runs = {"ARSAC": arsac, "SAC": sac}
-    parts = {name: stats.difference(final(one, base="1x128"), final(one, base="1x32")) for name, one in runs.items()}
-    return judged(every(parts, "final return, 1x128 - 1x32"), arsac, sac)
+    parts = {name: stats.difference(final(run, base="1x128"), final(run, base="1x32")) for name, run in runs.items()}
+    return judged(conjunction(parts, "final return, 1x128 - 1x32"), arsac, sac)
 
 
 def c08_hopper_no_benefit(arsac="env=Hopper-v4, base=1x32|1x128", sac="env=Hopper-v4, base=1x32|1x128"):
@@ -127,7 +128,7 @@ def c10_walker_slightly_worse(arsac="env=Walker2d-v4, base=1x32|1x128", sac="env
 
     Final return, mean over both sizes, Welch's t-test, ARSAC - SAC below 0.
     """
-    ours, theirs = (over_sizes([final(one, base=base) for base in sizes(one)]) for one in (arsac, sac))
+    ours, theirs = (over_sizes([final(run, base=base) for base in sizes(run)]) for run in (arsac, sac))
     verdict = stats.difference(ours, theirs, direction="less", quantity="final return, ARSAC - SAC, mean of both sizes")
     return judged(verdict, arsac, sac)
 
@@ -140,18 +141,19 @@ def c11_small_reaches_default(sac="env=Hopper-v4|Walker2d-v4|Ant-v4, base=1x32|2
     parts = {}
     for env in environments(sac):
         small, usual = final(sac, env=env, base="1x32"), final(sac, env=env, base="2x256")
-        parts[env] = stats.non_inferiority(small, usual, MARGIN * level(usual))
-    return judged(every(parts, "final return of SAC, 1x32 - 2x256"), sac)
+        parts[env] = stats.non_inferiority(small, usual, MARGIN * magnitude(usual))
+    return judged(conjunction(parts, "final return of SAC, 1x32 - 2x256"), sac)
 
 
 def c12_halfcheetah_small_falls_short(sac="env=HalfCheetah-v4, base=1x32|2x256"):
-    """On HalfCheetah the small policy network does not reach the usual one (Section 4.2; the authors: 8166 against 10812).
+    """On HalfCheetah the small policy network does not reach the usual one (Section 4.2; the authors: 8166 against
+    10812).
 
-    Final return of SAC, 1x32 inferior to 2x256 by more than 10 %, Welch's t-test: the opposite of what `c11` asks.
+    Final return of SAC, 1x32 inferior to 2x256 by more than 10 %, Welch's t-test: the opposite of `c11`.
     """
     small, usual = final(sac, base="1x32"), final(sac, base="2x256")
     quantity = "final return of SAC, 1x32 - 2x256"
-    return judged(stats.difference(small, usual, direction="less", margin=MARGIN * level(usual), quantity=quantity), sac)
+    return judged(stats.difference(small, usual, direction="less", margin=MARGIN * magnitude(usual), quantity=quantity), sac)
 
 
 def c13_captures_dynamics(arsac="env=Walker2d-v4, base=1x32"):
@@ -174,7 +176,7 @@ def c13_captures_dynamics(arsac="env=Walker2d-v4, base=1x32"):
         "smallest share": stats.mean_within(smallest, high=0.2),
         "autocorrelation removed": stats.mean_within(of_table(arsac, "dimensions", memory), low=0),
     }
-    return judged(every(parts, "share of the variance of x that is the shift's"), arsac)
+    return judged(conjunction(parts, "share of the variance of x that is the shift's"), arsac)
 
 
 def c14_flow_is_used_everywhere(arsac="env=HalfCheetah-v4|Hopper-v4|Walker2d-v4|Ant-v4, base=1x32|1x128|2x256"):
@@ -190,7 +192,7 @@ def c14_flow_is_used_everywhere(arsac="env=HalfCheetah-v4|Hopper-v4|Walker2d-v4|
             parts[f"{env} {symbol}"] = stats.mean_within(used, low=0.1)
         drop = over_sizes([_ablation(arsac, env=env, base=base) for base in sizes(arsac)])
         parts[f"{env} loss without flow"] = stats.mean_within(drop, low=MARGIN)
-    return judged(every(parts, "use of the flow"), arsac)
+    return judged(conjunction(parts, "use of the flow"), arsac)
 
 
 def c15_32_units_suffice(sac="env=HalfCheetah-v4|Hopper-v4|Walker2d-v4|Ant-v4, base=1x32|2x256"):
@@ -202,8 +204,8 @@ def c15_32_units_suffice(sac="env=HalfCheetah-v4|Hopper-v4|Walker2d-v4|Ant-v4, b
     small, usual = [], []
     for env in environments(sac):
         default = final(sac, env=env, base="2x256")
-        usual.append(default / level(default))
-        small.append(final(sac, env=env, base="1x32") / level(default))
+        usual.append(default / magnitude(default))
+        small.append(final(sac, env=env, base="1x32") / magnitude(default))
     quantity = "interquartile mean of relative final return, 1x32 - 2x256"
     verdict = stats.aggregate(lambda a, b: stats.iqm(a) - stats.iqm(b), small, usual, low=-MARGIN, quantity=quantity)
     return judged(verdict, sac)
@@ -228,11 +230,11 @@ def c16_helps_when_observations_are_limited(
 
 
 def own_sigma_offsets_the_fall(arsac="env=HalfCheetah-v4, base=1x32|1x128|2x256"):
-    """Ours: ln β alone does not measure reliance, for only β σ reaches the action. Over half of its fall on HalfCheetah is
-    taken back by a rise of the base's ln σ.
+    """Ours: ln β alone does not measure reliance, for only β σ reaches the action. On HalfCheetah a rise of the base's
+    ln σ offsets over half of its fall.
 
-    Mean over sizes of the rise of ln σ less half the fall of ln β, both from steps 100k-200k to the last tenth of the run,
-    above 0. Below: the fall stands in ln(β σ) too, and the paper's reading survives. Least budget: as in `c01`.
+    Mean over sizes of the rise of ln σ less half the fall of ln β, both from steps 100k-200k to the last tenth of the
+    run, above 0. If it is below 0, ln(β σ) falls too, and the paper's reading stands. Least budget: as in `c01`.
     """
     offsets = []
     for base in sizes(arsac):
@@ -249,7 +251,7 @@ def own_shift_share_grows_late(arsac="env=HalfCheetah-v4|Hopper-v4|Walker2d-v4|A
     Slope of Var δ / Var x (mean over dimensions) over steps 300k to 10^6, mean over sizes, above 0 in all environments.
     """
     parts = {env: stats.mean_within(_late_slope(arsac, "shift_share", env), low=0) for env in environments(arsac)}
-    return judged(every(parts, "slope of Var δ / Var x per million steps from 300k on"), arsac)
+    return judged(conjunction(parts, "slope of Var δ / Var x per million steps from 300k on"), arsac)
 
 
 def own_larger_base_has_larger_shift_share(arsac="env=HalfCheetah-v4|Hopper-v4|Walker2d-v4|Ant-v4, base=1x32|1x128|2x256"):
@@ -263,8 +265,8 @@ def own_larger_base_has_larger_shift_share(arsac="env=HalfCheetah-v4|Hopper-v4|W
 
 
 def own_larger_base_loses_more_without_flow(arsac="env=HalfCheetah-v4|Hopper-v4|Walker2d-v4|Ant-v4, base=1x32|1x128|2x256"):
-    """Ours: `c05` by intervention. The larger the base network, the more return is lost when the flow is taken out of the
-    trained policy (β = 1, δ = 0).
+    """Ours: `c05` by intervention. The larger the base network, the more return the trained policy loses without its
+    flow (β = 1, δ = 0).
 
     Exact Jonckheere-Terpstra test of the relative loss over the three sizes, in each environment.
     """
@@ -272,8 +274,8 @@ def own_larger_base_loses_more_without_flow(arsac="env=HalfCheetah-v4|Hopper-v4|
 
 
 def own_released_figure_2_moves_the_base(arsac="env=Walker2d-v4, base=1x32"):
-    """Ours: the released logging of Figure 2 shows the transformed mean as the base's mean, so that in the dimension that
-    the flow drives most the base seems to move more than it does.
+    """Ours: the released logging of Figure 2 shows the transformed mean as the base's mean, so that, in the dimension
+    that the flow drives most, the base seems to move more than it does.
 
     Walker2d, trained policy, by seed: ln of the standard deviation over time of β μ + δ over that of μ, in the dimension
     with the largest shift's share, above 0.
@@ -303,7 +305,7 @@ def own_gain_beyond_capacity(
         "1x128": stats.difference(final(arsac, base="1x128"), final(sac)),
         "2x256": stats.difference(final(arsac, base="2x256"), final(sac_wide)),
     }
-    return judged(every(parts, "final return, ARSAC - SAC of its size"), arsac, sac, sac_wide)
+    return judged(conjunction(parts, "final return, ARSAC - SAC of its size"), arsac, sac, sac_wide)
 
 
 def own_gain_beyond_memory(sac_history="env=HalfCheetah-v4, base=1x128|2x256", arsac="env=HalfCheetah-v4, base=1x128|2x256"):
@@ -312,13 +314,13 @@ def own_gain_beyond_memory(sac_history="env=HalfCheetah-v4, base=1x128|2x256", a
     Final return, Welch's t-test, ARSAC - SAC above 0 at both sizes.
     """
     parts = {base: stats.difference(final(arsac, base=base), final(sac_history, base=base)) for base in sizes(arsac)}
-    return judged(every(parts, "final return, ARSAC - SAC that sees 3 past actions"), arsac, sac_history)
+    return judged(conjunction(parts, "final return, ARSAC - SAC that sees 3 past actions"), arsac, sac_history)
 
 
 def own_critics_need_no_history(
     arsac_history_critic="env=HalfCheetah-v4, base=1x128|2x256", arsac="env=HalfCheetah-v4, base=1x128|2x256"
 ):
-    """Ours: that the published critics do not see the history on which the policy depends does no harm on HalfCheetah.
+    """Ours: on HalfCheetah the published critics lose nothing by not seeing the history on which the policy depends.
 
     Final return, ARSAC with Q(s, h, a) equivalent to ARSAC with Q(s, a), within 10 %, at both sizes.
     """
@@ -342,13 +344,13 @@ def own_limited_observations_need_the_flow(
 
 
 def _rise(results, metric, shrink, **where):
-    """From the first 20k steps to steps 100k-200k."""
+    """Change from the first 20k steps to steps 100k-200k, per seed."""
     early = of_curves(results, metric, first(20_000 * shrink), **where)
     return of_curves(results, metric, between(100_000 * shrink, 200_000 * shrink), **where) - early
 
 
 def _fall(results, metric, shrink, **where):
-    """From steps 100k-200k to the last tenth of the run."""
+    """Fall from steps 100k-200k to the last tenth of the run, per seed."""
     late = of_curves(results, metric, between(0.9 * results.steps, results.steps), **where)
     return of_curves(results, metric, between(100_000 * shrink, 200_000 * shrink), **where) - late
 
@@ -364,7 +366,7 @@ def _ordered(results, measure, direction, quantity):
     for env in environments(results):
         groups = [measure(results, env=env, base=base) for base in sizes(results)]
         parts[env] = stats.ordered(groups, direction)
-    return every(parts, quantity)
+    return conjunction(parts, quantity)
 
 
 def _final(metric):
@@ -376,14 +378,14 @@ def _equal(ours, theirs):
     parts = {}
     for base in sizes(ours):
         reference = final(theirs, base=base)
-        parts[base] = stats.equivalence(final(ours, base=base), reference, MARGIN * level(reference))
-    return every(parts, "difference in final return")
+        parts[base] = stats.equivalence(final(ours, base=base), reference, MARGIN * magnitude(reference))
+    return conjunction(parts, "difference in final return")
 
 
 def _ablation(arsac, **where):
-    """Share of the return that is lost without the flow, on the same episodes of the trained policy."""
+    """Share of the trained policy's return that it loses without the flow, on the same episodes."""
     whole = of_curves(arsac, "return", last(1), **where)
-    return (whole - of_curves(arsac, "return_without_flow", last(1), **where)) / level(whole)
+    return (whole - of_curves(arsac, "return_without_flow", last(1), **where)) / magnitude(whole)
 
 
 def _limited(masked, delayed):

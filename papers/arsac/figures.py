@@ -5,7 +5,7 @@ import numpy as np
 from matplotlib.ticker import MaxNLocator
 
 from common.lab.report import plots
-from common.lab.report.evidence import environments
+from common.lab.report.measures import environments
 from common.lab.results import records
 from papers.arsac.schematic import draw_policy
 
@@ -20,7 +20,7 @@ FIGURE_4 = {
     ("ARSAC", "1x32"): SIZE_COLOURS["1x32"],
     ("ARSAC", "1x128"): SIZE_COLOURS["1x128"],
 }
-# One colour for each policy in the two figures of our own.
+# One colour per policy in the two figures of our own.
 POLICIES = {
     "ARSAC": "#D55E00",
     "ARSAC, Q(s, h, a)": "#E69F00",
@@ -40,10 +40,10 @@ def fig1_arsac_policy():
 def fig2_flow_policy(arsac="env=Walker2d-v4, base=1x32"):
     """Base distribution (top) and affine transform (bottom) along the start of one evaluation episode: (a) the action
     dimension that the flow drives least, (b) the one it drives most. Left: mean and one standard deviation of the base;
-    shift and scale of the transform; dots: the base's mean, transformed. Right: the same numbers as the released
-    script plots them. It logs the transformed mean as the base's mean and transforms it once more.
+    shift and scale of the transform; dots: the base's mean, transformed. Right: the same numbers as the released script
+    plots them. It logs the transformed mean as the base's mean and transforms it once more.
 
-    Which dimension is which is decided by Var delta / Var(beta mu) over all evaluation episodes of the first seed.
+    Dimensions are ordered by Var delta / Var(beta mu) over all evaluation episodes of the first seed.
     """
     seed, trace, order, shares = _episode(arsac)
     fig, axes = plt.subplots(2, 4, figsize=(9, 3.6), sharex=True)
@@ -63,9 +63,9 @@ def fig2_flow_policy(arsac="env=Walker2d-v4, base=1x32"):
 
 
 def fig3_logscale(arsac="env=HalfCheetah-v4"):
-    """Log-scale of the affine flow during training, one curve a size of the base network: mean of ln β over steps and
-    action dimensions of the evaluation episodes, not smoothed. Faint: seeds; line: their mean, with its 95 % interval from
-    three seeds on. Dotted: the authors' means of 4 seeds on -v2, as far as our runs go."""
+    """Log-scale of the affine flow during training, one curve per size of the base network: mean of ln β over steps and
+    action dimensions of the evaluation episodes, not smoothed. Faint: seeds; line: their mean with its 95 % interval
+    (three or more seeds). Dotted: the authors' means of 4 seeds on -v2, up to the end of our runs."""
     fig, ax = plt.subplots(figsize=(5, 3.2))
     for env in environments(arsac):
         _log_scales(ax, arsac, env)
@@ -76,8 +76,8 @@ def fig3_logscale(arsac="env=HalfCheetah-v4"):
 
 def fig4_performance(sac, arsac="base=1x32|1x128"):
     """Return during training, mean over evaluation episodes, for two sizes of the policy's base network. Faint: seeds;
-    line: their mean, with its 95 % interval from three seeds on. Dashed: mean final return of SAC at its usual size, 2x256.
-    Dotted: the authors' means of 4 seeds on -v2, which they smoothed, as far as our runs go."""
+    line: their mean with its 95 % interval (three or more seeds). Dashed: mean final return of SAC at its usual size,
+    2x256. Dotted: the authors' means of 4 seeds on -v2, which they smoothed, up to the end of our runs."""
     fig, axes = plots.panels(environments(arsac), 2)
     runs = {"SAC": sac, "ARSAC": arsac}
     for env, ax in axes.items():
@@ -94,9 +94,9 @@ def fig4_performance(sac, arsac="base=1x32|1x128"):
 
 
 def fig5_logscale_all(arsac):
-    """Log-scale of the affine flow during training in every environment, one curve a size of the base network: mean of
-    ln β over steps and action dimensions of the evaluation episodes, not smoothed. Faint: seeds; line: their mean, with its
-    95 % interval from three seeds on. Dotted: the authors' means of 4 seeds on -v2, as far as our runs go."""
+    """Log-scale of the affine flow during training in every environment, one curve per size of the base network: mean of
+    ln β over steps and action dimensions of the evaluation episodes, not smoothed. Faint: seeds; line: their mean with
+    its 95 % interval (three or more seeds). Dotted: the authors' means of 4 seeds on -v2, up to the end of our runs."""
     fig, axes = plots.panels(environments(arsac), 2)
     for env, ax in axes.items():
         _log_scales(ax, arsac, env)
@@ -113,9 +113,9 @@ def figx_arsac_controls(
     sac="env=HalfCheetah-v4, base=1x128|2x256",
 ):
     """Is ARSAC's gain on HalfCheetah capacity or memory? SAC whose policy sees the last 3 actions has the memory without
-    the flow; SAC at ARSAC's size (2x256 against ARSAC 1x128, 5 % fewer parameters; 2x384 against ARSAC 2x256, 8 % more) has
-    the capacity without the memory. ARSAC's published critics Q(s, a) do not see the history; Q(s, h, a) does. Faint:
-    seeds; line: their mean, with its 95 % interval from three seeds on."""
+    the flow; SAC at ARSAC's size (2x256 against ARSAC 1x128, 5 % fewer parameters; 2x384 against ARSAC 2x256, 8 % more)
+    has the capacity without the memory. ARSAC's published critics Q(s, a) do not see the history; Q(s, h, a) does.
+    Faint: seeds; line: their mean with its 95 % interval (three or more seeds)."""
     fig, axes = plots.panels(["base 1x128", "base 2x256"], 2, sharey="row")
     for base, ax in zip(("1x128", "2x256"), axes.values(), strict=True):
         wide = sac.curve("return", base="2x256") if base == "1x128" else sac_wide.curve("return")
@@ -144,9 +144,9 @@ def figx_arsac_pomdp(
     arsac="env=HalfCheetah-v4|Hopper-v4|Walker2d-v4, base=1x128",
     sac="env=HalfCheetah-v4|Hopper-v4|Walker2d-v4, base=1x128",
 ):
-    """Partial observability: return when velocities are hidden, and when observations come 2 or 5 steps late; base networks
-    1x128. Faint: seeds; line: their mean, with its 95 % interval from three seeds on. Dashed: mean final return of the same
-    policy when everything is observed at once."""
+    """Partial observability: return when velocities are hidden, and when observations come 2 or 5 steps late; base
+    networks 1x128. Faint: seeds; line: their mean with its 95 % interval (three or more seeds). Dashed: mean final
+    return of the same policy under full observation."""
     hidden = {"ARSAC": arsac_masked, "SAC": sac_masked, "SAC that sees 3 past actions": sac_history_masked}
     late = {"ARSAC": arsac_delayed, "SAC": sac_delayed, "SAC that sees 3 past actions": sac_history_delayed}
     columns = [("velocities hidden", hidden, {})]
@@ -156,11 +156,11 @@ def figx_arsac_pomdp(
     fig, axes = plots.panels(titles, len(columns), height=2.0, sharey="row")
     for env, row in zip(shown, np.reshape(list(axes.values()), (-1, len(columns))), strict=True):
         for ax, (title, runs, where) in zip(row, columns, strict=True):
-            for label, one in runs.items():
-                curve = one.curve("return", env=env, **where)
+            for label, results in runs.items():
+                curve = results.curve("return", env=env, **where)
                 plots.seeds_and_mean(ax, curve, label, POLICIES[label], smooth=SMOOTHING)
-            for label, one in (("ARSAC", arsac), ("SAC", sac)):
-                _dashed(ax, one.final("return", env=env), f"{label}, all observed", POLICIES[label])
+            for label, results in (("ARSAC", arsac), ("SAC", sac)):
+                _dashed(ax, results.final("return", env=env), f"{label}, all observed", POLICIES[label])
             plots.steps_axis(ax, f"{env}, {title}", left=0, right=arsac_masked.steps)
     plots.outer_labels(fig, "return")
     plots.legend_below(fig, ncols=3)
@@ -186,14 +186,14 @@ def _authors(ax, metric, env, algorithm, base, colour, steps):
 
 
 def _dashed(ax, values, label, colour):
-    """A level: the mean of the members that did not diverge."""
+    """A dashed line at the mean of the members that did not diverge."""
     finite = values[np.isfinite(values)]
     if len(finite):
         ax.axhline(finite.mean(), color=colour, linestyle="--", linewidth=1, label=label)
 
 
 def _episode(arsac, steps=50):
-    """What Figure 2 shows: (seed, the trace of its first 50 steps, dimensions from the least to the most flow-driven, the
+    """The data of Figure 2: (seed, trace of its first 50 steps, dimensions from the least to the most flow-driven, the
     shift's share of the variance by dimension)."""
     trace, dimensions = arsac.table("trace"), arsac.table("dimensions")
     seed = dimensions["seed"].iloc[0]
@@ -204,7 +204,7 @@ def _episode(arsac, steps=50):
 
 
 def _trace_column(axes, rows, released):
-    """Base above, transform below, of one dimension."""
+    """Draws one dimension: the base above, the transform below."""
     top, bottom = axes
     steps, mean, deviation = (rows[name].to_numpy() for name in ("step", "base_mean", "base_std"))
     shift, scale = rows["shift"].to_numpy(), rows["scale"].to_numpy()

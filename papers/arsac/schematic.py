@@ -11,7 +11,7 @@ ENVIRONMENT_AT, BASE_AT, TRANSFORM_AT, ACTION_AT, PAST_AT = 4.0, 2.8, 1.45, 0.35
 
 
 def draw_policy():
-    """The figure: one column a time step, from the state at the top to the action at the bottom."""
+    """The figure: one column per time step, from the state at the top to the action at the bottom."""
     fig, ax = plt.subplots(figsize=(6.4, 3.3))
     ax.set_axis_off()
     ax.set_xlim(-2.4, 8.6)
@@ -25,7 +25,7 @@ def draw_policy():
 
 
 def _step(ax, x, time):
-    """One time step: state, base distribution, transform, action, and where the action goes."""
+    """One time step: state, base distribution, transform, action, and arrows to what the action affects."""
     _box(ax, x, BASE_AT, rf"$\pi_\phi(u_{{{time}}} \mid s_{{{time}}})$", BASE)
     _box(ax, x, TRANSFORM_AT, rf"$\beta_\theta \odot u_{{{time}}} + \delta_\theta$", TRANSFORM)
     half = HIGH / 2

@@ -1,43 +1,43 @@
-"""What the paper claims of its toy, and what we ask beyond it; one function a claim.
+"""What the paper claims of its toy, and what we ask beyond it; one function per claim.
 
-Numbers are one a seed: the share of decoded points that are far from the data (`toys.py` says what is far). Toys need no
-long runs: 2,000 updates and three seeds give a verdict.
+There is one number per seed: the share of decoded points that are far from the data (`toys.py` defines far). Toys need
+no long runs: 2,000 updates and three seeds give a verdict.
 """
 
 from functools import partial
 
-from common.lab.report import evidence, stats
-from common.lab.report.evidence import every
+from common.lab.report import stats, verdicts
+from common.lab.report.measures import of_row
+from common.lab.report.verdicts import conjunction
 
 AMPLITUDES = (1.0, 2.0, 3.0, 4.0, 6.0)
 FEW = 0.05  # share of far points that still counts as the support of the data
 
-judged = partial(evidence.judged, steps=2_000, seeds=3, command="snakemake --cores 2 figures/claims_cnf_offline.md")
+judged = partial(verdicts.judged, steps=2_000, seeds=3, command="snakemake --cores 2 figures/claims_cnf_offline.md")
 
 
 def _far(moons, base, how, size):
-    """Share of far points, one a seed, of latents chosen in a way and of a size."""
-    where = {"how": how, "size": size}
-    return evidence.of_table(moons, "reach", lambda rows: evidence.rows(rows, where)["far"].item(), base=base).to_numpy()
+    """Share of far points [seeds] of latents chosen in one way and of one size."""
+    return of_row(moons, "reach", "far", {"how": how, "size": size}, base=base)
 
 
 def c02_normal_latents_leave_the_data(moons="base=uniform|normal"):
-    """Larger latents of the normal base decode to more points off the data, and the uniform base, whose samples already use
-    all its latents, does not suffer from this (Section 3.1, Figures 2 and 3).
+    """Larger latents of the normal base decode to more points off the data; those of the uniform base, whose samples
+    already use all its latents, do not (Section 3.1, Figures 2 and 3).
 
-    Share of far points: rising over a = 1 to 6 for the normal base (Jonckheere and Terpstra); below 5 % for samples of the
-    uniform base.
+    Share of far points: rising over a = 1 to 6 for the normal base (Jonckheere and Terpstra); below 5 % for samples of
+    the uniform base.
     """
     parts = {
         "normal, order": stats.ordered([_far(moons, "normal", "scaled", a) for a in AMPLITUDES]),
         "uniform, whole box": stats.mean_within(_far(moons, "uniform", "scaled", 1.0), high=FEW),
     }
-    return judged(every(parts, "share of far points"), moons)
+    return judged(conjunction(parts, "share of far points"), moons)
 
 
 def own_policies_in_the_box_leave_the_data(moons="base=uniform|normal"):
-    """The box does not stop a policy: tanh(a N(0, I)), which is how the paper's policies choose latents of the uniform base,
-    decodes to more points off the data the larger a is, and to many.
+    """The box does not stop a policy: latents tanh(a N(0, I)), those of the paper's policies on the uniform base, decode
+    to many points off the data, and to more the larger a is.
 
     Share of far points: rising over a = 1 to 6 (Jonckheere and Terpstra), and above 25 % at a = 4.
     """
@@ -45,22 +45,22 @@ def own_policies_in_the_box_leave_the_data(moons="base=uniform|normal"):
         "order": stats.ordered([_far(moons, "uniform", "pushed", a) for a in AMPLITUDES]),
         "a = 4": stats.mean_within(_far(moons, "uniform", "pushed", 4.0), low=0.25),
     }
-    return judged(every(parts, "share of far points"), moons)
+    return judged(conjunction(parts, "share of far points"), moons)
 
 
 def own_the_edge_of_the_box_is_as_far_as_the_normal_tail(moons="base=uniform|normal"):
-    """At equal mass beyond, the box has what the normal base has: latents with an entry at the ends beyond which 10^-4 of
-    the base's mass lies are off the data for both bases.
+    """At equal mass beyond, the box is no safer than the normal base: latents with an entry at the ends beyond which
+    10^-4 of the base's mass lies are off the data for both bases.
 
     Share of far points above 25 %, for each base.
     """
     parts = {base: stats.mean_within(_far(moons, base, "edge", 1e-4), low=0.25) for base in ("uniform", "normal")}
-    return judged(every(parts, "share of far points"), moons)
+    return judged(conjunction(parts, "share of far points"), moons)
 
 
 def own_bridge_between_the_moons(moons="base=uniform|normal"):
-    """Neither base is without points off the data: a bijection cannot part one box into two moons, and its bridge lies at
-    small latents. Samples at a quarter of the base's amplitude are off the data more often than samples of the base.
+    """Both bases have points off the data: a bijection cannot part one box into two moons, and its bridge lies at small
+    latents. Samples at a quarter of the base's amplitude are off the data more often than samples of the base.
 
     Share of far points, paired over seeds, for each base.
     """
@@ -68,7 +68,7 @@ def own_bridge_between_the_moons(moons="base=uniform|normal"):
         base: stats.difference(_far(moons, base, "scaled", 0.25), _far(moons, base, "scaled", 1.0), paired=True)
         for base in ("uniform", "normal")
     }
-    return judged(every(parts, "share of far points, a = 1/4 less a = 1"), moons)
+    return judged(conjunction(parts, "share of far points, a = 1/4 less a = 1"), moons)
 
 
 def own_bases_fit_the_moons_alike(moons="base=uniform|normal"):
@@ -77,4 +77,4 @@ def own_bases_fit_the_moons_alike(moons="base=uniform|normal"):
     -ln p of held-out points, in nats: equivalent within 0.1.
     """
     uniform, normal = (moons.final("nll_held_out", 1, base=base) for base in ("uniform", "normal"))
-    return judged(stats.equivalence(uniform, normal, 0.1, quantity="nats a held-out point, uniform - normal"), moons)
+    return judged(stats.equivalence(uniform, normal, 0.1, quantity="nats per held-out point, uniform - normal"), moons)

@@ -15,9 +15,10 @@ HOW = {  # how latents were chosen: {base: [(name, label, line style)]}
 
 
 def fig1_cnf_schematic():
-    """Two ways to keep a policy near the actions of the data. Both train a pair of maps between actions and latents on the
-    data, then a policy over latents. PLAS's latents are normal, and its policy is cut by hand to a part of them; the
-    conservative flow's are uniform on a box, and its policy ends in a tanh, so that it has the whole box and no more."""
+    """Two ways to keep a policy near the actions of the data. Both train a pair of maps between actions and latents on
+    the data, then a policy over latents. PLAS's latents are normal, and its policy is limited by hand to a part of them;
+    the conservative flow's are uniform on a box, and its policy ends in a tanh, so that it reaches the whole box and no
+    more."""
     return schematic.draw()
 
 
@@ -42,10 +43,10 @@ def fig2_moons(moons):
 
 
 def fig3_moons_amplitude(moons):
-    """Where latents lead that a policy could choose. Top: samples over the data (grey), of the normal base's flow at latents
-    a · N(0, I), and of the uniform base's over its whole box and where a policy tanh(a · N(0, I)) goes in it; first seed.
-    Bottom: share of points farther from the data than 99.9 % of held-out points are: (left) by the amplitude a; (right) of
-    latents with one entry at the ends beyond which the base has the mass d. Faint: seeds; line: their mean."""
+    """Actions of latents that a policy could choose. Top: samples over the data (grey), of the normal base's flow at
+    latents a · N(0, I), and of the uniform base's over its whole box and at latents tanh(a · N(0, I)) of a policy; first
+    seed. Bottom: share of points farther from the data than 99.9 % of held-out points are: (left) by the amplitude a;
+    (right) of latents with one entry at the ends beyond which the base has the mass d. Faint: seeds; line: their mean."""
     panels = {
         "normal, a = 1": ("normal", "scaled", 1.0),
         "normal, a = 2": ("normal", "scaled", 2.0),
@@ -79,7 +80,7 @@ def fig3_moons_amplitude(moons):
 
 
 def _first(moons, name, base):
-    """The rows of a table of the first seed that it has."""
+    """The rows of a table's first seed."""
     table = moons.table(name)
     table = table[table["base"] == base]
     return table[table["seed"] == table["seed"].min()]
@@ -98,7 +99,7 @@ def _square(ax):
 
 
 def _shares(ax, rows, label, colour, style):
-    """Every seed's share of far points by the size of the latents, and their mean."""
+    """Draws every seed's share of far points by the size of the latents, and their mean."""
     wide = rows.pivot(index="size", columns="seed", values="far")
     ax.plot(wide.index, wide, style, color=colour, linewidth=0.7, alpha=0.35)
     ax.plot(wide.index, wide.mean(axis=1), style, color=colour, label=label, marker="o", markersize=3)

@@ -32,7 +32,7 @@ def draw():
 
 
 def _around(ax):
-    """What both have: a policy over latents, data, and a pair of maps fitted to it."""
+    """Draws what both have: a policy over latents, data, and a pair of maps fitted to it."""
     box = {"boxstyle": "round,pad=0.05", "facecolor": POLICY, "edgecolor": POLICY, "alpha": 0.15}
     ax.add_patch(FancyBboxPatch((0.1, 1.9), 2.3, 1.4, **box))
     ax.text(1.25, 2.6, "latent policy\nπ(z | s)", ha="center", va="center", fontsize=7)

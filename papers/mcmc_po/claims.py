@@ -1,28 +1,29 @@
-"""What the paper claims, and what we ask beyond it; one function a claim.
+"""What the paper claims, and what we ask beyond it; one function per claim.
 
-Arguments select cells of experiments. Numbers are one a seed, times one a worker; "final" is the mean of the last five
-evaluations. A claim over several environments holds if it holds in each (`every`). The paper's budget, 5 * 10^5 steps and 5
-seeds, is the least that tests a claim on returns; laws and the bandit run at full size at every scale but `smoke`, and need
-three seeds.
+Arguments select cells of experiments. There is one number per seed, one time per worker; "final" is the mean of the last
+five evaluations. A claim over several environments holds if it holds in each (`conjunction`). The paper's budget, 5 *
+10^5 steps and 5 seeds, is the least that tests a claim on returns; laws and the bandit run at full size at every scale
+but `smoke`, and need three seeds.
 """
 
 import numpy as np
 
-from common.lab.report.evidence import every
-from papers.mcmc_po.evidence import (
+from common.lab.report.measures import environments, of_row
+from common.lab.report.verdicts import conjunction
+from papers.mcmc_po.comparisons import (
     above,
     at_least,
-    environments,
+    deviations,
+    drawdowns,
     final,
     judged,
     missing,
-    of_table,
+    rates,
     rising,
     same,
     seconds,
     within,
 )
-from papers.mcmc_po.measures import deviations, drawdowns, rates
 
 BANDIT_STEPS, BANDIT_SEEDS = 1_000, 3
 
@@ -65,28 +66,28 @@ def c04_gain_survives_a_tuned_baseline(
     for name, baseline in (("alpha 0.2", sac), ("alpha tuned", sac_auto)):
         for env in environments(hmc):
             parts[f"{env}, {name}"] = above(final(hmc, env=env), final(baseline, env=env))
-    return judged(every(parts, "final return, HMC - SAC"), hmc, sac, sac_auto)
+    return judged(conjunction(parts, "final return, HMC - SAC"), hmc, sac, sac_auto)
 
 
 def c05_chain_narrows_the_gap(bandit="leapfrog_steps=5", hmc="env=Hopper-v4|HalfCheetah-v4|Ant-v4, leapfrog_steps=5"):
     """The chain narrows the amortisation gap (Sections 3.2 and 3.3): the bound of eq. 17 is higher after it than before,
-    and the more so the longer it is, on the bandit and on states of the replay buffer in every environment.
+    the more so the longer the chain, on the bandit and on states of the replay buffer in every environment.
 
     Bound after 5 steps of the trained chain less that after none, above 0; order over 1, 3, 5 steps by Jonckheere and
     Terpstra.
     """
-    gaps = {k: of_table(bandit, "lengths", "gap", {"steps": k}) for k in (0, 1, 3, 5)}
+    gaps = {k: of_row(bandit, "lengths", "gap", {"steps": k}) for k in (0, 1, 3, 5)}
     parts = {"bandit": within(gaps[0] - gaps[5], low=0), "bandit, order": rising([gaps[k] for k in (1, 3, 5)], "decreasing")}
     for env in environments(hmc):
-        bounds = {k: of_table(hmc, "gap", "bound", {"how": "chain", "size": k}, env=env) for k in (0, 1, 3, 5)}
+        bounds = {k: of_row(hmc, "gap", "bound", {"how": "chain", "size": k}, env=env) for k in (0, 1, 3, 5)}
         parts[env] = within(bounds[5] - bounds[0], low=0)
         parts[f"{env}, order"] = rising([bounds[k] - bounds[0] for k in (1, 3, 5)])
-    return judged(every(parts, "gain of the bound by 5 steps"), hmc)
+    return judged(conjunction(parts, "gain of the bound by 5 steps"), hmc)
 
 
 def c06_five_steps_suffice(hmc_steps="env=Hopper-v4, leapfrog_steps=0|1|3|10", hmc="env=Hopper-v4, leapfrog_steps=5"):
-    """About 5 steps are enough (Section 3.3): on Hopper, final return and the chain's gain of the bound rise from 0 over 1
-    to 5 steps, and no more after that.
+    """About 5 steps are enough (Section 3.3): on Hopper, final return and the chain's gain of the bound rise from 0 over
+    1 to 5 steps, and not beyond.
 
     Order over K = 0, 1, 5 by Jonckheere and Terpstra, of both; return with 3 and with 10 steps equivalent to that with 5
     within 10 %; gain with 5 not below that with 10 by 10 %. Policies trained with K each.
@@ -99,7 +100,7 @@ def c06_five_steps_suffice(hmc_steps="env=Hopper-v4, leapfrog_steps=0|1|3|10", h
         "gain, order": rising([gains[k] for k in (0, 1, 5)]),
         "gain, K = 10": at_least(gains[5], gains[10]),
     }
-    return judged(every(parts, "final return and gain of the bound, by K"), hmc, hmc_steps)
+    return judged(conjunction(parts, "final return and gain of the bound, by K"), hmc, hmc_steps)
 
 
 def c07_controller_holds_the_distance(
@@ -119,7 +120,7 @@ def c07_controller_holds_the_distance(
             label = f"{env}, beta {beta:g}"
             parts[f"{label}, share"] = above(final(hmc, "distance_within", env=env), fixed["distance_within"])
             parts[f"{label}, error"] = above(fixed["distance_rms"], final(hmc, "distance_rms", env=env))
-    return judged(every(parts, "share of iterations near the threshold, or error that control saves"), hmc, hmc_fixed)
+    return judged(conjunction(parts, "share of iterations near the threshold, or error that control saves"), hmc, hmc_fixed)
 
 
 def c07_control_improves_and_steadies_learning(
@@ -139,7 +140,7 @@ def c07_control_improves_and_steadies_learning(
             parts[f"{label}, return"] = above(mine, fixed)
             parts[f"{label}, spread"] = above(deviations(fixed), deviations(mine))
             parts[f"{label}, falls"] = above(drawdowns(hmc_fixed, env=env, beta=beta), mine_falls)
-    return judged(every(parts, "what control gains: return, spread over seeds, deepest fall"), hmc, hmc_fixed)
+    return judged(conjunction(parts, "what control gains: return, spread over seeds, deepest fall"), hmc, hmc_fixed)
 
 
 def c08_gated_leapfrog_keeps_volume(bandit="leapfrog_steps=5"):
@@ -148,8 +149,8 @@ def c08_gated_leapfrog_keeps_volume(bandit="leapfrog_steps=5"):
     Largest |ln |det J|| over 16 points, trained and random gates, float64, below 1e-5. A law: no budget.
     """
     names = {"trained gate": "jacobian_trained", "random gate": "jacobian_random"}
-    parts = {name: within(of_table(bandit, "laws", "value", {"law": law}), high=1e-5) for name, law in names.items()}
-    return every(parts, "|ln |det J||")
+    parts = {name: within(of_row(bandit, "laws", "value", {"law": law}), high=1e-5) for name, law in names.items()}
+    return conjunction(parts, "|ln |det J||")
 
 
 def c09_leapfrog_leaves_the_posterior_invariant(bandit="leapfrog_steps=5"):
@@ -161,15 +162,15 @@ def c09_leapfrog_leaves_the_posterior_invariant(bandit="leapfrog_steps=5"):
 
     def rise(kernel):
         where = {"start": "posterior", "kernel": kernel}
-        first, last = (of_table(bandit, "kernels", "kl", where | {"iterations": i}) for i in (0, 6))
+        first, last = (of_row(bandit, "kernels", "kl", where | {"iterations": i}) for i in (0, 6))
         return last - first
 
     parts = {
-        "reversal": within(of_table(bandit, "laws", "value", {"law": "reversal_plain"}), high=1e-8),
+        "reversal": within(of_row(bandit, "laws", "value", {"law": "reversal_plain"}), high=1e-8),
         "invariance, corrected": within(rise("corrected"), high=0.05),
         "invariance, gated": within(rise("gated"), high=0.05),
     }
-    return judged(every(parts, "error, or rise of the KL"), bandit, steps=BANDIT_STEPS, seeds=BANDIT_SEEDS)
+    return judged(conjunction(parts, "error, or rise of the KL"), bandit, steps=BANDIT_STEPS, seeds=BANDIT_SEEDS)
 
 
 def c10_gate_is_needed(
@@ -185,7 +186,7 @@ def c10_gate_is_needed(
         for env in environments(hmc)
         for gate in ("plain", "implicit")
     }
-    return judged(every(parts, "final return, gated - other"), hmc, hmc_gate)
+    return judged(conjunction(parts, "final return, gated - other"), hmc, hmc_gate)
 
 
 def c11_wider_gates_hurt(
@@ -203,7 +204,7 @@ def c11_wider_gates_hurt(
         levels = [final(hmc, env=env), *wider]
         parts[f"{env}, return"] = rising(levels, "decreasing")
         parts[f"{env}, spread"] = rising([deviations(level) for level in levels])
-    return judged(every(parts, "P(a wider gate ends higher, or is spread wider)"), hmc, hmc_width)
+    return judged(conjunction(parts, "P(a wider gate ends higher, or is spread wider)"), hmc, hmc_width)
 
 
 def c12_chain_explores(
@@ -218,7 +219,7 @@ def c12_chain_explores(
     for env in environments(hmc):
         parts[f"{env}, gain in Q"] = within(final(hmc, "visited_value_gain", env=env), low=0)
         parts[f"{env}, spread"] = above(final(hmc, "coverage", env=env), final(sac, "coverage", env=env))
-    return judged(every(parts, "gain in Q, or spread of states"), hmc, sac)
+    return judged(conjunction(parts, "gain in Q, or spread of states"), hmc, sac)
 
 
 def c12_langevin_noise_explores(
@@ -232,7 +233,7 @@ def c12_langevin_noise_explores(
     parts = {
         env: above(final(langevin, "coverage", env=env), final(td3, "coverage", env=env)) for env in environments(langevin)
     }
-    return judged(every(parts, "spread of states, noisy - TD3"), td3, langevin)
+    return judged(conjunction(parts, "spread of states, noisy - TD3"), td3, langevin)
 
 
 def c13_langevin_reaches_td3(
@@ -240,8 +241,8 @@ def c13_langevin_reaches_td3(
     langevin_frozen="env=Hopper-v4|HalfCheetah-v4|Ant-v4",
     langevin="env=Hopper-v4|HalfCheetah-v4|Ant-v4, pid=true, kind=noisy|flow",
 ):
-    """TD3 with Langevin dynamics, be it the noisy chain or the flow, is no worse than TD3, and a learned flow is better than
-    a frozen one (Section 3.1, which reports no result), in every environment.
+    """TD3 with Langevin dynamics, noisy chain or flow, is no worse than TD3, and a learned flow is better than a frozen
+    one (Section 3.1, which reports no result), in every environment.
 
     Final return: not below TD3's by 10 %; learned above frozen by Welch's t-test.
     """
@@ -252,14 +253,14 @@ def c13_langevin_reaches_td3(
             parts[f"{env}, {kind}"] = at_least(final(langevin, env=env, kind=kind), plain)
         learned, frozen = final(langevin, env=env, kind="flow"), final(langevin_frozen, env=env)
         parts[f"{env}, learned - frozen"] = above(learned, frozen)
-    return judged(every(parts, "final return, Langevin - TD3"), td3, langevin, langevin_frozen)
+    return judged(conjunction(parts, "final return, Langevin - TD3"), td3, langevin, langevin_frozen)
 
 
 def c13_langevin_reaches_ddpg(
     ddpg="env=Hopper-v4|HalfCheetah-v4|Ant-v4", langevin_ddpg="env=Hopper-v4|HalfCheetah-v4|Ant-v4, kind=noisy|flow"
 ):
-    """The same on DDPG, which Section 3.1 names beside TD3: with the noisy chain and with the flow it is no worse, in every
-    environment.
+    """DDPG with Langevin dynamics, noisy chain or flow, is no worse than DDPG, which Section 3.1 names beside TD3, in
+    every environment.
 
     Final return: not below DDPG's by 10 %.
     """
@@ -268,7 +269,7 @@ def c13_langevin_reaches_ddpg(
         for env in environments(langevin_ddpg)
         for kind in ("noisy", "flow")
     }
-    return judged(every(parts, "final return, Langevin - DDPG"), ddpg, langevin_ddpg)
+    return judged(conjunction(parts, "final return, Langevin - DDPG"), ddpg, langevin_ddpg)
 
 
 def c14_chain_costs_its_gradients(
@@ -277,9 +278,9 @@ def c14_chain_costs_its_gradients(
     """A chain of K steps costs K + 1 gradients of the critic and nothing that outweighs them (Section 3.2: "without any
     complex inference"): with K = 5 training takes at most 6 times as long as SAC's, over all environments.
 
-    Core-seconds of whole runs as recorded, one number a worker, HMC's over the mean of SAC's in the same environment; the
-    note tells both in steps a core-second, and `table_mcmc_po_speed` what of it the chain takes. Only runs of one machine
-    compare.
+    Core-seconds of whole runs as recorded, one number per worker, HMC's over the mean of SAC's in the same environment;
+    the note gives both in steps per core-second, `table_mcmc_po_speed` the chain's share. Only runs of one machine are
+    comparable.
     """
     shared = [env for env in environments(hmc) if env in environments(sac)]
     ratios = [seconds(hmc, env=env) / seconds(sac, env=env).mean() for env in shared]
@@ -287,21 +288,21 @@ def c14_chain_costs_its_gradients(
         return judged(missing("training time, HMC / SAC"), hmc, sac, steps=100_000, seeds=3)
     verdict = within(np.concatenate(ratios), high=6, quantity="training time, HMC / SAC")
     speeds = ", ".join(f"{name} {rates(results).mean():.3g}" for name, results in (("HMC", hmc), ("SAC", sac)))
-    return judged(verdict, hmc, sac, steps=100_000, seeds=3).with_note(f"steps a core-second: {speeds}")
+    return judged(verdict, hmc, sac, steps=100_000, seeds=3).with_note(f"steps per core-second: {speeds}")
 
 
 def own_distance_is_gain_and_energy_error(bandit="leapfrog_steps=5"):
-    """At theta = theta_t the controlled distance is no more than the gain in Q over tau and the error in energy, so that a
-    threshold on it caps what the chain may gain.
+    """At theta = theta_t the controlled distance is no more than the gain in Q over tau and the error in energy, so that
+    a threshold on it limits the chain's gain.
 
     Largest |D - (Q(a_K) - Q(a_0)) / tau - (H_K - H_0)| of the trained chain below 1e-8. A law: no budget.
     """
-    return within(of_table(bandit, "laws", "value", {"law": "bound_identity"}), high=1e-8, quantity="error of the identity")
+    return within(of_row(bandit, "laws", "value", {"law": "bound_identity"}), high=1e-8, quantity="error of the identity")
 
 
 def own_bound_rises_by_lost_energy_alone(bandit_gate="gate=plain|implicit", bandit="leapfrog_steps=5"):
-    """What a chain adds to the bound is the energy it loses, and exact dynamics lose none. So the bound's gain on the bandit
-    comes from the gate and from coarse steps: gated chains gain more than explicit ones, whose energy drifts.
+    """A chain adds to the bound the energy that it loses, and exact dynamics lose none. So the bound's gain on the
+    bandit comes from the gate and from coarse steps: gated chains gain more than explicit ones, whose energy drifts.
 
     Gain of the bound in training, Welch's t-test. Least budget: 1,000 iterations, 3 seeds.
     """
@@ -310,14 +311,14 @@ def own_bound_rises_by_lost_energy_alone(bandit_gate="gate=plain|implicit", band
 
 
 def own_corrected_chains_approach_the_posterior(bandit="leapfrog_steps=5"):
-    """Section 3.3's KL(q_0) >= KL(q_k) is a theorem of kernels that leave the posterior invariant: it holds for
+    """Section 3.3's KL(q_0) >= KL(q_k), a theorem of kernels that leave the posterior invariant, holds for
     Metropolis-corrected chains.
 
     KL from the policy's own density falls over 0, 2, 4 and 6 iterations, Jonckheere-Terpstra. Least budget: 1,000
     iterations, 3 seeds.
     """
     where = {"start": "policy", "kernel": "corrected"}
-    groups = [of_table(bandit, "kernels", "kl", where | {"iterations": i}) for i in (0, 2, 4, 6)]
+    groups = [of_row(bandit, "kernels", "kl", where | {"iterations": i}) for i in (0, 2, 4, 6)]
     verdict = rising(groups, "decreasing", "P(more iterations are farther)")
     return judged(verdict, bandit, steps=BANDIT_STEPS, seeds=BANDIT_SEEDS)
 
@@ -327,20 +328,21 @@ def own_gain_is_inference(
     hmc="env=Hopper-v4|HalfCheetah-v4|Ant-v4, leapfrog_steps=5",
 ):
     """Section 1 asks whether a flow's gain is inference or over-parametrisation. It is inference: the Hamiltonian policy
-    ends above SAC with a coupling flow of the same number of parameters, at alpha = 0.05 and at 0.2, in every environment.
+    ends above SAC with a coupling flow of the same number of parameters, at alpha = 0.05 and at 0.2, in every
+    environment.
 
-    Final return, Welch's t-test. Two temperatures, or else a gain over an unusual one would count as inference.
+    Final return, Welch's t-test. Two temperatures, so that a gain over an unusual one does not count as inference.
     """
     parts = {
         f"{env}, alpha {alpha:g}": above(final(hmc, env=env), final(sac_coupling, env=env, temperature=alpha))
         for env in environments(hmc)
         for alpha in (0.05, 0.2)
     }
-    return judged(every(parts, "final return, HMC - coupling"), hmc, sac_coupling)
+    return judged(conjunction(parts, "final return, HMC - coupling"), hmc, sac_coupling)
 
 
 def own_chain_helps_the_trained_policy(hmc="env=Hopper-v4|HalfCheetah-v4|Ant-v4, leapfrog_steps=5"):
-    """The trained policy needs its chain: without it, at test time, it returns less, in every environment.
+    """The trained policy needs its chain: without it its return at test time is lower, in every environment.
 
     Return with the chain, less without, same episodes, at the end of training, above 0.
     """
@@ -348,7 +350,7 @@ def own_chain_helps_the_trained_policy(hmc="env=Hopper-v4|HalfCheetah-v4|Ant-v4,
     for env in environments(hmc):
         chained, base = (_end(hmc, name, env) for name in ("return", "return_without_chain"))
         parts[env] = within(chained - base, low=0)
-    return judged(every(parts, "return, with - without chain"), hmc)
+    return judged(conjunction(parts, "return, with - without chain"), hmc)
 
 
 def _end(results, metric, env):
@@ -357,5 +359,5 @@ def _end(results, metric, env):
 
 
 def _by_length(hmc_steps, hmc, metric):
-    """{K: final numbers, one a seed} of policies trained with K = 0, 1, 3, 5, 10 on one environment."""
+    """{K: final numbers [seeds]} of policies trained with K = 0, 1, 3, 5, 10 on one environment."""
     return {k: final(hmc_steps, metric, leapfrog_steps=k) for k in (0, 1, 3, 10)} | {5: final(hmc, metric)}

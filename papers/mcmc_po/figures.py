@@ -4,7 +4,8 @@ import numpy as np
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter, NullLocator
 
 from common.lab.report import plots
-from papers.mcmc_po.evidence import environments, final
+from common.lab.report.measures import environments
+from papers.mcmc_po.comparisons import final
 
 BLUE, ORANGE, GREEN, PINK, YELLOW, SKY, BLACK = plots.PALETTE
 METHODS = {
@@ -25,9 +26,9 @@ KERNELS = {"corrected": BLUE, "plain": GREEN, "gated": ORANGE}
 
 def figx_mcmc_curves(hmc, sac, sac_auto, sac_coupling):
     """The curves behind Table 1, of the Hamiltonian policy and of soft actor-critic at three temperatures and with a
-    coupling flow. Left: return during training. Right: how widely the states in the replay buffer are spread, the mean ln
-    distance to the third neighbour in a batch of them. Faint: seeds; line: their mean, with its 95 % interval from three
-    seeds on."""
+    coupling flow. Left: return during training. Right: how widely the states in the replay buffer are spread, the mean
+    ln distance to the third neighbour in a batch of them. Faint: seeds; line: their mean with its 95 % interval (three
+    or more seeds)."""
     names = environments(hmc)
     fig, axes = plots.grid(len(names), 2)
     for row, env in zip(axes, names, strict=True):
@@ -50,11 +51,11 @@ def figx_mcmc_curves(hmc, sac, sac_auto, sac_coupling):
 
 
 def figx_amortization_gap(bandit, hmc_steps, hmc="env=Hopper-v4"):
-    """What a chain adds to an amortised policy, on a bandit with a known posterior and on Hopper. Bandit, a policy trained
-    with each K: (a) KL to the posterior of the chain's end and of its start, (b) what the bound of eq. 17 lacks to τ ln Z.
-    Hopper: (c) gain of the bound on states of the replay buffer, those of the last batch of training, by the length of one
-    trained chain (K = 5); dashed: by 200 steps of gradient ascent on a Gaussian of each state, without a chain; (d) gain in
-    training by the K it was trained with. Dots: seeds; line: their mean."""
+    """The gain of a chain over an amortised policy, on a bandit with a known posterior and on Hopper. Bandit, a policy
+    trained with each K: (a) KL to the posterior of the chain's end and of its start, (b) the gap between the bound of
+    eq. 17 and τ ln Z. Hopper: (c) gain of the bound on states of the replay buffer, those of the last batch of training,
+    by the length of one trained chain (K = 5); dashed: by 200 steps of gradient ascent on a Gaussian per state, without
+    a chain; (d) gain in training, by the K of the training. Dots: seeds; line: their mean."""
     fig, axes = plots.grid(1, 4, 2.3)
     lengths = sorted(bandit.setting("leapfrog_steps"))
     for ax, metric, name in ((axes[0, 0], "kl", "KL to the posterior, nats"), (axes[0, 1], "gap", "τ ln Z − bound")):
@@ -64,7 +65,7 @@ def figx_amortization_gap(bandit, hmc_steps, hmc="env=Hopper-v4"):
         ax.set_ylim(bottom=0)
     _trained_chain(axes[0, 2], hmc)
     trained = {
-        k: final(one, "bound_gain", leapfrog_steps=k) for one in (hmc_steps, hmc) for k in one.setting("leapfrog_steps")
+        k: final(runs, "bound_gain", leapfrog_steps=k) for runs in (hmc_steps, hmc) for k in runs.setting("leapfrog_steps")
     }
     _levels(axes[0, 3], dict(sorted(trained.items())), "in training, by K", BLACK)
     _by_length(axes[0, 3], "gain of the bound, Hopper", sorted(trained))
@@ -79,8 +80,8 @@ def figx_amortization_gap(bandit, hmc_steps, hmc="env=Hopper-v4"):
 def figx_pid(bandit_pid, hmc_fixed, hmc="env=Hopper-v4|HalfCheetah-v4, leapfrog_steps=5"):
     """Control of the multiplier β. From left to right: the distance D between the policy and its last snapshot over the
     threshold, dashed: 1, linear below it and logarithmic above; share of iterations in which D lies within half of the
-    threshold; β; return, or mean Q on the bandit. Means over the iterations since the last evaluation. Faint: seeds; line:
-    their mean, with its 95 % interval from three seeds on."""
+    threshold; β; return, or mean Q on the bandit. Means over the iterations since the last evaluation. Faint: seeds;
+    line: their mean with its 95 % interval (three or more seeds)."""
     names = environments(hmc)
     metrics = {"distance": "D / threshold", "distance_within": "share near threshold", "beta": "β", "return": "return"}
     fig, axes = plots.grid(1 + len(names), 4, 2.4)
@@ -97,8 +98,8 @@ def figx_pid(bandit_pid, hmc_fixed, hmc="env=Hopper-v4|HalfCheetah-v4, leapfrog_
                 colours = {"PID": ORANGE} | {f"β = {beta:g}": colour for beta, colour in fixed.items()}
             held = (bandit_pid if name == "bandit" else hmc).setting("threshold")[0] * ACTIONS[name]
             unit = held if metric == "distance" else 1.0
-            for one, curve in curves.items():
-                plots.seeds_and_mean(ax, curve.assign(value=curve["value"] / unit), one, colours[one])
+            for control, curve in curves.items():
+                plots.seeds_and_mean(ax, curve.assign(value=curve["value"] / unit), control, colours[control])
             plots.steps_axis(ax, name, "iterations" if name == "bandit" else "environment steps")
             ax.set_ylabel(label)
         _around_one(row[0])
@@ -115,9 +116,9 @@ def figx_gate(
     bandit="leapfrog_steps=5",
     hmc="env=Hopper-v4|HalfCheetah-v4, leapfrog_steps=5",
 ):
-    """The gate of Section 4.2. Top: gated, explicit gradient alone (plain leapfrog), implicit gradient alone. Bottom: gates
-    of one hidden layer of 8 to 256 units, and of two of 16. Left: what the bound lacks to τ ln Z on the bandit, lower is
-    better; others: return. Faint: seeds; line: their mean, with its 95 % interval from three seeds on."""
+    """The gate of Section 4.2. Top: gated, explicit gradient alone (plain leapfrog), implicit gradient alone. Bottom:
+    gates of one hidden layer of 8 to 256 units, and of two of 16. Left: gap between the bound and τ ln Z on the bandit,
+    lower is better; others: return. Faint: seeds; line: their mean with its 95 % interval (three or more seeds)."""
     names = environments(hmc)
     fig, axes = plots.grid(2, 1 + len(names))
     rows = (("gate", GATES, "gated", bandit_gate, hmc_gate), ("gate_units", SIZES, "1x16", bandit_width, hmc_width))
@@ -140,9 +141,10 @@ def figx_gate(
 
 def figx_leapfrog(bandit="leapfrog_steps=5"):
     """Chains on a posterior that is known (shaded: ln of its mass; first context, first seed), before tanh. (a) Plain
-    leapfrog with a small step: energy is nearly kept, and the path follows a contour in phase space. (b) The trained chain,
-    gated, 5 steps. (c) Change of energy along both. (d) KL to the posterior after repeated chains, started from the policy
-    (full) and from the posterior itself (dashed), which only the Metropolis-corrected kernel leaves as it is."""
+    leapfrog with a small step: energy is nearly kept, and the path follows a contour in phase space. (b) The trained
+    chain, gated, 5 steps. (c) Change of energy along both. (d) KL to the posterior after repeated chains, started from
+    the policy (full) and from the posterior itself (dashed), which only the Metropolis-corrected kernel leaves
+    invariant."""
     fig, axes = plots.grid(1, 4, 2.5)
     seed = bandit.table("density")["seed"].iloc[0]
     density, paths = (table[table["seed"] == seed] for table in (bandit.table("density"), bandit.table("trajectories")))
@@ -168,10 +170,10 @@ def figx_leapfrog(bandit="leapfrog_steps=5"):
 
 
 def figx_langevin(td3, langevin, langevin_frozen, ddpg, langevin_ddpg):
-    """Deterministic policies: TD3 and DDPG, plain and with actions moved by the noisy Langevin chain or the Langevin flow.
-    Equations 7 and 9, signs corrected; β controlled or, dashed, fixed at 0.2; on TD3 the flow also with step sizes and
-    networks as they start. Left: return on TD3. Middle: return on DDPG. Right: spread of the states in TD3's replay buffer,
-    as in figx_mcmc_curves. Faint: seeds; line: their mean, with its 95 % interval from three seeds on."""
+    """Deterministic policies: TD3 and DDPG, plain and with actions moved by the noisy Langevin chain or the Langevin
+    flow. Equations 7 and 9, signs corrected; β controlled or, dashed, fixed at 0.2; on TD3 the flow also with untrained
+    step sizes and networks. Left: return on TD3. Middle: return on DDPG. Right: spread of the states in TD3's replay
+    buffer, as in figx_mcmc_curves. Faint: seeds; line: their mean with its 95 % interval (three or more seeds)."""
     names = environments(td3)
     fig, axes = plots.grid(len(names), 3)
     columns = (("TD3", "return", td3, langevin), ("DDPG", "return", ddpg, langevin_ddpg), ("TD3", "coverage", td3, langevin))
@@ -200,10 +202,11 @@ def figx_sweeps(
     hmc_width="env=Hopper-v4, gate_units=2x16|1x32",
     hmc="env=Hopper-v4, leapfrog_steps=5",
 ):
-    """What the paper leaves open, one setting at a time, on Hopper: return during training of the Hamiltonian policy, K = 5.
-    Orange: as it is set everywhere else. Faint: seeds; line: their mean, with its 95 % interval from three seeds on."""
+    """Settings that the paper leaves open, one at a time, on Hopper: return during training of the Hamiltonian policy, K
+    = 5. Orange: the value used everywhere else. Faint: seeds; line: their mean with its 95 % interval (three or more
+    seeds)."""
     panels = {
-        "threshold": ("threshold on D, nats an action dimension", hmc_threshold),
+        "threshold": ("threshold on D, nats per action dimension", hmc_threshold),
         "snapshot_every": ("policy steps between snapshots", hmc_snapshot),
         "pessimism": ("Q of the chain: which of two critics", hmc_pessimism),
         "target": ("target of the critics", hmc_target),
@@ -220,7 +223,7 @@ def figx_sweeps(
             label = value if isinstance(value, str) else f"{value:g}"
             plots.seeds_and_mean(ax, curve, label, ORANGE if value == usual else others[value])
         plots.steps_axis(ax)
-        # The panels' levels differ: each has its own names, in one line above it.
+        # The panels' levels differ: each has a legend of its own, in one line above it.
         ax.legend(title=title, loc="lower left", bbox_to_anchor=(0, 1), ncols=4, borderaxespad=0, alignment="left",
                   handlelength=1.2, columnspacing=0.8)  # fmt: skip
     axes[0, 0].set_ylabel("return")
@@ -248,7 +251,7 @@ def _around_one(ax):
 
 
 def _levels(ax, values, label, colour):
-    """One dot a seed and level, and a line through the means. values: {level: [seeds]}."""
+    """Draws one dot per seed and level, and a line through the means. values: {level: [seeds]}."""
     means = {}
     for level, seeds in values.items():
         seeds = seeds[np.isfinite(seeds)]
@@ -265,19 +268,19 @@ def _by_length(ax, name, lengths):
 
 
 def _trained_chain(ax, hmc):
-    """Gain of the bound over no chain, by the length at which the chain of K = 5 is applied."""
+    """Draws the gain of the bound over no chain, by the number of steps for which the chain of K = 5 is applied."""
     if 5 not in hmc.setting("leapfrog_steps"):
         return plots.not_run(ax)
     table = hmc.table("gap", leapfrog_steps=5)
     chains = table[table["how"] == "chain"].pivot(index="seed", columns="size", values="bound")
     ascent = table[table["how"] == "ascent"].set_index("seed")["bound"]
     _levels(ax, {k: (chains[k] - chains[0]).to_numpy() for k in chains}, "after the chain", ORANGE)
-    ax.axhline((ascent - chains[0]).mean(), color=GREEN, linestyle="--", linewidth=1, label="gradient ascent a state")
+    ax.axhline((ascent - chains[0]).mean(), color=GREEN, linestyle="--", linewidth=1, label="gradient ascent per state")
     _by_length(ax, "gain of the bound, Hopper", list(chains))
 
 
 def _kernels(ax, table):
-    """Mean over seeds of the KL by the number of chains, full from the policy, dashed from the posterior."""
+    """Draws the KL by the number of chains, mean over seeds: full from the policy, dashed from the posterior."""
     for name, colour in KERNELS.items():
         for start, style in (("policy", "-"), ("posterior", "--")):
             rows = table[(table["kernel"] == name) & (table["start"] == start)]

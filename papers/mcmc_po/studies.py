@@ -1,4 +1,4 @@
-"""What is measured of a policy that was trained on the bandit: one table each, as rows of one member."""
+"""Measurements of a policy trained on the bandit: one function per table, which returns the rows of one member."""
 
 import numpy as np
 import torch
@@ -15,7 +15,7 @@ STARTS, LONG = 8, 30  # trajectories that are drawn, and the steps of the plain 
 
 
 def lengths(learner, member):
-    """The trained h applied K times, for several K: KL to the posterior, what the bound lacks, Q."""
+    """The trained h applied K times, for several K: KL to the posterior, gap of the bound, Q."""
     grid, rows = learner.grid(member), []
     for size in LENGTHS:
         chain = learner.chain(size)
@@ -94,7 +94,7 @@ def density(learner, member):
 
 
 def laws(learner, member):
-    """Errors, in float64, of what the paper says of its leapfrog; see `papers/mcmc_po/exact.py`."""
+    """Errors, in float64, of the paper's statements about its leapfrog; see `papers/mcmc_po/exact.py`."""
     rng = generator(learner.seeds[member], "evaluate", 4)
     count = 16
     state = learner.contexts.double().repeat(count // len(learner.contexts) + 1, 1)[:count].unsqueeze(0)

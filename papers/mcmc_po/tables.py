@@ -8,8 +8,7 @@ import pandas as pd
 from common.lab.results import records
 from common.settings import fields
 from papers.mcmc_po import config
-from papers.mcmc_po.evidence import ENVIRONMENTS, final, seconds
-from papers.mcmc_po.measures import rates
+from papers.mcmc_po.comparisons import ENVIRONMENTS, final, rates, seconds
 
 COLUMNS = {
     "HMC": config.HMC,

@@ -1,14 +1,14 @@
-"""What the review claims, and what we ask beyond it; one function a claim. Its experiments are not written yet."""
+"""What the review claims, and what we ask beyond it; one function per claim. Its experiments are not written yet."""
 
 from common.lab.report import stats
-from common.lab.report.evidence import every
+from common.lab.report.verdicts import conjunction
 
 
 def own_a_flow_of_a_density_is_a_density(shapes="family=planar|radial, base=normal|uniform, flows=1|2|10"):
-    """A density that went through a flow is one still (Section 2): with the corrected log-determinants planar and radial
-    flows, up to ten in turn, keep the mass, for a normal and for a uniform base.
+    """A flow maps a density to a density (Section 2): with the corrected log-determinants planar and radial flows, up to
+    ten in turn, keep the mass, for a normal and for a uniform base.
 
-    Mass on a grid within 5 % of 1 for each family, base and number, one number a seed. A law: no budget.
+    Mass on a grid within 5 % of 1 for each family, base and number, one number per seed. A law: no budget.
     """
     parts = {
         f"{family}, {base}, K = {count}": stats.mean_within(
@@ -18,4 +18,4 @@ def own_a_flow_of_a_density_is_a_density(shapes="family=planar|radial, base=norm
         for base in shapes.setting("base")
         for count in shapes.setting("flows")
     }
-    return every(parts, "mass on the grid")
+    return conjunction(parts, "mass on the grid")

@@ -7,10 +7,10 @@ from common.lab.report import plots
 
 
 def fig1_planar_radial(shapes):
-    """What K random flows make of a normal (top) and of a uniform base (bottom): planar ones push along a direction, radial
-    ones about a centre. Densities, bright where high, each on its own scale; of K flows the first are those of fewer; first
-    seed. Drawn after the figure of Rezende and Mohamed that the review reprints, whose numbers are not known. Radial flows
-    have parameters of their own, a centre, alpha and beta, where the review repeats those of planar ones."""
+    """A normal (top) and a uniform base (bottom) after K random flows: planar ones push along a direction, radial ones
+    about a centre. Densities, bright where high, each on its own scale; K flows begin with those of smaller K; first
+    seed. Drawn after the figure of Rezende and Mohamed that the review reprints, whose numbers are not known. Radial
+    flows have parameters of their own, a centre, alpha and beta, where the review repeats those of planar ones."""
     families, bases, counts = (shapes.setting(key) for key in ("family", "base", "flows"))
     fig, axes = plt.subplots(2, 1 + 2 * len(counts), figsize=(9.6, 3.2))
     for row, base in zip(axes, bases, strict=True):

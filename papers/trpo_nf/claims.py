@@ -1,16 +1,17 @@
-"""What the paper claims, and what we ask beyond it; one function a claim.
+"""What the paper claims, and what we ask beyond it; one function per claim.
 
-Arguments select cells of experiments. "Final" is the mean of a seed's last ten records of its return. Runs are at KL radius
-0.01 under the preset `equations` unless a claim says otherwise. The least budget stands in `judged`: 10^6 steps and 5 seeds
-unless a claim needs another; toys need 10 random starts.
+Arguments select cells of experiments. "Final" is the mean of a seed's last ten records of its return. Runs are at KL
+radius 0.01 under the preset `equations` unless a claim says otherwise. The least budget stands in `judged`: 10^6 steps
+and 5 seeds unless a claim needs another; toys need 10 random starts.
 """
 
 import numpy as np
 import pandas as pd
 
 from common.lab.report import stats
-from common.lab.report.evidence import environments, every, last, level, of_table
-from papers.trpo_nf.evidence import (
+from common.lab.report.measures import environments, last, magnitude, of_table
+from common.lab.report.verdicts import conjunction, untested
+from papers.trpo_nf.comparisons import (
     MARGIN,
     best,
     dominates,
@@ -47,7 +48,7 @@ def c02_equal_entropy_flow_spreads(
     ln of the trace of the covariance, flow - Gaussian, above 0 at entropies -1 and -4.
     """
     parts = {f"H = {h:g}": stats.difference(*_logs("trace_covariance", entropy, entropy_gaussian, h)) for h in LEVELS}
-    return toy(every(parts, "ln trace of the covariance, flow - Gaussian"), entropy, entropy_gaussian)
+    return toy(conjunction(parts, "ln trace of the covariance, flow - Gaussian"), entropy, entropy_gaussian)
 
 
 def c03_flow_density_decays_slower(
@@ -71,7 +72,7 @@ def c04_flow_learns_correlations(bandits="toy=correlated, policy=gaussian|flow, 
         "flow": stats.mean_within(measured(bandits, "correlation", policy="flow"), low=0.8),
         "Gaussian": stats.mean_within(measured(bandits, "correlation", policy="gaussian"), low=-0.05, high=0.05),
     }
-    return toy(every(parts, "correlation of samples"), bandits)
+    return toy(conjunction(parts, "correlation of samples"), bandits)
 
 
 def c05_mixtures_collapse_on_correlated_bandit(
@@ -82,7 +83,7 @@ def c05_mixtures_collapse_on_correlated_bandit(
     Distance between components, in standard deviations, below 0.5 for K = 2 and 5, with the mixture's own density.
     """
     parts = {p: stats.mean_within(measured(bandits, "component_distance", policy=p), high=0.5) for p in ("gmm2", "gmm5")}
-    return toy(every(parts, "distance between components in standard deviations"), bandits)
+    return toy(conjunction(parts, "distance between components in standard deviations"), bandits)
 
 
 def c06_flow_covers_both_modes(bandits="toy=bimodal, policy=gmm2|flow, preset=equations, estimator=pathwise"):
@@ -93,7 +94,7 @@ def c06_flow_covers_both_modes(bandits="toy=bimodal, policy=gmm2|flow, preset=eq
     covered = {policy: measured(bandits, "smaller_mass", policy=policy) > 0.2 for policy in ("flow", "gmm2")}
     bounds = {"flow": {"low": 0.5}, "gmm2": {"high": 0.95}}
     parts = {p: stats.proportion(int(x.sum()), len(x), **bounds[p]) for p, x in covered.items()}
-    return toy(every(parts, "share of random starts that cover both modes"), bandits)
+    return toy(conjunction(parts, "share of random starts that cover both modes"), bandits)
 
 
 def c07_ant_flow_roams(trpo_ant="env=Ant-v4, policy=gaussian|flow"):
@@ -104,7 +105,7 @@ def c07_ant_flow_roams(trpo_ant="env=Ant-v4, policy=gaussian|flow"):
     parts = {}
     for name, measure in {"extent along x": lambda p: np.ptp(p["x"]), "steps": lambda p: p["step"].max()}.items():
         parts[name] = stats.difference(*(episodes(trpo_ant, policy, measure) for policy in ("flow", "gaussian")))
-    return judged(every(parts, "flow - Gaussian"), trpo_ant, steps=2_000_000, seeds=3)
+    return judged(conjunction(parts, "flow - Gaussian"), trpo_ant, steps=2_000_000, seeds=3)
 
 
 def c08_flow_sometimes_goes_back(trpo_ant="env=Ant-v4, policy=flow"):
@@ -135,7 +136,7 @@ def c09_trpo_flow_is_best(
         other: improves(flow, over_environments((trpo, trpo_ant), policy=other), "")
         for other in ("gaussian", "gmm2", "gmm5")
     }
-    return judged(every(parts, "P(the flow ends above another class)"), trpo, trpo_ant)
+    return judged(conjunction(parts, "P(the flow ends above another class)"), trpo, trpo_ant)
 
 
 def c10_gain_is_largest_on_humanoids(
@@ -150,15 +151,15 @@ def c10_gain_is_largest_on_humanoids(
         flow, gaussian = final(trpo, env=env, policy="flow"), final(trpo, env=env, policy="gaussian")
         return scaled(flow, gaussian) - scaled(gaussian, gaussian)
 
-    complex_ones, simple = (
+    humanoids, simple = (
         pd.concat([gain(env) for env in group if env in environments(trpo)], axis=1).mean(axis=1, skipna=False)
         if set(group) & set(environments(trpo)) else pd.Series(dtype=float)
         for group in (("Humanoid-v4", "RllabSimpleHumanoid-v0"), ("Hopper-v4", "Reacher-v4"))
     )  # fmt: skip
-    if complex_ones.empty or simple.empty:
-        return stats.untested("a group of environments was not run", quantity="relative gain, humanoids - simple tasks")
+    if humanoids.empty or simple.empty:
+        return untested("a group of environments was not run", quantity="relative gain, humanoids - simple tasks")
     quantity = "relative gain over the Gaussian, humanoids - simple tasks"
-    return judged(stats.difference(complex_ones, simple, paired=True, quantity=quantity), trpo)
+    return judged(stats.difference(humanoids, simple, paired=True, quantity=quantity), trpo)
 
 
 def c11_mixtures_gain_on_hard_tasks(
@@ -173,7 +174,7 @@ def c11_mixtures_gain_on_hard_tasks(
         for env in environments(results):
             gaussian = final(results, env=env, policy="gaussian")
             parts |= {f"{env} {p}": stats.difference(final(results, env=env, policy=p), gaussian) for p in ("gmm2", "gmm5")}
-    return judged(every(parts, "final return, mixture - Gaussian"), trpo, trpo_ant)
+    return judged(conjunction(parts, "final return, mixture - Gaussian"), trpo, trpo_ant)
 
 
 def c12_mixtures_are_unstable_on_humanoids(trpo="env=RllabSimpleHumanoid-v0|Humanoid-v4, policy=gaussian|gmm2|gmm5|flow"):
@@ -189,19 +190,19 @@ def c12_mixtures_are_unstable_on_humanoids(trpo="env=RllabSimpleHumanoid-v0|Huma
             loss[policy] = (peak - final(trpo, env=env, policy=policy)) / peak.abs()
         parts |= {f"{env} {p}": stats.difference(loss[p], loss["gaussian"]) for p in ("gmm2", "gmm5")}
     if not parts:
-        return stats.untested("no humanoid was run", quantity="relative loss from the best, mixture - Gaussian")
-    return judged(every(parts, "relative loss from the best, mixture - Gaussian"), trpo)
+        return untested("no humanoid was run", quantity="relative loss from the best, mixture - Gaussian")
+    return judged(conjunction(parts, "relative loss from the best, mixture - Gaussian"), trpo)
 
 
 def c13_roboschool_humanoids_gain(
     trpo_humanoids="env=HumanoidBulletEnv-v0|HumanoidFlagrunBulletEnv-v0|HumanoidFlagrunHarderBulletEnv-v0, "
     "policy=gaussian|flow",
 ):
-    """On Roboschool's humanoids the flow outperforms the Gaussian by a large margin within 10^7 steps (Section 5.1, Figure
-    4).
+    """On Roboschool's humanoids the flow outperforms the Gaussian by a large margin within 10^7 steps (Section 5.1,
+    Figure 4).
 
-    P(a run of the flow ends above one of the Gaussian), over the three tasks of the Bullet port, above 1/2. Two seeds, as in
-    the paper, give no verdict: three are asked for.
+    P(a run of the flow ends above one of the Gaussian), over the three tasks of the Bullet port, above 1/2. The paper's
+    two seeds give no verdict: three are needed.
     """
     arms = [over_environments((trpo_humanoids,), policy=policy) for policy in ("flow", "gaussian")]
     verdict = improves(*arms, "P(the flow ends above the Gaussian), humanoids of the Bullet port")
@@ -218,8 +219,8 @@ def c14_acktr_flow_gains_on_complex_tasks(acktr="env=Ant-v4|Humanoid-v4, kl_radi
         for env in environments(acktr)
     }
     if not parts:
-        return stats.untested("neither was run", quantity="final return with ACKTR, flow - Gaussian")
-    return judged(every(parts, "final return with ACKTR, flow - Gaussian"), acktr, seeds=3)
+        return untested("neither was run", quantity="final return with ACKTR, flow - Gaussian")
+    return judged(conjunction(parts, "final return with ACKTR, flow - Gaussian"), acktr, seeds=3)
 
 
 def c15_acktr_with_flow_beats_trpo_with_flow(
@@ -241,10 +242,10 @@ def c16_flow_is_robust_to_the_radius(
     Quantiles of the final return over 30 draws: the flow's lie above in each of the four tasks, by one-sided
     Kolmogorov-Smirnov tests.
     """
-    sources = (sensitivity, sensitivity_reacher, sensitivity_humanoid)
-    flow, gaussian = (over_environments(sources, policy=policy) for policy in ("flow", "gaussian"))
+    runs = (sensitivity, sensitivity_reacher, sensitivity_humanoid)
+    flow, gaussian = (over_environments(runs, policy=policy) for policy in ("flow", "gaussian"))
     parts = {env: dominates(flow[env], gaussian[env]) for env in flow}
-    return judged(every(parts, "gap between distributions of the final return, flow - Gaussian"), *sources, seeds=30)
+    return judged(conjunction(parts, "gap between distributions of the final return, flow - Gaussian"), *runs, seeds=30)
 
 
 def c17_flow_gains_most_at_small_radii(sensitivity="env=Hopper-v4|HalfCheetah-v4, policy=gaussian|flow"):
@@ -255,13 +256,13 @@ def c17_flow_gains_most_at_small_radii(sensitivity="env=Hopper-v4|HalfCheetah-v4
     gaps = []
     for env in environments(sensitivity):
         flow, gaussian = (final(sensitivity, env=env, policy=policy) for policy in ("flow", "gaussian"))
-        gaps.append((flow - gaussian) / level(gaussian))
+        gaps.append((flow - gaussian) / magnitude(gaussian))
     radii = sensitivity.frame.drop_duplicates("member").set_index("member")["kl_radius"]
     gap = pd.concat(gaps, axis=1).mean(axis=1, skipna=False)
     small = gap[radii.reindex(gap.index) < 10**-2.5]
     quantity = "relative gain of the flow at KL radii below 10^-2.5"
     if small.empty:
-        return stats.untested("no such draw", quantity=quantity)
+        return untested("no such draw", quantity=quantity)
     return judged(stats.mean_within(small, low=0, quantity=quantity), sensitivity, steps=2_000_000, seeds=30)
 
 
@@ -277,12 +278,12 @@ def c18_flow_is_robust_to_its_size(
     parts = {}
     for env in environments(ablation_k):
         reference = final(ablation_k, env=env, couplings=4)
-        margin = MARGIN * level(reference)
+        margin = MARGIN * magnitude(reference)
         others = {f"K = {k}": final(ablation_k, env=env, couplings=k) for k in (2, 6)}
         others |= {f"l1 = {u}": final(ablation_units, env=env, coupling_units=u) for u in (5, 7)}
         others |= {f"embedding {u}": final(ablation_embedding, env=env, embedding_units=u) for u in (3, 5, 7)}
         parts |= {f"{env} {name}": stats.equivalence(x, reference, margin) for name, x in others.items()}
-    return judged(every(parts, "difference in final return"), ablation_k, ablation_units, ablation_embedding)
+    return judged(conjunction(parts, "difference in final return"), ablation_k, ablation_units, ablation_embedding)
 
 
 def c19_flow_gains_little_with_ppo(ppo="env=Reacher-v4|Hopper-v4|HalfCheetah-v4|Walker2d-v4, policy=gaussian|flow"):
@@ -293,8 +294,8 @@ def c19_flow_gains_little_with_ppo(ppo="env=Reacher-v4|Hopper-v4|HalfCheetah-v4|
     parts = {}
     for env in environments(ppo):
         gaussian = final(ppo, env=env, policy="gaussian")
-        parts[env] = stats.equivalence(final(ppo, env=env, policy="flow"), gaussian, MARGIN * level(gaussian))
-    return judged(every(parts, "final return with PPO, flow - Gaussian"), ppo)
+        parts[env] = stats.equivalence(final(ppo, env=env, policy="flow"), gaussian, MARGIN * magnitude(gaussian))
+    return judged(conjunction(parts, "final return with PPO, flow - Gaussian"), ppo)
 
 
 def c20_acktr_beats_trpo(
@@ -316,9 +317,10 @@ def c21_policy_and_optimiser_are_orthogonal(
     environments: within ±10 %. Stratified bootstrap.
     """
     shared = [env for env in environments(acktr) if env in environments(trpo)]
+    units = {env: magnitude(final(trpo, env=env, policy="gaussian")) for env in shared}
     arms = []
     for results, policy in ((acktr, "flow"), (acktr, "gaussian"), (trpo, "flow"), (trpo, "gaussian")):
-        arms.append([final(results, env=e, policy=policy) / level(final(trpo, env=e, policy="gaussian")) for e in shared])
+        arms.append([final(results, env=env, policy=policy) / units[env] for env in shared])
 
     def interaction(*four):
         means = [np.mean([np.mean(x, -1) for x in arm], axis=0) for arm in four]
@@ -333,8 +335,8 @@ def c21_policy_and_optimiser_are_orthogonal(
 def own_collapse_is_not_the_densitys(
     bandits="toy=correlated, policy=gmm2|gmm5, estimator=pathwise, preset=equations|released",
 ):
-    """Ours: the geometric mean that the released code takes for a mixture's density does not explain a collapse on the
-    bandit. Under it components do not come closer than with the mixture's own density.
+    """Ours: the geometric mean, which the released code takes for a mixture's density, does not explain a collapse on
+    the bandit. With it components do not come closer than with the mixture's own density.
 
     ln of the distance between components, released - equations, above 0 for K = 2 and 5.
     """
@@ -344,20 +346,20 @@ def own_collapse_is_not_the_densitys(
             p: np.log(measured(bandits, "component_distance", policy=policy, preset=p)) for p in ("released", "equations")
         }
         parts[policy] = stats.difference(distance["released"], distance["equations"])
-    return toy(every(parts, "ln distance between components, released - equations"), bandits)
+    return toy(conjunction(parts, "ln distance between components, released - equations"), bandits)
 
 
 def own_wide_cloud_is_the_missing_constant(kl_ball="coupling_units=3, policy=flow, constant=true|false"):
     """Ours: the wide cloud of Figure 1 (b) comes with the missing constant of the released density, not with the flow.
 
-    ln of the radius of 99 % of the samples, without the constant less with it, above ln 2. Without it many starts count as
-    inside the ball and climb to its boundary, which would be another comparison: they are left out.
+    ln of the radius of 99 % of the samples, without the constant less with it, above ln 2. Without it many starts count
+    as inside the ball and climb to its boundary; they would be another comparison and are left out.
     """
     radius = {k: np.log(measured(kl_ball, "radius_99", constant=k)) for k in (False, True)}
     radius[False] = radius[False][measured(kl_ball, "first_kl", constant=False) > 0.01]
     quantity = "ln radius of 99 %, without constant - with it"
     if len(radius[False]) < 3:
-        return stats.untested("fewer than 3 starts outside the ball", n=len(radius[False]), quantity=quantity)
+        return untested("fewer than 3 starts outside the ball", n=len(radius[False]), quantity=quantity)
     return toy(stats.difference(radius[False], radius[True], margin=float(np.log(2)), quantity=quantity), kl_ball)
 
 
@@ -368,11 +370,11 @@ def own_step_count_flatters_the_flow(trpo_released="env=Hopper-v4|Reacher-v4, po
     """
     shares = []
     for policy in ("gaussian", "flow"):
-        found = [
+        counted = [
             per_member(trpo_released, "counted_share", last(10_000), env=env, policy=policy)
             for env in environments(trpo_released)
         ]
-        shares.append(pd.concat(found, axis=1).mean(axis=1, skipna=False))
+        shares.append(pd.concat(counted, axis=1).mean(axis=1, skipna=False))
     quantity = "share of steps that the released counter counts, Gaussian - flow"
     return judged(stats.difference(*shares, quantity=quantity), trpo_released, steps=300_000, seeds=3)
 
@@ -406,15 +408,14 @@ def own_negative_curvature_costs_the_flow_its_return(
     }
     quantity = "final return of the flow, Fisher matrix of scores - sampled Hessian"
     if not parts:
-        return stats.untested("neither task was run with both", quantity=quantity)
-    return judged(every(parts, quantity), trpo_fisher, trpo)
+        return untested("neither task was run with both", quantity=quantity)
+    return judged(conjunction(parts, quantity), trpo_fisher, trpo)
 
 
 def own_determinant_at_equal_entropy(
     entropy="constant=true, policy=flow, entropy=-1.0|-4.0", entropy_gaussian="policy=gaussian, entropy=-1.0|-4.0"
 ):
-    """Ours: at equal entropy a flow's det Cov is at least the Gaussian's, which is a theorem; its size is what is asked. It
-    is over 10 % larger.
+    """Ours: at equal entropy a flow's det Cov, by a theorem no smaller than the Gaussian's, is over 10 % larger.
 
     ln det Cov, flow - Gaussian, above ln 1.1 at entropies -1 and -4.
     """
@@ -422,7 +423,7 @@ def own_determinant_at_equal_entropy(
     parts = {
         f"H = {h:g}": stats.difference(*_logs("det_covariance", entropy, entropy_gaussian, h), margin=margin) for h in LEVELS
     }
-    return toy(every(parts, "ln det Cov, flow - Gaussian"), entropy, entropy_gaussian)
+    return toy(conjunction(parts, "ln det Cov, flow - Gaussian"), entropy, entropy_gaussian)
 
 
 def _logs(metric, entropy, entropy_gaussian, h):

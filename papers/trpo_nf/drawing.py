@@ -3,19 +3,21 @@
 import numpy as np
 
 from common.lab.report import plots
-from common.lab.report.evidence import environments
-from papers.trpo_nf.classes import COLOURS, LABELS
+from common.lab.report.measures import environments
+
+COLOURS = {"flow": "#D55E00", "gmm5": "#009E73", "gmm2": "#E69F00", "gaussian": "#0072B2"}
+LABELS = {"flow": "flow", "gmm5": "GMM, K = 5", "gmm2": "GMM, K = 2", "gaussian": "Gaussian"}
 
 
 def mean_line(ax, curve, colour):
-    """The members' mean alone, thin and dotted."""
+    """Draws the members' mean alone, thin and dotted."""
     if len(curve):
         wide = curve.pivot(index="step", columns=["cell", "member"], values="value").dropna()
         ax.plot(wide.index, wide.mean(axis=1), ":", color=colour, linewidth=1)
 
 
 def classes(axes, results):
-    """Every policy class of an experiment in the panels {environment: axes}: seeds and mean."""
+    """Draws every policy class of an experiment in the panels {environment: axes}: seeds and mean."""
     for env, ax in axes.items():
         for policy in results.setting("policy"):
             plots.seeds_and_mean(ax, results.curve("return", env=env, policy=policy), LABELS[policy], COLOURS[policy])
@@ -23,19 +25,19 @@ def classes(axes, results):
 
 
 def variants(ax, curves, policy):
-    """{name: curve} of one policy class, the first solid, the second dashed."""
+    """Draws two curves of one policy class, {name: curve}, the first solid, the second dashed."""
     end = max((curve["step"].max() for curve in curves.values() if len(curve)), default=None)
     for linestyle, (name, curve) in zip(("-", "--"), curves.items(), strict=True):
         plots.seeds_and_mean(ax, curve, f"{LABELS[policy]}, {name}", COLOURS[policy], linestyle=linestyle, end=end)
 
 
 def compared(variant, arms):
-    """A figure of returns, one panel an environment of `variant`; arms: {policy class: {name: results}}, the first of a
+    """A figure of returns, one panel per environment of `variant`; arms: {policy class: {name: results}}, the first of a
     class solid, the second dashed."""
     fig, axes = plots.panels(environments(variant), 3)
     for env, ax in axes.items():
         for policy, results in arms.items():
-            curves = {name: one.curve("return", env=env, policy=policy) for name, one in results.items()}
+            curves = {name: runs.curve("return", env=env, policy=policy) for name, runs in results.items()}
             variants(ax, curves, policy)
         plots.steps_axis(ax, env, left=0)
     plots.outer_labels(fig, "return")
@@ -44,7 +46,7 @@ def compared(variant, arms):
 
 
 def chosen_radius(choice, env, policy):
-    """The KL radius with the higher mean final return over the seeds that choose; 0.01 where they did not run, and where
+    """The KL radius with the higher mean final return over the seeds that choose; 0.01 where they were not run or where
     both diverged."""
     if env not in environments(choice):
         return 0.01
@@ -68,8 +70,8 @@ def cloud(ax, rows, colour):
     ax.plot(own["x"], own["y"], ".", color=colour, markersize=2, alpha=0.6)
 
 
-def ways(ax, results, policy):
-    """Where episodes of a trained policy went from the origin."""
+def paths(ax, results, policy):
+    """Paths of a trained policy's episodes from the origin."""
     if policy not in results.setting("policy"):
         return plots.not_run(ax)
     ax.plot(0, 0, "k+")
@@ -78,7 +80,7 @@ def ways(ax, results, policy):
 
 
 def contours(ax, rows):
-    """Filled contours of a log-density."""
+    """Draws filled contours of a log-density."""
     grid = rows.pivot(index="y", columns="x", values="log_prob")
     ax.contourf(grid.columns, grid.index, np.clip(grid.to_numpy(), -20, None), levels=12, cmap="viridis")
 
@@ -95,7 +97,7 @@ def bandit_target(ax, toy, temperature=0.1, correlation=0.9, distance=0.5, width
 
 
 def same_limits(axes):
-    """The same part of the plane in every panel, with equal scales."""
+    """Shows the same part of the plane in every panel."""
     low = [min(ax.get_xlim()[0] for ax in axes), min(ax.get_ylim()[0] for ax in axes)]
     high = [max(ax.get_xlim()[1] for ax in axes), max(ax.get_ylim()[1] for ax in axes)]
     for ax in axes:
@@ -103,7 +105,7 @@ def same_limits(axes):
 
 
 def radii(ax, kinds, references):
-    """Radii of half and of 99.9 % of the samples relative to the mean of a reference, a dot a member; logarithmic."""
+    """Radii of half and of 99.9 % of the samples relative to the mean of a reference, a dot per member; logarithmic."""
     marks = {"radius_50": ("half of the samples", "#0072B2", -0.15), "radius_999": ("99.9 %", "#D55E00", 0.15)}
     for metric, (label, colour, offset) in marks.items():
         for place, ((_, results, where), (reference, there)) in enumerate(zip(kinds, references, strict=True)):

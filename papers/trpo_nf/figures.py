@@ -1,4 +1,4 @@
-"""Figures 1 to 7 of the paper and three of our own. Each reads the cells that its arguments name, and nothing else."""
+"""Figures 1 to 7 of the paper and eight of our own. Each reads the cells that its arguments name, and nothing else."""
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -40,7 +40,7 @@ def fig1_kl_entropy(
         ax.set(xlim=(-limit, limit), ylim=(-limit, limit), aspect="equal")
     axes[2, 2].axis("off")
     axes[2, 2].legend(
-        [Line2D([], [], marker="o", linestyle="", color=COLOURS[one]) for one in ("gaussian", "flow")],
+        [Line2D([], [], marker="o", linestyle="", color=COLOURS[policy]) for policy in ("gaussian", "flow")],
         ["Gaussian", "flow"],
         loc="center left",
     )
@@ -50,8 +50,8 @@ def fig1_kl_entropy(
 def fig2_expressiveness(
     bandits="preset=equations, estimator=pathwise, policy=gaussian|gmm2|flow", trpo_ant="policy=gaussian|flow"
 ):
-    """What policies learn. (a) Bandit whose best policy is a Gaussian of correlation 0.9, and (b) bandit of two modes:
-    samples of trained policies over the contours of the best one; one random start. (c) Ant: the way of the robot's centre
+    """Trained policies. (a) Bandit whose best policy is a Gaussian of correlation 0.9, and (b) bandit of two modes:
+    samples of trained policies over the contours of the best one; one random start. (c) Ant: paths of the robot's centre
     of mass from the origin in episodes of the trained policies of all seeds (preset equations)."""
     policies = ["gaussian", "gmm2", "flow"]
     fig, axes = plt.subplots(2, 4, figsize=(9, 4.6))
@@ -62,18 +62,18 @@ def fig2_expressiveness(
             ax.set_title(f"({letter}) {LABELS[policy]}")
             ax.set(xlim=(-1.2, 1.2), ylim=(-1.2, 1.2), aspect="equal")
     for policy, ax in zip(("gaussian", "flow"), axes[:, 3], strict=True):
-        drawing.ways(ax, trpo_ant, policy)
+        drawing.paths(ax, trpo_ant, policy)
         ax.set(title=f"(c) Ant, {LABELS[policy]}", xlabel="x (m)", ylabel="y (m)")
     drawing.same_limits(axes[:, 3])
     return fig
 
 
 def fig3_trpo_mujoco(trpo, trpo_small, trpo_ant, trpo_choice, trpo_released):
-    """TRPO with four policy classes: mean return of the last 40 training episodes. Solid: the KL radius, of 0.01 and 0.001,
-    that two further seeds chose for a class and task; dotted: the other one, where it was run. Faint: seeds; line: their
-    mean, with its 95 % interval from three seeds on. Panels "released" show the released policies and rules, the others
-    those of the equations. RllabSimpleHumanoid is rebuilt with a body of our own, and stands in for rllab's. Every
-    environment step is counted."""
+    """TRPO with four policy classes: mean return of the last 40 training episodes. Solid: the KL radius, of 0.01 and
+    0.001, that two further seeds chose for a class and task; dotted: the other one, where it was run. Faint: seeds;
+    line: their mean with its 95 % interval (three or more seeds). Panels "released" show the released policies and
+    rules, the others those of the equations. RllabSimpleHumanoid is rebuilt with a body of our own, and stands in for
+    rllab's. Every environment step is counted."""
     environments = [*drawing.environments(trpo), *drawing.environments(trpo_ant)]
     released = drawing.environments(trpo_released)
     fig, axes = plots.panels([*environments, *(f"{env}, released" for env in released)], 3)
@@ -104,7 +104,7 @@ def fig3_trpo_mujoco(trpo, trpo_small, trpo_ant, trpo_choice, trpo_released):
 
 def fig4_trpo_humanoid(trpo_humanoids):
     """TRPO on humanoids of the Bullet port of Roboschool, which stands in for Roboschool: mean return of the last 40
-    training episodes, one curve a seed; preset equations, KL radius 0.01."""
+    training episodes, one curve per seed; preset equations, KL radius 0.01."""
     fig, axes = plots.panels(drawing.environments(trpo_humanoids), 3)
     for env, ax in axes.items():
         for policy in trpo_humanoids.setting("policy"):
@@ -119,18 +119,18 @@ def fig4_trpo_humanoid(trpo_humanoids):
 
 
 def fig5_acktr(acktr, acktr_roboschool):
-    """ACKTR with the Gaussian and the flow: mean return of the last 40 training episodes, at both targets for the KL: 0.002
-    solid, as in the authors' code, 0.02 dotted. Faint: seeds; line: their mean, with its 95 % interval from three seeds on.
-    (R): the Bullet port stands in for Roboschool. Preset equations; V does not see the action, which the released one does
-    (figx_acktr_value). (The paper's caption and text name opposite colours.)"""
-    sources = {env: acktr for env in drawing.environments(acktr)}
-    sources |= {env: acktr_roboschool for env in drawing.environments(acktr_roboschool)}
-    fig, axes = plots.panels(list(sources), 4)
+    """ACKTR with the Gaussian and the flow: mean return of the last 40 training episodes, at both targets for the KL:
+    0.002 solid, as in the authors' code, 0.02 dotted. Faint: seeds; line: their mean with its 95 % interval (three or
+    more seeds). (R): the Bullet port stands in for Roboschool. Preset equations; V does not see the action, unlike the
+    released one (figx_acktr_value). (The paper's caption and text name opposite colours.)"""
+    runs = {env: acktr for env in drawing.environments(acktr)}
+    runs |= {env: acktr_roboschool for env in drawing.environments(acktr_roboschool)}
+    fig, axes = plots.panels(list(runs), 4)
     for env, ax in axes.items():
-        for policy in sources[env].setting("policy"):
+        for policy in runs[env].setting("policy"):
             where = {"env": env, "policy": policy}
-            plots.seeds_and_mean(ax, sources[env].curve("return", kl_radius=0.002, **where), LABELS[policy], COLOURS[policy])
-            drawing.mean_line(ax, sources[env].curve("return", kl_radius=0.02, **where), COLOURS[policy])
+            plots.seeds_and_mean(ax, runs[env].curve("return", kl_radius=0.002, **where), LABELS[policy], COLOURS[policy])
+            drawing.mean_line(ax, runs[env].curve("return", kl_radius=0.02, **where), COLOURS[policy])
         plots.steps_axis(ax, f"{env} (R)" if "Bullet" in env else env, left=0)
     plots.outer_labels(fig, "return")
     plots.legend_below(fig)
@@ -141,27 +141,27 @@ def fig6_sensitivity(sensitivity, sensitivity_reacher, sensitivity_humanoid):
     """Sensitivity to the KL radius: quantiles of the final return over 30 draws of log10 radius in [-3, -2] and of one of
     five seeds, the same draws for both policies. A run that diverged counts as the lowest. Preset equations;
     RllabSimpleHumanoid is rebuilt."""
-    sources = [(results, env) for results in (sensitivity_reacher, sensitivity, sensitivity_humanoid)
+    runs = [(results, env) for results in (sensitivity_reacher, sensitivity, sensitivity_humanoid)
                for env in drawing.environments(results)]  # fmt: skip
-    fig, axes = plots.panels([env for _, env in sources], 4)
-    for results, env in sources:
+    fig, axes = plots.panels([env for _, env in runs], 4)
+    for results, env in runs:
         for policy in results.setting("policy"):
             finals = np.sort(np.nan_to_num(results.final("return", env=env, policy=policy), nan=-np.inf))
             axes[env].plot(
                 (np.arange(len(finals)) + 0.5) / len(finals), finals, ".-", color=COLOURS[policy], label=LABELS[policy]
             )
         axes[env].set(title=env, xlabel="quantile")
-    axes[sources[0][1]].set_ylabel("final return")
+    axes[runs[0][1]].set_ylabel("final return")
     plots.legend_below(fig)
     return fig
 
 
 def fig7_ablation(ablation_k, ablation_units, ablation_embedding):
     """The flow's own settings: number K of couplings (or pairs of them, as released), and l1 read as the width of the
-    networks s and t (Appendix B, authors' code) or of the state embedding (Section 5.3). Mean return of the last 40 training
-    episodes; faint: seeds; line: their mean, with its 95 % interval from three seeds on. KL radius 0.01."""
+    networks s and t (Appendix B, authors' code) or of the state embedding (Section 5.3). Mean return of the last 40
+    training episodes; faint: seeds; line: their mean with its 95 % interval (three or more seeds). KL radius 0.01."""
     rows = [(env, preset) for preset in ablation_k.setting("preset") for env in drawing.environments(ablation_k)]
-    titles = [f"{what}\n{env}, {preset}" for env, preset in rows for what in ("K", "l1, s and t", "l1, state embedding")]
+    titles = [f"{varied}\n{env}, {preset}" for env, preset in rows for varied in ("K", "l1, s and t", "l1, state embedding")]
     fig, axes = plots.panels(titles, 3)
     palette = plots.colours(range(4))
     for env, preset in rows:
@@ -173,8 +173,8 @@ def fig7_ablation(ablation_k, ablation_units, ablation_embedding):
                    for i, u in enumerate(ablation_units.setting("coupling_units"))]  # fmt: skip
         curves += [("l1, state embedding", f"l1 = {u}", i, ablation_embedding.curve("return", embedding_units=u, **where))
                    for i, u in enumerate(ablation_embedding.setting("embedding_units"))]  # fmt: skip
-        for what, label, i, curve in curves:
-            plots.seeds_and_mean(axes[f"{what}\n{env}, {preset}"], curve, label, palette[i])
+        for varied, label, i, curve in curves:
+            plots.seeds_and_mean(axes[f"{varied}\n{env}, {preset}"], curve, label, palette[i])
     for title, ax in axes.items():
         plots.steps_axis(ax, title, left=0)
     plots.outer_labels(fig, "return")
@@ -187,10 +187,10 @@ def figx_gmm_density(
     trpo_released="env=Hopper-v4|Reacher-v4, policy=gmm2|gmm5",
     bandits="policy=gmm2|gmm5, estimator=pathwise",
 ):
-    """Mixtures of Gaussians with their own density and independent networks (equations), and with the geometric mean of the
-    components' densities, which is no density, and one trunk (released). Top: return of TRPO. Bottom: distance between
-    components in standard deviations after each bandit, on a logarithmic axis, one dot a random start; below the line at
-    0.5 the components stand in one place. Under the geometric mean the bandits' objective has no upper bound."""
+    """Mixtures of Gaussians with their own density and independent networks (equations), and with the geometric mean of
+    the components' densities, which is no density, and one trunk (released). Top: return of TRPO. Bottom: distance
+    between components in standard deviations after each bandit, on a logarithmic axis, one dot per random start; below
+    the line at 0.5 the components coincide. Under the geometric mean the bandits' objective has no upper bound."""
     environments, toys = drawing.environments(trpo), bandits.setting("toy")
     fig, axes = plots.panels([*environments, *toys], 2)
     for env in environments:
@@ -214,21 +214,21 @@ def figx_gmm_density(
 
 
 def figx_fisher(trpo_fisher, trpo="env=Hopper-v4|HalfCheetah-v4, policy=flow"):
-    """TRPO with the flow under three estimates of its Fisher matrix: the Hessian of the KL sampled at the actions taken, as
-    released, which can have negative curvature; the same over 8 fresh actions a state; and the covariance of the scores of
-    8 fresh actions, which cannot. Left: return, cut at -1000: a single action far out, which nothing clips, can cost more;
-    right: share of batches whose step was given up for negative curvature. Faint: seeds; line: their mean, with its 95 %
-    interval from three seeds on. Preset equations."""
+    """TRPO with the flow under three estimates of its Fisher matrix: the Hessian of the KL sampled at the actions taken,
+    as released, which can have negative curvature; the same over 8 fresh actions per state; and the covariance of the
+    scores of 8 fresh actions, which cannot. Left: return, cut at -1000: a single action far out, which nothing clips,
+    can cost more; right: share of batches without a step because of negative curvature. Faint: seeds; line: their mean
+    with its 95 % interval (three or more seeds). Preset equations."""
     environments = drawing.environments(trpo_fisher)
-    fig, axes = plots.panels([f"{env}{what}" for env in environments for what in ("", ", negative curvature")], 2)
+    fig, axes = plots.panels([env + suffix for env in environments for suffix in ("", ", negative curvature")], 2)
     palette = plots.colours(["Hessian, actions taken", "Hessian, 8 fresh actions", "scores, 8 fresh actions"])
     for env in environments:
-        for what, metric in (("", "return"), (", negative curvature", "negative_curvature")):
+        for suffix, metric in (("", "return"), (", negative curvature", "negative_curvature")):
             curves = [trpo.curve(metric, env=env)]
-            curves += [trpo_fisher.curve(metric, env=env, fisher=one) for one in ("fresh", "scores")]
+            curves += [trpo_fisher.curve(metric, env=env, fisher=estimate) for estimate in ("fresh", "scores")]
             for (label, colour), curve in zip(palette.items(), curves, strict=True):
-                plots.seeds_and_mean(axes[env + what], curve, label, colour)
-            plots.steps_axis(axes[env + what], env + what, left=0)
+                plots.seeds_and_mean(axes[env + suffix], curve, label, colour)
+            plots.steps_axis(axes[env + suffix], env + suffix, left=0)
         axes[env].set(ylabel="return", ylim=(max(axes[env].get_ylim()[0], -1000), None))
         axes[f"{env}, negative curvature"].set_ylim(-0.05, 1.05)
     plots.legend_below(fig)
@@ -237,8 +237,8 @@ def figx_fisher(trpo_fisher, trpo="env=Hopper-v4|HalfCheetah-v4, policy=flow"):
 
 def figx_constant(kl_ball, kl_ball_gaussian, entropy, entropy_gaussian):
     """How far distributions of the same "KL" or "entropy" reach, with the flow's normalising constant and without it, as
-    released: radii that hold half and 99.9 % of the samples, in those of the Gaussians' mean; one dot a random start. Left:
-    on the boundary of the ball KL = 0.01, by width of the flow's networks. Right: at entropies -1 and -4. Preset
+    released: radii that hold half and 99.9 % of the samples, relative to the Gaussians' mean; one dot per random start.
+    Left: on the boundary of the ball KL = 0.01, by width of the flow's networks. Right: at entropies -1 and -4. Preset
     equations."""
     fig, axes = plt.subplots(1, 2, figsize=(8, 3.4))
     units = kl_ball.setting("coupling_units")
@@ -258,38 +258,37 @@ def figx_constant(kl_ball, kl_ball_gaussian, entropy, entropy_gaussian):
 
 
 def figx_timeouts(trpo_timeouts, trpo="env=Hopper-v4|HalfCheetah-v4|Reacher-v4, policy=gaussian|flow"):
-    """What a time limit is to TRPO: a termination, after which nothing is worth anything, as released (solid), or a pause
-    beyond which V goes on (dashed). HalfCheetah and Reacher end by time limits alone. Mean return of the last 40 training
-    episodes; faint: seeds; line: their mean, with its 95 % interval from three seeds on. Preset equations, KL radius
-    0.01."""
+    """Time limits in TRPO: terminations with value 0, as released (solid), or bootstrapped with V (dashed). HalfCheetah
+    and Reacher end by time limits alone. Mean return of the last 40 training episodes; faint: seeds; line: their mean
+    with its 95 % interval (three or more seeds). Preset equations, KL radius 0.01."""
     arms = {"terminal": trpo, "bootstrapped": trpo_timeouts}
     return drawing.compared(trpo_timeouts, {policy: arms for policy in trpo_timeouts.setting("policy")})
 
 
 def figx_width(trpo_narrow, trpo_narrow_flow, trpo="env=Hopper-v4|HalfCheetah-v4|Reacher-v4, policy=gaussian|flow"):
-    """Networks of 64 units, as Appendix A says (solid), and of 32, as the authors' scripts have them (dashed): those of the
-    Gaussian's mean and of V; of V alone with the flow, whose state embedding has 64 in both. Mean return of the last 40
-    training episodes; faint: seeds; line: their mean, with its 95 % interval from three seeds on. Preset equations, KL
+    """Networks of 64 units, as in Appendix A (solid), and of 32, as in the authors' scripts (dashed): for the Gaussian,
+    its mean and V; for the flow, V alone, for its state embedding has 64 units in both. Mean return of the last 40
+    training episodes; faint: seeds; line: their mean with its 95 % interval (three or more seeds). Preset equations, KL
     radius 0.01."""
     narrow = {"gaussian": trpo_narrow, "flow": trpo_narrow_flow}
-    return drawing.compared(trpo_narrow, {policy: {"64 units": trpo, "32 units": one} for policy, one in narrow.items()})
+    return drawing.compared(trpo_narrow, {policy: {"64 units": trpo, "32 units": runs} for policy, runs in narrow.items()})
 
 
 def figx_acktr_value(acktr_released_value, acktr="env=Reacher-v4|Hopper-v4|HalfCheetah-v4, kl_radius=0.002"):
-    """What V may see with ACKTR: observation and time (solid), or, as released, what the policy says too (dashed): mean and
-    deviation of the Gaussian, but the log-density of the action taken of the flow. A baseline with slope c in the
-    log-density is an entropy bonus of weight c. Top: mean return of the last 40 training episodes; bottom: entropy, cut at
-    40 nats. Faint: seeds, with a cross where one diverged; line: their mean, with its 95 % interval from three seeds on.
-    Preset equations, KL 0.002."""
+    """Inputs of V with ACKTR: observation and time (solid), or, as released, outputs of the policy too (dashed): the
+    Gaussian's mean and deviation, but the flow's log-density of the action taken. A baseline with slope c in the
+    log-density is an entropy bonus of weight c. Top: mean return of the last 40 training episodes; bottom: entropy, cut
+    at 40 nats. Faint: seeds, with a cross where one diverged; line: their mean with its 95 % interval (three or more
+    seeds). Preset equations, KL 0.002."""
     arms = {"V of the state": acktr, "V as released": acktr_released_value}
     names = {"": "return", ", entropy": "entropy"}
     environments = drawing.environments(acktr_released_value)
-    fig, axes = plots.panels([env + what for what in names for env in environments], len(environments))
+    fig, axes = plots.panels([env + suffix for suffix in names for env in environments], len(environments))
     for title, ax in axes.items():
         env, *_ = title.split(", ")
         metric = names[title.removeprefix(env)]
         for policy in acktr_released_value.setting("policy"):
-            curves = {name: one.curve(metric, env=env, policy=policy) for name, one in arms.items()}
+            curves = {name: runs.curve(metric, env=env, policy=policy) for name, runs in arms.items()}
             if metric == "entropy":  # the last one before a divergence may be of any size
                 curves = {name: curve.assign(value=curve["value"].clip(-40, 40)) for name, curve in curves.items()}
             drawing.variants(ax, curves, policy)
@@ -301,8 +300,8 @@ def figx_acktr_value(acktr_released_value, acktr="env=Reacher-v4|Hopper-v4|HalfC
 
 
 def figx_ppo(ppo):
-    """PPO with the Gaussian and the flow, of which the paper's conclusion says in words that it gains little. Mean return of
-    the last 40 training episodes; faint: seeds; line: their mean, with its 95 % interval from three seeds on. Preset
+    """PPO with the Gaussian and the flow, which gains little by the paper's conclusion (without numbers). Mean return of
+    the last 40 training episodes; faint: seeds; line: their mean with its 95 % interval (three or more seeds). Preset
     equations."""
     fig, axes = plots.panels(drawing.environments(ppo), 4)
     drawing.classes(axes, ppo)
@@ -313,8 +312,8 @@ def figx_ppo(ppo):
 
 def figx_rllab_humanoid(trpo_rllab_humanoid):
     """TRPO with four policy classes on the larger humanoid of rllab, rebuilt with a body of our own, which stands in for
-    rllab's. Mean return of the last 40 training episodes; faint: seeds; line: their mean, with its 95 % interval from three
-    seeds on. Preset equations, KL radius 0.01."""
+    rllab's. Mean return of the last 40 training episodes; faint: seeds; line: their mean with its 95 % interval (three
+    or more seeds). Preset equations, KL radius 0.01."""
     fig, axes = plots.panels(drawing.environments(trpo_rllab_humanoid), 1)
     drawing.classes(axes, trpo_rllab_humanoid)
     plots.outer_labels(fig, "return")

@@ -16,7 +16,7 @@ rule figure:
     params:
         digest=lambda w: catalog.artefact_digest(w.figure),
         scale=lambda w: asked.scale(w.at),
-        fresh="--fresh" if asked.fresh else "",
+        options=asked.options,
     shell:
         "python -m papers draw {wildcards.figure} --scale {params.scale} --output {output.main}"
-        " {params.fresh} 2>&1 >> {log} | tee -a {log} >&2"
+        " {params.options} 2>&1 >> {log} | tee -a {log} >&2"

@@ -13,10 +13,10 @@ rule run:
     resources:
         device=asked.device,
         gpu=asked.gpus,
+        seeds=asked.run_options,
     params:
-        digest=lambda w: catalog.cell(
-            f"{w.paper}/{w.experiment}/{w.cell}", w.scale
-        ).param,
+        digest=lambda w: asked.run_param(f"{w.paper}/{w.experiment}/{w.cell}", w.scale),
     shell:
         "python -m papers run {wildcards.paper}/{wildcards.experiment}/{wildcards.cell}"
-        " --scale {wildcards.scale} --threads {threads} --device {resources.device} 2>&1 >> {log} | tee -a {log} >&2"
+        " --scale {wildcards.scale} --threads {threads} --device {resources.device}{resources.seeds}"
+        " 2>&1 >> {log} | tee -a {log} >&2"

@@ -17,7 +17,7 @@ rule table:
     params:
         digest=lambda w: catalog.artefact_digest(w.table),
         scale=lambda w: asked.scale(w.at),
-        fresh="--fresh" if asked.fresh else "",
+        options=asked.options,
     shell:
         "python -m papers tabulate {wildcards.table} --scale {params.scale} --output {output.main}"
-        " {params.fresh} 2>&1 >> {log} | tee -a {log} >&2"
+        " {params.options} 2>&1 >> {log} | tee -a {log} >&2"

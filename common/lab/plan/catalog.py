@@ -19,6 +19,7 @@ from common.settings import fields, nearest, resolve
 
 ROOT = Path(__file__).resolve().parents[3]
 KINDS = ("figures", "tables", "claims")
+_asked = {"seeds": None}  # of this process
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -102,6 +103,26 @@ def forget():
     for cached in (_functions, _page, _classes, _cells):
         cached.cache_clear()
     provenance.forget()
+
+
+def replace_seeds(seeds: list[int] | None) -> None:
+    """From now on, in this process, experiments have these seeds in place of those on their page; None: those on it."""
+    _asked["seeds"] = seeds
+
+
+def seeds_option() -> str:
+    """What a command of another process needs to see the same members: ` --seeds 4,5`, or nothing."""
+    return f" --seeds {','.join(map(str, _asked['seeds']))}" if _asked["seeds"] else ""
+
+
+def reseeded(cell: Cell, seeds: list[int] | None) -> Cell:
+    """The cell with these seeds in place of its own: other members, the same name and digest.
+
+    An experiment that another uses keeps its seeds, because they are part of what the other depends on.
+    """
+    if not seeds or cell.experiment in _page(cell.root, cell.paper).used:
+        return cell
+    return dataclasses.replace(cell, members=experiments.reseeded(cell.members, seeds))
 
 
 def papers():
@@ -195,7 +216,7 @@ def cells(paper, experiment, scale):
     """Cell name -> `Cell` of an experiment at a scale, in grid order."""
     _known(scale, SCALES, "scale")
     _known(experiment, experiment_names(paper), "experiment", paper)
-    return dict(_cells(ROOT, paper, experiment, scale))
+    return {name: reseeded(one, _asked["seeds"]) for name, one in _cells(ROOT, paper, experiment, scale).items()}
 
 
 def cell(key, scale):

@@ -55,6 +55,12 @@ class Page:
         """`papers/<paper>/experiments.yaml:<line>: <name>`, for messages."""
         return f"{self.file}:{self.lines[name]}: {name}"
 
+    @property
+    def used(self) -> set[str]:
+        """Experiments whose files others use."""
+        mappings = [content.get("uses") for content in self.experiments.values()]
+        return {name for uses in mappings if isinstance(uses, dict) for name in uses.values()}
+
     def algorithm(self, name: str) -> str:
         """The algorithm's name that an experiment states."""
         if not isinstance(self.experiments[name].get("algorithm"), str):
@@ -238,18 +244,25 @@ def _uses(content, where):
 
 
 def seeds(value: object, where: str) -> list[int]:
-    """Seeds of a list of integers and ranges, [4, 6-9], or of its text, 4,6-9."""
+    """Seeds of a list of integers and ranges, [4, 6-9], or of its text, 4,6-9. `where` names what states them in errors."""
     entries = value.split(",") if isinstance(value, str) else [value] if isinstance(value, int) else value
     if not isinstance(entries, list) or not entries:
-        raise UserError(f"{where}: seeds: no seeds; must be a list of integers or ranges such as 0-4, not {value!r}")
+        raise UserError(f"{where}: no seeds; must be a list of integers or ranges such as 0-4, not {value!r}")
     found = []
     for entry in entries:
         ends = re.fullmatch(r"([0-9]+)(?:-([0-9]+))?", str(entry).strip())
         first, last = (int(ends[1]), int(ends[2] or ends[1])) if ends else (1, 0)
         if not first <= last <= LARGEST_SEED or last - first > 10_000:
-            raise UserError(f"{where}: seeds: {entry!r} must be an integer in [0, {LARGEST_SEED}], or a range such as 0-4")
+            raise UserError(f"{where}: {entry!r} must be an integer in [0, {LARGEST_SEED}], or a range such as 0-4")
         found += range(first, last + 1)
     return found
+
+
+def reseeded(members: tuple, seeds: list[int]) -> tuple:
+    """Members with these seeds in place of theirs, each distinct set of scalars with every seed."""
+    scalars = [{key: value for key, value in member.items() if key != "seed"} for member in members]
+    distinct = [values for i, values in enumerate(scalars) if values not in scalars[:i]]
+    return tuple({"seed": seed, **values} for values in distinct for seed in seeds)
 
 
 def _members(own, change, shared, usual):
@@ -261,7 +274,7 @@ def _members(own, change, shared, usual):
     order = (change, own) if explicit else (change, shared, own, usual)
     content, where = next((part for part in order if {"seeds", "members"} & set(part[0])), own)
     if content.get("members") is None:
-        members = [{"seed": seed} for seed in seeds(content.get("seeds"), where)]
+        members = [{"seed": seed} for seed in seeds(content.get("seeds"), f"{where}: seeds")]
     else:
         listed = content["members"]
         if content.get("seeds") is not None:
@@ -269,7 +282,7 @@ def _members(own, change, shared, usual):
         seeded = isinstance(listed, list) and all(isinstance(m, dict) and isinstance(m.get("seed"), int) for m in listed)
         if not seeded or not listed:
             raise UserError(f"{where}: members: must be a list of one or more mappings with a seed each")
-        members = [{"seed": seeds([m["seed"]], where)[0], **m} for m in listed]
+        members = [{"seed": seeds([m["seed"]], f"{where}: members")[0], **m} for m in listed]
     for member in members:
         if set(member) != set(members[0]):
             raise UserError(f"{where}: members: {member} and {members[0]} do not name the same scalars")

@@ -13,9 +13,12 @@ from common.lab.results import sources
 LARGEST_PUBLISHED = 2 * 10**6  # bytes of one file
 
 
-def run(target, scale, threads=None, device="cpu", seeds=None, anew=False):
+def run(target, scale, threads=None, device="cpu", seeds=None, exactly=False, anew=False):
     """Trains the members that are missing of the cells that `target` names, <paper>[/<experiment>[/<cell>]] or all, and
     writes their results; returns the cells' folders. Published members are not missing, unless `anew`.
+
+    `seeds` stand in place of an experiment's. Where all of them are among its own, only those are trained and the others
+    are still wanted, unless the cells are to have `exactly` these.
 
     One cell is split over the threads, as many as are asked for or as do it good; several are trained side by side, those
     that others read first.
@@ -23,13 +26,11 @@ def run(target, scale, threads=None, device="cpu", seeds=None, anew=False):
     from common.lab.run import harness
 
     cells = _targeted(target, scale)
+    if seeds:
+        among = [not exactly and {*seeds} <= {member["seed"] for member in cell.members} for cell in cells]
+        cells = [cell if one else catalog.reseeded(cell, seeds) for cell, one in zip(cells, among, strict=True)]
     if len(cells) > 1:
         cells = [cell for cell in cells if anew or sources.source(cell, fresh=True).kind == "missing"]
-    for cell in cells:
-        known = [member["seed"] for member in cell.members]
-        for seed in seeds or ():
-            if seed not in known:
-                raise UserError(f"{cell.key}: seed {seed} is not among its seeds at scale {scale}: {sorted(set(known))}")
     asked, threads = threads, min(threads or 1000, len(os.sched_getaffinity(0)))
     folders = []
     while cells:
@@ -38,7 +39,7 @@ def run(target, scale, threads=None, device="cpu", seeds=None, anew=False):
         for used in {used for cell in ready for used in cell.uses}:
             sources.ready(used, fresh=True)
         split = 1 if len(ready) > 1 else threads if asked else ready[0].threads(threads)
-        folders += harness.run_all(ready, threads, device, seeds, split=split, anew=anew)
+        folders += harness.run_all(ready, threads, device, seeds, fleets=split, anew=anew)
         cells = [cell for cell in cells if cell not in ready]
     return folders
 
@@ -134,11 +135,11 @@ def publish(target, scale, partial=False):
 
 def _joined(cell):
     """This checkout's run of a cell with the published members that it lacks."""
-    from common.lab.run import harness
+    from common.lab.run import fleets, harness, joining, locks
 
-    with harness.hold(harness.lock(cell)):
-        harness.adopt(cell)
-        harness.join(cell, harness.made_by(cell))
+    with locks.hold(fleets.lock_file(cell)):
+        joining.adopt(cell)
+        joining.join(cell, harness.made_by(cell))
     return sources.own(cell) or sources.unfinished(cell)
 
 

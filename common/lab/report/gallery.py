@@ -1,21 +1,25 @@
-"""What README.md shows of the results: pictures, the table of artefacts, verdicts, costs. All of it is generated."""
+"""The generated part of README.md and docs/: pictures, the table of artefacts, verdicts, costs."""
 
 import re
+from collections.abc import Callable, Mapping
+from pathlib import Path
 
 import yaml
 
 from common.files import atomic_write
 from common.lab.plan import catalog
 from common.lab.report import commands, judging, tabular
+from common.lab.report.verdicts import STATUSES, Verdict
 from common.lab.results import costs, sources
 
 SHOWN = ("paper", "day", "quick")  # scales worth showing, the largest first; smoke pictures mean nothing
 GALLERY = "docs/gallery"
 
 
-def write():
-    """Draws every artefact at the largest scale at which all its cells are there (or some, for those of paper.yaml's
-    `shown_in_part`), and rewrites README.md between its `artefacts` marks and docs/claims_<paper>.md. Returns the files."""
+def write() -> list[Path]:
+    """Draws every artefact at the largest scale at which all its cells have results (or some, for those that paper.yaml
+    lists as `shown_in_part`), and rewrites README.md between its `artefacts` marks and docs/claims_<paper>.md. Returns the
+    files."""
     readme = catalog.ROOT / "README.md"
     parts, written = [], [readme]
     for paper in catalog.papers():
@@ -23,7 +27,7 @@ def write():
         in_part = read_yaml(catalog.ROOT / "papers" / paper / "paper.yaml").get("shown_in_part", [])
         for kind in ("figures", "tables"):
             for name in catalog.artefacts(paper, kind):
-                scale = largest(name) or (begun(name) if name in in_part else None)
+                scale = largest(name, all) or (largest(name, any) if name in in_part else None)
                 rows.append(row(paper, kind, name, scale))
                 if scale:
                     written += draw(kind, name, scale)
@@ -37,28 +41,20 @@ def write():
     return written
 
 
-def read_yaml(path):
+def read_yaml(path: Path) -> dict:
     """A paper.yaml as a dict; empty if there is none."""
     return yaml.safe_load(path.read_text()) or {} if path.exists() else {}
 
 
-def largest(name):
-    """The largest scale at which all cells of a figure or table have results, or None."""
+def largest(name: str, of: Callable) -> str | None:
+    """The largest scale at which all (`of` = all) or some (any) cells of a figure or table have results, or None."""
     for scale in SHOWN:
-        if all(sources.source(cell).kind != "missing" for cell in catalog.artefact_cells(name, scale)):
+        if of(sources.source(cell).kind != "missing" for cell in catalog.artefact_cells(name, scale)):
             return scale
     return None
 
 
-def begun(name):
-    """The largest scale at which some of its cells have results, or None."""
-    for scale in SHOWN:
-        if any(sources.source(cell).kind != "missing" for cell in catalog.artefact_cells(name, scale)):
-            return scale
-    return None
-
-
-def draw(kind, name, scale):
+def draw(kind: str, name: str, scale: str) -> list[Path]:
     """The artefact in docs/gallery, of the cells that were run: a PNG of a figure, the Markdown of a table."""
     target = catalog.ROOT / GALLERY / name
     make = commands.draw if kind == "figures" else commands.tabulate
@@ -70,56 +66,52 @@ def draw(kind, name, scale):
     return [path for path in files if path.suffix == kept]
 
 
-def row(paper, kind, name, scale):
-    """One artefact: its name, what it shows, what it rests on, what it costs from scratch on one core."""
+def row(paper: str, kind: str, name: str, scale: str | None) -> list[str]:
+    """One artefact: its name, what it shows, what it rests on, its core time from scratch."""
     function = catalog.function(paper, kind, name)
     cells = catalog.artefact_cells(name, scale or "paper")
-    found = [one for cell in cells if (one := sources.source(cell)).kind != "missing"] if scale else []
-    seeds = sorted({len(one.finished) for one in found})
+    run = [source for source in map(sources.source, cells) if source.kind != "missing"] if scale else []
+    seeds = sorted({len(source.finished) for source in run})
     rests = "to be run" if not scale else scale if not cells else f"{scale}, {'-'.join(map(str, seeds))} seeds"
-    rests += f", {len(found)} of {len(cells)} cells" if len(found) < len(cells) and scale else ""
-    rests += ", stale" if any(one.stale for one in found) else ""
+    rests += f", {len(run)} of {len(cells)} cells" if len(run) < len(cells) and scale else ""
+    rests += ", stale" if any(source.stale for source in run) else ""
     link = f"[{name}]({GALLERY}/{name}{'.png' if kind == 'figures' else '.md'})" if scale else name
     shows = commands.caption(function).partition(". ")[0].rstrip(".")
     return [link, shows, rests, *(cost(name, at) for at in ("quick", "day", "paper"))]
 
 
-def cost(name, scale):
-    """Core time of all cells of an artefact, from scratch, as if none were there."""
+def cost(name: str, scale: str) -> str:
+    """Core time of all cells of an artefact, from scratch, as if none had been run."""
     total = sum(costs.estimate(cell, missing=len(cell.members)).core_seconds for cell in catalog.artefact_cells(name, scale))
     return costs.duration(total) if total else "none"
 
 
-def table(rows):
+def table(rows: list[list[str]]) -> str:
     head = ["artefact", "shows", "drawn at", "core time: quick", "day", "paper"]
     lines = [head, ["---"] * len(head), *rows]
     return "\n".join("| " + " | ".join(map(str, line)) + " |" for line in lines)
 
 
-def picture(name):
+def picture(name: str) -> str:
     return f"![{name}]({GALLERY}/{name}.png)"
 
 
-def judge(paper):
-    """Every claim at the largest scale at which its cells are there, or else those of some environments; ({name: Verdict},
-    the page written)."""
+def judge(paper: str) -> tuple[dict[str, Verdict], Path]:
+    """{claim: verdict}, each at the largest scale at which all its cells, or those of some environments, have results; and
+    the page written."""
     trials = {name: judging.trial(paper, name, SHOWN) for name in catalog.artefacts(paper, "claims")}
-    found, _ = judging.verdicts(paper, trials)
-    frame = tabular.verdicts(found, commands.claims_in_words(paper))
+    verdicts, _ = judging.verdicts(paper, trials)
+    frame = tabular.verdicts(verdicts, commands.claims_in_words(paper))
     frame.insert(3, "scale", [at.scale if (at := trials[name]) else "" for name in frame["claim"]])
     page = catalog.ROOT / "docs" / f"claims_{paper}.md"
-    what = f"Verdicts on the claims of {paper}, each at the largest scale that was run, corrected by Holm."
-    atomic_write(page, tabular.markdown(frame, what, "", "mixed"))
-    return found, page
+    caption = f"Verdicts on the claims of {paper}, each at the largest scale that was run, corrected by Holm."
+    atomic_write(page, tabular.markdown(frame, caption, "", "mixed"))
+    return verdicts, page
 
 
-def summary(paper, verdicts):
+def summary(paper: str, verdicts: Mapping[str, Verdict]) -> str:
     """How many claims came out which way."""
     statuses = [verdict.status for verdict in verdicts.values()]
-    counted = ", ".join(
-        f"{statuses.count(status)} {status}"
-        for status in ("reproduced", "contradicted", "inconclusive", "untested")
-        if status in statuses
-    )
+    counted = ", ".join(f"{statuses.count(status)} {status}" for status in STATUSES if status in statuses)
     number = "1 claim" if len(statuses) == 1 else f"{len(statuses)} claims"
     return f"[{number}](docs/claims_{paper}.md): {counted}."

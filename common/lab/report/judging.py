@@ -1,39 +1,40 @@
-"""Claims put to their runs: at which scale and in which environments one can be tested, and what comes out."""
+"""Verdicts of claims on their results: at which scale, and in which environments, a claim can be tested."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from common.errors import UserError
 from common.lab.plan import catalog
-from common.lab.report import stats
+from common.lab.report.verdicts import Verdict, holm_verdicts, untested
 from common.lab.results import records, sources
 
 
 @dataclass(frozen=True)
 class Trial:
-    """Where a claim is put to its runs: a scale, and the environments to read, None for all, if others are `lacking`."""
+    """A scale at which a claim is tested, and the environments that were run there if others are `lacking` (else None)."""
 
     scale: str
     environments: tuple | None = None
     lacking: tuple = ()
 
     @property
-    def whole(self):
+    def whole(self) -> bool:
         return not self.lacking
 
 
-def cells(paper, claim, scale):
+def cells(paper: str, claim: str, scale: str) -> list[catalog.Cell]:
     """The cells that a claim reads."""
-    found = []
+    selected = []
     for experiment, selection in catalog.artefacts(paper, "claims")[claim].items():
         known = catalog.cells(paper, experiment, scale)
-        found += catalog.select(known, selection, f"{paper}/{experiment}", scale).values()
-    return found
+        selected += catalog.select(known, selection, f"{paper}/{experiment}", scale).values()
+    return selected
 
 
-def trial(paper, claim, scales, fresh=False):
+def trial(paper: str, claim: str, scales: Sequence[str], fresh: bool = False) -> Trial | None:
     """The `Trial` at the first scale at which every cell has results; else at the first at which all cells of some
-    environments do, and those without an environment; else None."""
-    parts = []
+    environments have, and those without an environment; else None."""
+    partial = []
     for scale in scales:
         read = cells(paper, claim, scale)
         wanted = dict.fromkeys(map(records.environment, read))
@@ -42,39 +43,41 @@ def trial(paper, claim, scales, fresh=False):
         if read and not lacking:
             return Trial(scale)
         if None not in missing and set(ran) - {None}:
-            parts.append(Trial(scale, ran, lacking))
-    return parts[0] if parts else None
+            partial.append(Trial(scale, ran, lacking))
+    return partial[0] if partial else None
 
 
-def verdicts(paper, trials, fresh=False):
+def verdicts(
+    paper: str, trials: Mapping[str, Trial | None], fresh: bool = False
+) -> tuple[dict[str, Verdict], list[records.Results]]:
     """Verdicts of the claims named in `trials`, {claim: `Trial`, or None where it cannot be tested}, corrected by Holm.
 
-    Where a claim that speaks of several environments was run in some of them, its effect in those is shown, untested (in
-    part). Returns {claim: Verdict} and the `Results` read.
+    Where only some environments of a claim were run, its verdict is untested (in part) and shows their effect. Returns
+    {claim: verdict} and the `Results` read. UserError: a claim that returns no `Verdict`, a paper without claims.
     """
     claims = catalog.artefacts(paper, "claims")
     if not claims:
         raise UserError(f"papers/{paper}/claims.py has no claims")
-    loaded, found = {}, {}
+    loaded, judged = {}, {}
     for name, at in trials.items():
         if not at:
-            found[name] = stats.untested("not run")
+            judged[name] = untested("not run")
             continue
-        keys = {one: (one, at.scale, selection, at.environments) for one, selection in claims[name].items()}
+        keys = {experiment: (experiment, at.scale, chosen, at.environments) for experiment, chosen in claims[name].items()}
         for key in keys.values():
             if key not in loaded:
                 *chosen, environments = key
                 loaded[key] = records.load(paper, *chosen, fresh, environments=environments)
-        verdict = catalog.function(paper, "claims", name)(**{one: loaded[key] for one, key in keys.items()})
-        if not isinstance(verdict, stats.Verdict):
+        verdict = catalog.function(paper, "claims", name)(**{experiment: loaded[key] for experiment, key in keys.items()})
+        if not isinstance(verdict, Verdict):
             raise UserError(f"papers/{paper}/claims.py: {name} must return a Verdict, not {verdict!r}")
-        found[name] = verdict if at.whole else in_part(verdict, at)
-    return stats.holm_verdicts(found), list(loaded.values())
+        judged[name] = verdict if at.whole else in_part(verdict, at)
+    return holm_verdicts(judged), list(loaded.values())
 
 
-def in_part(verdict, at):
-    """What some environments say of a claim on more: untested; effect and interval stay."""
-    those, others = (", ".join(env for env in environments if env) for environments in (at.environments, at.lacking))
-    noted = verdict.with_note(f"{those} alone; not run: {others}")
+def in_part(verdict: Verdict, at: Trial) -> Verdict:
+    """The verdict of a trial in some environments on a claim about more: untested; effect and interval stay."""
+    ran, lacking = (", ".join(filter(None, environments)) for environments in (at.environments, at.lacking))
+    noted = verdict.with_note(f"{ran} alone; not run: {lacking}")
     reason = verdict.reason if verdict.status == "untested" else "in part"
     return replace(noted, status="untested", reason=reason, seeds_to_settle=None)

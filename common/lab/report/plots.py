@@ -1,14 +1,20 @@
 """How figures look: one style, a grid of panels, every seed visible."""
 
+from collections.abc import Iterable, Sequence
+from contextlib import AbstractContextManager
+
 import matplotlib.pyplot as plt
 import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 from scipy.signal import savgol_filter
 from scipy.stats import t
 
 from common.errors import UserError
 
-# Okabe and Ito (2008), told apart by colour-blind readers; yellow is left out, it is too light for lines.
+# Okabe and Ito (2008), which colour-blind readers can tell apart; without yellow, which is too light for lines.
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 STYLE = {
     "axes.grid": True,
@@ -30,12 +36,12 @@ STYLE = {
 }
 
 
-def style():
+def style() -> AbstractContextManager:
     """A context in which figures have the common style."""
     return plt.rc_context(STYLE)
 
 
-def colours(names):
+def colours(names: Iterable) -> dict:
     """A fixed colour for each name, in order. Raises `ValueError` for more names than the palette has colours."""
     names = list(names)
     if len(names) > len(PALETTE):
@@ -43,12 +49,21 @@ def colours(names):
     return dict(zip(names, PALETTE, strict=False))
 
 
-def seeds_and_mean(ax, curve, label=None, colour=None, band="t", smooth=None, linestyle="-", end=None):
+def seeds_and_mean(
+    ax: Axes,
+    curve: pd.DataFrame,
+    label: str | None = None,
+    colour: str | None = None,
+    band: str | None = "t",
+    smooth: int | None = None,
+    linestyle: str = "-",
+    end: int | None = None,
+) -> int:
     """Draws every member's curve faintly, their mean, and a band around it; returns the number of members.
 
     `curve` has the columns cell, member, step, value. `band`: 't' is the 95 % interval of the mean by Student's t,
-    'std' one standard deviation (ddof 0, as many papers draw it), None no band. `smooth` is a Savitzky-Golay window in
-    points. The mean ends where the first member does; a member that diverged, whose curve ends before `end` (the last step
+    'std' one standard deviation (ddof 0, as in many papers), None no band. `smooth` is a Savitzky-Golay window in points.
+    The mean ends with the shortest curve; that of a member that diverged, which ends before `end` (default: the last step
     in `curve`), ends in a cross.
     """
     if curve.empty:
@@ -71,10 +86,10 @@ def seeds_and_mean(ax, curve, label=None, colour=None, band="t", smooth=None, li
     return n
 
 
-def band_half_width(values, band):
-    """Half the band's width at each step, from values [steps, members]; None if there is no band.
+def band_half_width(values: np.ndarray, band: str | None) -> np.ndarray | None:
+    """Half the band's width [steps], from values [steps, members]; None if there is no band.
 
-    An interval of two members would be 13 standard errors wide and hide the curves; they stand for themselves.
+    Two members have none: their interval would be 13 standard errors wide and hide the curves.
     """
     n = values.shape[1]
     if band is None or n < (3 if band == "t" else 2):
@@ -86,7 +101,7 @@ def band_half_width(values, band):
     raise ValueError(f"unknown band {band!r}; allowed: 't', 'std', None")
 
 
-def smoothed(values, window, order=3):
+def smoothed(values: pd.Series, window: int, order: int = 3) -> pd.Series:
     """Savitzky-Golay smoothing over a window of points (made odd, and no longer than the curve)."""
     finite = values.dropna()
     window = min(window, len(finite)) - (min(window, len(finite)) + 1) % 2
@@ -96,7 +111,9 @@ def smoothed(values, window, order=3):
     return values
 
 
-def grid(nrows, ncols, width=3.1, height=2.2, sharey=False):
+def grid(
+    nrows: int, ncols: int, width: float = 3.1, height: float = 2.2, sharey: bool | str = False
+) -> tuple[Figure, np.ndarray]:
     """A figure and its axes [nrows, ncols], each `width` by `height` inches. Raises `UserError` for no axes."""
     if not nrows * ncols:
         raise UserError("there is nothing to draw: no environment of this figure was run")
@@ -104,7 +121,9 @@ def grid(nrows, ncols, width=3.1, height=2.2, sharey=False):
     return plt.subplots(nrows, ncols, figsize=size, sharey=sharey, squeeze=False)
 
 
-def panels(titles, ncols, height=2.3, sharey=False):
+def panels(
+    titles: Sequence[str], ncols: int, height: float = 2.3, sharey: bool | str = False
+) -> tuple[Figure, dict[str, Axes]]:
     """A figure and {title: axes}, at most `ncols` in a row; no empty panel is left. `sharey`: False, or "row"."""
     ncols = min(ncols, len(titles))
     nrows = -(-len(titles) // max(ncols, 1))
@@ -114,7 +133,7 @@ def panels(titles, ncols, height=2.3, sharey=False):
     return fig, dict(zip(titles, axes.flat, strict=False))
 
 
-def steps_axis(ax, title="", label="environment steps", **limits):
+def steps_axis(ax: Axes, title: str = "", label: str = "environment steps", **limits: float) -> None:
     """Gives a panel its title and labels its horizontal axis in thousands or millions of steps; `limits`: left, right."""
     if title:
         ax.set_title(title)
@@ -125,8 +144,8 @@ def steps_axis(ax, title="", label="environment steps", **limits):
         ax.set_xlim(**limits)
 
 
-def outer_labels(fig, ylabel):
-    """Keeps labels on the outer axes alone: `ylabel` on the first of each row, steps on the last of each column."""
+def outer_labels(fig: Figure, ylabel: str) -> None:
+    """Labels the outer axes alone: the first of each row with `ylabel`, the last of each column with steps."""
     places = {ax: ax.get_subplotspec() for ax in fig.axes}
     lowest = {}
     for place in places.values():
@@ -136,22 +155,22 @@ def outer_labels(fig, ylabel):
         ax.set_xlabel("environment steps" if place.rowspan.start == lowest[place.colspan.start] else "")
 
 
-def count(number):
-    """A number of steps as people say it: 300k, 1M, 1.5M."""
+def count(number: float) -> str:
+    """A number of steps in short: 300k, 1M, 1.5M."""
     for size, suffix in ((1e6, "M"), (1e3, "k")):
         if abs(number) >= size:
             return f"{number / size:.4g}{suffix}"
     return f"{number:.4g}"
 
 
-def not_run(ax):
-    """Says in a panel that its cells have not been run."""
+def not_run(ax: Axes) -> None:
+    """Marks a panel whose cells have not been run."""
     ax.text(0.5, 0.5, "not run", transform=ax.transAxes, ha="center", color="0.4")
     ax.set(xticks=[], yticks=[])
 
 
-def legend_entries(axes):
-    """{label: handle} of some axes, each label once, in the order of their appearance."""
+def legend_entries(axes: Iterable[Axes]) -> dict:
+    """{label: handle} of some axes, each label once, in order of appearance."""
     entries = {}
     for ax in axes:
         for handle, label in zip(*ax.get_legend_handles_labels(), strict=True):
@@ -159,15 +178,15 @@ def legend_entries(axes):
     return entries
 
 
-def legend_right(axes, title=None):
-    """One legend for a row of axes, right of the last of them. A curve that only some of them show is named too."""
+def legend_right(axes: Sequence[Axes], title: str | None = None) -> None:
+    """One legend for a row of axes, right of the last one. It also names curves that only some of the axes show."""
     entries = legend_entries(axes)
     axes[-1].legend(entries.values(), entries, loc="upper left", bbox_to_anchor=(1.0, 1.0), title=title)
 
 
-def legend_below(fig, ncols=None):
-    """One legend for all axes, below them, in as few rows as at most `ncols` columns (default: 4) and the figure's width
-    allow; a label that stands in several axes is shown once."""
+def legend_below(fig: Figure, ncols: int | None = None) -> None:
+    """One legend below all axes, each label once, in as few rows as the figure's width and `ncols` columns (default: 4)
+    allow."""
     entries = legend_entries(fig.axes)
     for rows in range(-(-len(entries) // (ncols or 4)), len(entries) + 1) if entries else ():
         legend = fig.legend(entries.values(), entries, loc="outside lower center", ncols=-(-len(entries) // rows))

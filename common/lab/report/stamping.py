@@ -1,41 +1,44 @@
-"""What stands under each picture: its caption and what it rests on. Figures as files."""
+"""Figures as files, each with its caption and what it rests on below the picture."""
 
 import io
 import textwrap
+from collections.abc import Sequence
 from pathlib import Path
 
 import matplotlib.pyplot as plt
+from matplotlib.figure import Figure
 
 from common.files import atomic_write
 from common.lab.report.plots import count
+from common.lab.results.records import Results
 
 
-def summary(results, scale):
+def summary(results: Sequence[Results], scale: str) -> str:
     """One line on what an artefact rests on: scale, seeds, steps, commit; and what is stale, partial or diverged."""
     parts = [f"scale {scale}"]
-    sources = [source for one in results for source in one.cells]
-    if sources:
-        seeds = sorted({len(source.finished) for source in sources})
-        wanted = max(one.wanted for one in results)
-        short = any(source.partial for source in sources)
+    cells = [cell for experiment in results for cell in experiment.cells]
+    if cells:
+        seeds = sorted({len(cell.finished) for cell in cells})
+        wanted = max(experiment.wanted for experiment in results)
+        short = any(cell.partial for cell in cells)
         parts.append(f"{seeds[0]} of {wanted} seeds (partial)" if short else f"n = {'-'.join(map(str, seeds))} seeds")
-        if steps := sorted({one.steps for one in results if one.budget > 1}):  # what is not trained has one
+        if steps := sorted({experiment.steps for experiment in results if experiment.budget > 1}):  # 1: nothing is trained
             parts.append("-".join(count(number) for number in steps) + " steps")
-        # A cell's members may have been trained at several commits; each part knows its own, but for those of early runs.
-        made = [s.record | part for s in sources for part in s.record.get("parts") or [{}]]
-        marks = {str(one.get("commit") or "none")[:7] + "+" * bool(one.get("dirty")) for one in made}
+        # A cell's members may have been trained at several commits; each part knows its own, except in early runs.
+        origins = [cell.record | part for cell in cells for part in cell.record.get("parts") or [{}]]
+        marks = {str(origin.get("commit") or "none")[:7] + "+" * bool(origin.get("dirty")) for origin in origins}
         parts.append("commit " + ", ".join(sorted(marks)[:3]) + ", …" * (len(marks) > 3))
-        if missing := sum(one.missing for one in results):
-            parts.append(f"{len(sources)} of {len(sources) + missing} cells were run")
-        if any(source.stale for source in sources):
+        if missing := sum(experiment.missing for experiment in results):
+            parts.append(f"{len(cells)} of {len(cells) + missing} cells were run")
+        if any(cell.stale for cell in cells):
             parts.append("stale: made by other settings or code than today's")
-        if diverged := sum(one.diverged for one in results):
+        if diverged := sum(experiment.diverged for experiment in results):
             parts.append(f"diverged {diverged}")
     return " · ".join(parts)
 
 
-def stamp(fig, results, scale, caption=""):
-    """Makes a figure taller; writes below it its caption and, small, what it rests on (`results`: a list)."""
+def stamp(fig: Figure, results: Sequence[Results], scale: str, caption: str = "") -> None:
+    """Makes a figure taller, and writes its caption and `summary` below it."""
     width, height = fig.get_size_inches()
     lines = textwrap.wrap(" ".join(caption.split()), int(width * 17))
     foot = textwrap.wrap(summary(results, scale), int(width * 18))
@@ -67,16 +70,16 @@ def _raise(fig, extra):
             ax.set_position((x, free + y * (1 - free), w, h * (1 - free)))
 
 
-def save(fig, path, scale):
+def save(fig: Figure, path: str | Path, scale: str) -> list[Path]:
     """Writes <path>.pdf and <path>.png, each whole or not at all, and the same bytes for the same figure."""
     path = Path(path).with_suffix("")
-    described = {"pdf": {"CreationDate": None, "Keywords": f"scale={scale}"}, "png": {"Software": None}}
-    drawn = {}
-    for suffix, metadata in described.items():
+    metadata = {"pdf": {"CreationDate": None, "Keywords": f"scale={scale}"}, "png": {"Software": None}}
+    files = {}
+    for suffix, values in metadata.items():
         buffer = io.BytesIO()
-        fig.savefig(buffer, format=suffix, metadata=metadata, dpi=160)
-        drawn[path.with_suffix(f".{suffix}")] = buffer.getvalue()
-    for target, content in reversed(drawn.items()):
-        atomic_write(target, content)
+        fig.savefig(buffer, format=suffix, metadata=values, dpi=160)
+        files[path.with_suffix(f".{suffix}")] = buffer.getvalue()
+    for file, content in reversed(files.items()):
+        atomic_write(file, content)
     plt.close(fig)
-    return list(drawn)
+    return list(files)

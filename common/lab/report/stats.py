@@ -13,7 +13,7 @@ effect, an interval and a p-value (of the decision, on the scale of 1 - level), 
 note, and the verdict stands only if it also holds with all of them set to the lowest, and to the highest, value seen:
 leaving them out alone would reward the method that fails. Aggregates of scores rank them below everything.
 
-References: Welch 1947; Schuirmann 1987; Terpstra 1952, Jonckheere 1954; Clopper & Pearson 1934; Holm 1979; Rao & Wu
+References: Welch 1947; Schuirmann 1987; Terpstra 1952, Jonckheere 1954; Clopper & Pearson 1934; Rao & Wu
 1988 (bootstrap of strata); Agarwal et al. 2021, "Deep RL at the edge of the statistical precipice" (aggregates).
 """
 
@@ -21,63 +21,19 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations, product
-from math import ceil, comb, factorial, inf, isfinite, isnan, nan, prod
+from math import comb, factorial, inf, isfinite, nan, prod
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy.stats import binom, binomtest, nct, norm, t
 
-STATUSES = ("reproduced", "contradicted", "inconclusive", "untested")
+from common.lab.report.verdicts import Verdict, untested
 
 
 def _require(condition, message):
     if not condition:
         raise ValueError(message)
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """What the seeds say of one claim; NaN where a field does not apply. ValueError: unknown status."""
-
-    status: str  # one of STATUSES
-    effect: float = nan  # in the units of `quantity`
-    low: float = nan  # interval of the effect
-    high: float = nan
-    level: float = 0.95  # of that interval
-    p: float = nan  # of the decision
-    n: int = 0  # finite seeds in the smallest arm
-    quantity: str = ""  # what the effect is, in a phrase: "difference in final return, ARSAC - SAC"
-    seeds_to_settle: int | None = None  # per arm, of an inconclusive one; None: unknown, or more than 1000
-    reason: str = ""  # why there is no decision: "budget", "n < 3", "diverged", "Holm"
-    note: str = ""
-
-    def __post_init__(self):
-        _require(self.status in STATUSES, f"status {self.status!r} is none of {', '.join(STATUSES)}")
-
-    def with_note(self, note: str) -> "Verdict":
-        return replace(self, note="; ".join(filter(None, (self.note, note))))
-
-    def __str__(self) -> str:
-        """One line: status, effect, interval, p, n, what would settle it, note."""
-        interval = "" if isnan(self.low) else f" [{self.low:.4g}, {self.high:.4g}] ({100 * self.level:g} %)"
-        p = "" if isnan(self.p) else f", p = {self.p:.2g}"
-        settle = f", about {self.seeds_to_settle} per arm would settle it" if self.seeds_to_settle else ""
-        line = f"{self.quantity or 'effect'} = {self.effect:.4g}{interval}{p}, n = {self.n}{settle}"
-        return f"{self.status}{f' ({self.reason})' * bool(self.reason)}: {line}{f'; {self.note}' * bool(self.note)}"
-
-
-def untested(reason: str, effect: float = nan, **fields) -> Verdict:
-    """No verdict, for `reason`; the effect is shown all the same."""
-    return Verdict("untested", float(effect), reason=reason, **fields)
-
-
-def within_budget(verdict: Verdict, steps, needed_steps, seeds, needed_seeds, command="") -> Verdict:
-    """`verdict` if its runs suffice, else untested (budget): effect and interval stay, `command` would settle it."""
-    if steps >= needed_steps and seeds >= needed_seeds:
-        return verdict
-    note = f"{steps:,} of {needed_steps:,} steps, {seeds} of {needed_seeds} seeds" + f"; run: {command}" * bool(command)
-    return replace(verdict, status="untested", reason="budget", seeds_to_settle=None).with_note(note)
 
 
 class Test(Protocol):
@@ -226,7 +182,13 @@ def _compare(a, b, paired, region, level, quantity) -> Verdict:
 
 
 def difference(
-    a: ArrayLike, b: ArrayLike, paired=False, direction="greater", margin=0.0, level=0.95, quantity=""
+    a: ArrayLike,
+    b: ArrayLike,
+    paired: bool = False,
+    direction: str = "greater",
+    margin: float = 0.0,
+    level: float = 0.95,
+    quantity: str = "",
 ) -> Verdict:
     """Claim: mean(a) - mean(b) is greater than margin, less than -margin, or either.
 
@@ -240,7 +202,9 @@ def difference(
     return _compare(a, b, paired, regions[direction], level, quantity)
 
 
-def equivalence(a: ArrayLike, b: ArrayLike, margin: float, paired=False, level=0.95, quantity="") -> Verdict:
+def equivalence(
+    a: ArrayLike, b: ArrayLike, margin: float, paired: bool = False, level: float = 0.95, quantity: str = ""
+) -> Verdict:
     """Claim: |mean(a) - mean(b)| < margin ("no clear benefit"). Two one-sided t-tests (Schuirmann 1987).
 
     The margin is in the units of a, fixed before the runs. Conditions as in `difference`. ValueError: margin <= 0.
@@ -249,13 +213,17 @@ def equivalence(a: ArrayLike, b: ArrayLike, margin: float, paired=False, level=0
     return _compare(a, b, paired, Region(-margin, margin), level, quantity)
 
 
-def non_inferiority(a: ArrayLike, b: ArrayLike, margin: float, paired=False, level=0.95, quantity="") -> Verdict:
+def non_inferiority(
+    a: ArrayLike, b: ArrayLike, margin: float, paired: bool = False, level: float = 0.95, quantity: str = ""
+) -> Verdict:
     """Claim: mean(a) - mean(b) > -margin ("a reaches b"). Conditions as in `difference`. ValueError: margin < 0."""
     _require(margin >= 0, f"margin {margin} is negative")
     return _compare(a, b, paired, Region(low=-margin), level, quantity)
 
 
-def mean_within(a: ArrayLike, low: float | None = None, high: float | None = None, level=0.95, quantity="") -> Verdict:
+def mean_within(
+    a: ArrayLike, low: float | None = None, high: float | None = None, level: float = 0.95, quantity: str = ""
+) -> Verdict:
     """Claim: low < mean(a) < high, one bound or both, for a [n]. Student's t.
 
     ValueError: empty arm, no bound, low >= high.
@@ -283,7 +251,9 @@ class Binomial:
         return np.sqrt(smooth * (1 - smooth) / seeds), 1e6
 
 
-def proportion(k: int, n: int, low: float | None = None, high: float | None = None, level=0.95, quantity="") -> Verdict:
+def proportion(
+    k: int, n: int, low: float | None = None, high: float | None = None, level: float = 0.95, quantity: str = ""
+) -> Verdict:
     """Claim: low < chance of success < high, after k successes in n trials. Exact.
 
     Trials are independent: seeds, not episodes of one; a diverged one is no success. ValueError: k not in 0 … n, n = 0,
@@ -297,7 +267,7 @@ def proportion(k: int, n: int, low: float | None = None, high: float | None = No
     return _judge(Binomial(k, n), n, region, level, quantity)
 
 
-def jonckheere_null(sizes, ties) -> np.ndarray:
+def jonckheere_null(sizes: Sequence[int], ties: Sequence[int]) -> np.ndarray:
     """P(2·JT = s), s = 0 … 2·pairs, over all allocations of the observations to levels, which are equally likely.
 
     JT counts the pairs in which the later level exceeds the earlier, ties a half. sizes [levels]; ties: observations
@@ -354,9 +324,9 @@ class Jonckheere:
 
 def ordered(
     groups: Sequence[ArrayLike] | Mapping[str, Sequence[ArrayLike]],
-    direction="increasing",
-    level=0.95,
-    quantity="P(later level is higher)",
+    direction: str = "increasing",
+    level: float = 0.95,
+    quantity: str = "P(later level is higher)",
 ) -> Verdict:
     """Claim: values rise (or fall, "decreasing") with the level. Exact Jonckheere-Terpstra permutation test with ties.
 
@@ -378,19 +348,21 @@ def _scores(method) -> list[np.ndarray]:
     return [np.where(np.isnan(x), -inf, x) for x in (np.asarray(x, dtype=float) for x in method)]
 
 
-def iqm(method) -> np.ndarray:
+def iqm(method: Sequence[ArrayLike]) -> np.ndarray:
     """Interquartile mean [...] of all runs; method: scores on one scale, [..., seeds] per environment; NaN as -inf."""
     runs = np.sort(np.concatenate(_scores(method), axis=-1), axis=-1)
     return runs[..., runs.shape[-1] // 4 : runs.shape[-1] - runs.shape[-1] // 4].mean(-1)
 
 
-def probability_of_improvement(a, b) -> np.ndarray:
+def probability_of_improvement(a: Sequence[ArrayLike], b: Sequence[ArrayLike]) -> np.ndarray:
     """P(a run of method a scores above one of b) [...], ties a half, averaged over environments; on any scale."""
     pairs = [(x[..., :, None], y[..., None, :]) for x, y in zip(_scores(a), _scores(b), strict=True)]
     return np.mean([((x > y) + 0.5 * (x == y)).mean((-2, -1)) for x, y in pairs], axis=0)
 
 
-def stratified_bootstrap(statistic, *methods, replicates=10_000, seed=0) -> np.ndarray:
+def stratified_bootstrap(
+    statistic: Callable[..., np.ndarray], *methods: Sequence[ArrayLike], replicates: int = 10_000, seed: int = 0
+) -> np.ndarray:
     """`statistic(*methods)` [replicates, ...] on resamples of the seeds within each environment.
 
     A statistic takes leading axes, as the three above do. Of n seeds, n - 1 are drawn with replacement (Rao & Wu 1988):
@@ -428,10 +400,10 @@ def aggregate(
     *methods: Sequence[ArrayLike],
     low: float | None = None,
     high: float | None = None,
-    level=0.95,
-    replicates=10_000,
-    seed=0,
-    quantity="",
+    level: float = 0.95,
+    replicates: int = 10_000,
+    seed: int = 0,
+    quantity: str = "",
 ) -> Verdict:
     """Claim: low < statistic(*methods) < high over three environments or more. Percentile stratified bootstrap.
 
@@ -449,31 +421,3 @@ def aggregate(
     verdict = _judge(Bootstrap(effect, sample, n), n, region, level, quantity)
     lost = int((~np.isfinite(runs)).sum())
     return verdict.with_note(f"{lost} of {len(runs)} seeds diverged, ranked lowest") if lost else verdict
-
-
-def holm(p_values) -> np.ndarray:
-    """Holm's adjusted p-values [k], in the order given; NaN stays and does not count. ValueError: p not in [0, 1]."""
-    p = np.asarray(p_values, dtype=float)
-    _require(p.ndim == 1 and not ((p < 0) | (p > 1)).any(), f"p-values are a list of numbers in [0, 1]: got {p}")
-    adjusted, order = np.full(len(p), nan), np.argsort(p, kind="stable")[: (~np.isnan(p)).sum()]
-    adjusted[order] = np.minimum(1, np.maximum.accumulate(p[order] * np.arange(len(order), 0, -1)))
-    return adjusted
-
-
-def holm_verdicts(verdicts: Mapping[str, Verdict], alpha=0.05) -> dict[str, Verdict]:
-    """A paper's verdicts; those decided whose Holm-adjusted p exceeds `alpha` become inconclusive (Holm).
-
-    Untested ones and those without p stay and do not count. `p` stays the claim's own, the note tells the adjusted one.
-    A demoted one is settled, by the normal distribution, by the seeds that reach its threshold with a power of 80 %.
-    """
-    tested = {x: v for x, v in verdicts.items() if v.status != "untested" and not isnan(v.p)}
-    corrected = dict(verdicts)
-    p_values = [1.0 if v.status == "inconclusive" else v.p for v in tested.values()]  # counted, and last in rank
-    for (x, v), adjusted in zip(tested.items(), holm(p_values), strict=True):
-        if v.status != "inconclusive":
-            v = v.with_note(f"p = {adjusted:.2g} after Holm over {len(tested)} claims")
-            if adjusted > alpha:
-                z, needed = norm.isf(v.p / 2), norm.isf(alpha * v.p / adjusted / 2) + norm.isf(0.2)
-                v = replace(v, status="inconclusive", reason="Holm", seeds_to_settle=ceil(v.n * (needed / z) ** 2))
-            corrected[x] = v
-    return corrected

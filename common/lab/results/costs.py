@@ -63,8 +63,8 @@ def estimates(name, scale, device="cpu", fresh=False):
 def estimate(cell, device="cpu", missing=None):
     """The cost of so many members of one cell; unless told, of those that are not finished."""
     if missing is None:
-        partial = sources.unfinished(cell)
-        missing = len(cell.members) - (len(partial.finished) if partial and not partial.stale else 0)
+        held = [one for one in (sources.own(cell), sources.unfinished(cell)) if one and not one.stale]
+        missing = len(cell.members) - max((len(one.finished) for one in held), default=0)
     settings = dataclasses.asdict(cell.config)
     alike = [one for one in measured(catalog.ROOT) if one["keys"] == set(settings) and one["device"] == kind(device)]
     if alike:

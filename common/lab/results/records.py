@@ -100,16 +100,20 @@ class Results:
     `cells` are the sources of the selected cells, in grid order: each tells its `cell`, its `kind` ('published' or
     'results'), whether it is `stale` or `partial`, the `finished` members and, as `record`, its run.json. `missing` counts
     selected cells that were left out because they have not been run, `others` those of environments not asked for.
+    `given` holds tables that need not be read from files: {'metrics': `frame`, name: DataFrame}.
     """
 
     scale: str
     cells: list
     missing: int = 0
     others: int = 0
+    given: dict = dataclasses.field(default_factory=dict)
 
     @functools.cached_property
     def frame(self):
         """Metrics of all cells: `cell`, the grid's columns, `member, seed, <scalars>, step, metric, value`."""
+        if "metrics" in self.given:
+            return self.given["metrics"]
         tables = [read_metrics(source.folder / "metrics.csv") for source in self.cells]
         return self._join(tables, COLUMNS, self.cells)
 
@@ -152,13 +156,7 @@ class Results:
     def table(self, name, **where):
         """A further tidy table of all cells, joined as `frame` is and selected as `curve` is. Raises `UserError` if the runs
         do not write it, or did not because no cell was run or every member diverged."""
-        for source in self.cells:
-            if name not in source.cell.tables:
-                known = nearest(name, source.cell.tables) if source.cell.tables else "it writes none"
-                raise UserError(f"{source.cell.file}: tables: {name!r} is not among them; {known}")
-        written = [source for source in self.cells if not self._lost(source)]
-        tables = [read_rows(source.folder / f"{name}.csv") for source in written]
-        rows = self._where(self._join(tables, KEYS, written), where)
+        rows = self._where(self.given[name] if name in self.given else self._written(name), where)
         if not len(rows):
             asked = f" with {', '.join(f'{key}={value}' for key, value in where.items())}" if where else ""
             raise UserError(f"no rows of the table {name!r}{asked}: not run, or all members diverged")
@@ -190,6 +188,15 @@ class Results:
     def setting(self, name):
         """The values that a setting has over the cells, each once."""
         return list(dict.fromkeys(_setting(source.cell, name) for source in self.cells))
+
+    def _written(self, name):
+        """A further table of all cells, as their runs wrote it."""
+        for source in self.cells:
+            if name not in source.cell.tables:
+                known = nearest(name, source.cell.tables) if source.cell.tables else "it writes none"
+                raise UserError(f"{source.cell.file}: tables: {name!r} is not among them; {known}")
+        written = [source for source in self.cells if not self._lost(source)]
+        return self._join([read_rows(source.folder / f"{name}.csv") for source in written], KEYS, written)
 
     def _lost(self, source):
         """Whether every member of a cell diverged: such a run has no policy to write tables of."""

@@ -1,15 +1,16 @@
 """What the workflow is asked for: its configuration and targets, checked before any job is planned."""
 
 import re
+from dataclasses import replace
 from pathlib import PurePosixPath
 
 from common.errors import UserError
-from common.lab.plan import catalog
+from common.lab.plan import catalog, experiments
 from common.lab.results import sources
 from common.settings import nearest
 
 SUFFIXES = {"figures": (".pdf", ".png"), "tables": (".md", ".tex", ".csv"), "claims": (".md", ".csv")}
-KEYS = ("scale", "device", "fresh")
+KEYS = ("scale", "device", "fresh", "seeds")
 
 
 def check_device(device):
@@ -19,7 +20,8 @@ def check_device(device):
 
 
 class Asked:
-    """The workflow's configuration: the default scale, `device`, `gpus` that a run takes, and `fresh`.
+    """The workflow's configuration: the default scale, `device`, `gpus` that a run takes, `fresh`, and `seeds` in place of
+    the experiments' own. `options` are those of the commands that draw, `run_options` of the one that trains.
 
     Raises `UserError` for unknown keys and values.
     """
@@ -37,10 +39,21 @@ class Asked:
             raise UserError(f"config: fresh = {fresh!r} must be true or false")
         self.fresh = str(fresh).lower() == "true"
         check_device(self.device)
+        catalog.replace_seeds(experiments.seeds(config["seeds"], "config: seeds") if "seeds" in config else None)
+        self.options = ("--fresh" if self.fresh else "") + catalog.seeds_option()
+        self.run_options = f"{catalog.seeds_option()} --exactly" if "seeds" in config else ""
 
     def scale(self, at):
         """The scale of a file in figures/ (`at` is '') or figures/<scale>/ (`at` is '<scale>/')."""
         return at.rstrip("/") or self.default
+
+    def run_param(self, key, scale):
+        """What a cell's run depends on: its digest and members, or those that it holds beside the wanted ones, so that a run
+        which has them all is left as it is."""
+        cell = catalog.cell(key, scale)
+        held = sources.own(cell)
+        whole = held and not held.stale and not held.partial
+        return (replace(cell, members=tuple(held.record["members"])) if whole else cell).param
 
     def inputs(self, name, at):
         """Files that an artefact reads. Tells if it is about to replace a picture of a larger scale."""

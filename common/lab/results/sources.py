@@ -42,15 +42,14 @@ class Source:
 def source(cell, fresh=False):
     """The copy of a cell that stands for it.
 
-    A published copy with today's digest and all wanted members; else this checkout's own; else, at the scales that cost
-    days and unless `fresh`, a published copy that is stale or lacks members; else none: the cell has to be run.
+    A published copy with today's digest and all wanted members; else this checkout's own, be the run finished or not; else,
+    at the scales that cost days and unless `fresh`, a published copy that is stale or lacks members; else none: the cell has
+    to be run.
     """
-    published = publication(cell)
-    if published and not published.stale and not published.partial:
-        return published
-    mine = own(cell)
-    if mine and not mine.stale and not mine.partial:
-        return mine
+    published, mine = publication(cell), own(cell)
+    for found in (published, mine, unfinished(cell)):
+        if found and not found.stale and not found.partial:
+            return found
     if published and published.finished and cell.scale in LENIENT and not fresh:
         return published
     return dataclasses.replace(mine or published or _none(cell), kind="missing", folder=cell.folder)
@@ -72,7 +71,7 @@ def ready(cell, fresh=False):
     if found.kind != "missing":
         return found
     state = "is stale" if found.stale else "lacks members" if found.record else "has not been run"
-    command = f"python -m papers run {cell.key} --scale {cell.scale}"
+    command = f"python -m papers run {cell.key} --scale {cell.scale}{catalog.seeds_option()}"
     raise UserError(f"{cell.key} {state} at scale {cell.scale}; run: {command}")
 
 

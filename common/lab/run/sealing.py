@@ -26,7 +26,7 @@ import dataclasses, importlib, json, sys
 try:
     catalog = importlib.import_module("common.lab.plan.catalog")
 except ModuleNotFoundError:
-    catalog = importlib.import_module("common.lab.plan.catalog")
+    catalog = importlib.import_module("common.lab.catalog")
 known = {}
 for scale, key in json.load(sys.stdin):
     try:

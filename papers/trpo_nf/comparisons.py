@@ -1,13 +1,13 @@
-"""What TRPO-NF's claims compare: one number per member (see `common.lab.report.evidence`), for members differ in more than
-seeds, and the paper's budget."""
+"""What TRPO-NF's claims compare: one number per member (see `common.lab.report.measures`), for members differ in more than
+seeds; margins and the paper's budget."""
 
 from functools import partial
 
 import numpy as np
 from scipy.stats import ks_2samp
 
-from common.lab.report import evidence, stats
-from common.lab.report.evidence import environments, last, level, of_table
+from common.lab.report import measures, stats, verdicts
+from common.lab.report.measures import environments, last, magnitude, of_table
 
 PAPER_STEPS = 1_000_000
 PAPER_SEEDS = 5
@@ -15,8 +15,8 @@ STARTS = 10  # random starts of a toy that suffice for a verdict
 MARGIN = 0.1  # of the reference's final return: closer than that is "the same"
 COMMAND = "snakemake --cores 16 figures/claims_trpo_nf.md --config scale=paper"
 
-judged = partial(evidence.judged, steps=PAPER_STEPS, seeds=PAPER_SEEDS, command=COMMAND)
-per_member = partial(evidence.of_curves, by="member")
+judged = partial(verdicts.judged, steps=PAPER_STEPS, seeds=PAPER_SEEDS, command=COMMAND)
+per_member = partial(measures.of_curves, by="member")
 
 
 def final(results, **where):
@@ -25,12 +25,12 @@ def final(results, **where):
 
 
 def best(results, **where):
-    """Highest record of every member's return."""
+    """Highest recorded return of every member."""
     return per_member(results, "return", lambda steps, values: values.max(), **where)
 
 
 def measured(results, metric, **where):
-    """A toy's final measurement of every random start."""
+    """A toy's final measurement, one per random start."""
     return per_member(results, metric, last(1), **where)
 
 
@@ -38,12 +38,12 @@ def scaled(values, reference):
     """Final returns relative to a reference class: (x - its mean) / the size of its mean. Returns may be negative, as
     Reacher's are."""
     finite = np.asarray(reference)[np.isfinite(reference)]
-    return (values - (finite.mean() if len(finite) else np.nan)) / level(reference)
+    return (values - (finite.mean() if len(finite) else np.nan)) / magnitude(reference)
 
 
-def over_environments(sources, **where):
+def over_environments(runs, **where):
     """{environment: final returns} of several results that share no environment."""
-    return {env: final(results, env=env, **where) for results in sources for env in environments(results)}
+    return {env: final(results, env=env, **where) for results in runs for env in environments(results)}
 
 
 def improves(ours, theirs, quantity):
@@ -63,7 +63,7 @@ def dominates(ours, theirs, quantity=""):
     arms = [np.asarray(arm, dtype=float) for arm in (ours, theirs)]
     n, lost = min(int(np.isfinite(arm).sum()) for arm in arms), sum(int((~np.isfinite(arm)).sum()) for arm in arms)
     if n < 3:
-        return stats.untested("n < 3", n=n, quantity=quantity)
+        return verdicts.untested("n < 3", n=n, quantity=quantity)
     lowest = min(np.nanmin(arm) for arm in arms) - 1
     ranked = [np.nan_to_num(arm, nan=lowest) for arm in arms]
     above, below = (ks_2samp(*ranked, alternative=side) for side in ("less", "greater"))  # of distribution functions
@@ -75,12 +75,12 @@ def dominates(ours, theirs, quantity=""):
     elif p <= 0.05:
         status = "reproduced"
     effect = float(-far.statistic if far is below else far.statistic)
-    verdict = stats.Verdict(status, effect, p=float(p), n=n, quantity=quantity)
+    verdict = verdicts.Verdict(status, effect, p=float(p), n=n, quantity=quantity)
     return verdict.with_note(f"{lost} of {sum(map(len, arms))} seeds diverged, ranked lowest") if lost else verdict
 
 
 def toy(verdict, *results, iterations=2_000):
-    """The verdict of a toy, which is cheap, if it was trained to an end."""
+    """The verdict of a toy, which is cheap, if it was trained to its end."""
     return judged(verdict, *results, steps=iterations, seeds=STARTS)
 
 

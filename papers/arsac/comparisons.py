@@ -1,18 +1,18 @@
-"""What ARSAC's claims compare: measures of one seed's curve (see `common.lab.report.evidence`), and the paper's budget."""
+"""What ARSAC's claims compare: measures of one seed's curve (see `common.lab.report.measures`), margins, the paper's budget."""
 
 from functools import partial
 
 import numpy as np
 import pandas as pd
 
-from common.lab.report import evidence
+from common.lab.report import measures, verdicts
 
 PAPER_STEPS = 1_000_000
 PAPER_SEEDS = 4
 MARGIN = 0.1  # of the reference's final return: closer than that is "the same"
 COMMAND = "snakemake --cores 16 figures/claims_arsac.md --config scale=paper"
 
-judged = partial(evidence.judged, steps=PAPER_STEPS, seeds=PAPER_SEEDS, command=COMMAND)
+judged = partial(verdicts.judged, steps=PAPER_STEPS, seeds=PAPER_SEEDS, command=COMMAND)
 
 
 def first(high):
@@ -62,9 +62,9 @@ def sizes(results):
 
 def final(results, **where):
     """Final return: mean of each seed's last ten evaluations."""
-    return evidence.of_curves(results, "return", evidence.last(), **where)
+    return measures.of_curves(results, "return", measures.last(), **where)
 
 
 def reach(results, steps):
-    """The fraction by which windows shrink in runs that are shorter than a claim needs: their effect is shown, unjudged."""
+    """Factor by which windows shrink in runs shorter than a claim needs, whose effect is shown without a verdict."""
     return min(1.0, results.steps / steps)

@@ -22,7 +22,7 @@ def shares(trace):
 
 
 def autocorrelation(series, lag):
-    """Autocorrelation at `lag`, pooled over episodes, per action dimension. series: one [steps, actions] an episode."""
+    """Autocorrelation at `lag`, pooled over episodes, per action dimension. series: one [steps, actions] per episode."""
     centred = [s - s.mean(0) for s in series if len(s) > lag]
     if not centred:
         return np.full(series[0].shape[1], np.nan)
@@ -31,8 +31,8 @@ def autocorrelation(series, lag):
 
 
 def dimension_rows(episodes, lags=10):
-    """One row an action dimension: shares of variance, and autocorrelations of u and of x at lags 1 to `lags`.
-    episodes: one {name: [steps, actions]} an episode."""
+    """One row per action dimension: shares of variance, and autocorrelations of u and of x at lags 1 to `lags`.
+    episodes: one {name: [steps, actions]} per episode."""
     pooled = {name: np.concatenate([e[name] for e in episodes]) for name in episodes[0]}
     columns = dict(shares(pooled))
     columns["mean_log_scale"] = pooled["log_scale"].mean(0)
@@ -47,7 +47,7 @@ def dimension_rows(episodes, lags=10):
 
 
 def trace_rows(episode, steps=100):
-    """The first `steps` steps of an episode, one row a step and action dimension (Figure 2)."""
+    """The first `steps` steps of an episode, one row per step and action dimension (Figure 2)."""
     columns = {
         "base_mean": episode["base_mean"],
         "base_std": np.exp(episode["base_log_std"]),

@@ -1,0 +1,112 @@
+"""Fleets: members of a cell that one worker trains as one batched computation, and the files they have on disk.
+
+<cell>/.work/<fleet>/                a worker's checkpoints and logs
+<cell>/.work/spec-<fleet>.json       what the worker is to train
+<cell>/.work/part-<fleet>.json       what it leaves when its members are finished
+"""
+
+import dataclasses
+import json
+import math
+import shutil
+import sys
+from pathlib import Path
+
+from common.files import atomic_write
+from common.lab.plan.catalog import Cell
+from common.lab.run.locks import hold
+
+
+def label(member: dict) -> str:
+    """A member's name: its seed, and the scalars in which it differs."""
+    return "_".join([str(member["seed"])] + [f"{key}={value}" for key, value in member.items() if key != "seed"])
+
+
+def work_folder(cell: Cell) -> Path:
+    """Where a cell's unfinished work lies."""
+    return Path(cell.folder) / ".work"
+
+
+def lock_file(cell: Cell) -> Path:
+    """The file that a process holds while it trains a cell or joins its results."""
+    return work_folder(cell) / "lock"
+
+
+@dataclasses.dataclass(frozen=True)
+class Fleet:
+    """Some members of a cell, trained by one worker."""
+
+    cell: Cell
+    members: tuple[dict, ...]
+
+    @property
+    def labels(self) -> list[str]:
+        return [label(member) for member in self.members]
+
+    @property
+    def name(self) -> str:
+        """The first member's label and the number of members."""
+        return f"{self.labels[0]}x{len(self.members)}"
+
+    @property
+    def folder(self) -> Path:
+        return work_folder(self.cell) / self.name
+
+    @property
+    def part(self) -> Path:
+        return work_folder(self.cell) / f"part-{self.name}.json"
+
+    @property
+    def log(self) -> Path:
+        """Where its worker's messages go."""
+        return work_folder(self.cell) / f"worker-{self.name}.log"
+
+    def prepare(self) -> None:
+        """Make the folder ready. Checkpoints of other settings or code are kept under another name, and a line says so."""
+        with hold(self.folder.with_suffix(".lock")):  # an orphan of an earlier run may still be writing
+            stamp = self.folder / "digest"
+            if self.folder.exists() and (not stamp.exists() or stamp.read_text() != self.cell.digest):
+                aside = self.folder.with_name(self.folder.name + ".aside")
+                shutil.rmtree(aside, ignore_errors=True)
+                self.folder.rename(aside)
+                print(
+                    f"{self.folder}: checkpoints of other settings or code were set aside as {aside.name}", file=sys.stderr
+                )
+            self.folder.mkdir(parents=True, exist_ok=True)
+            atomic_write(stamp, self.cell.digest)
+
+    def specify(self, device: str, checkpoint_seconds: float, made_by: dict) -> Path:
+        """Write the spec that its worker reads; returns its path. `made_by` holds the commit and whether it was edited."""
+        config = type(self.cell.config)
+        spec = {
+            "module": self.cell.module,
+            "config": f"{config.__module__}:{config.__qualname__}",
+            "settings": dataclasses.asdict(self.cell.config),
+            "members": self.members,
+            "labels": self.labels,
+            "digest": self.cell.digest,
+            "made_by": {key: made_by[key] for key in ("commit", "dirty")},
+            "device": device,
+            "folder": str(self.folder),
+            "part": str(self.part),
+            "checkpoint_seconds": checkpoint_seconds,
+        }
+        path = work_folder(self.cell) / f"spec-{self.name}.json"
+        atomic_write(path, json.dumps(spec))
+        return path
+
+
+def split(cell: Cell, members: list[dict], fleets: int) -> list[Fleet]:
+    """`members` of a cell as at most that many fleets. A split that an interrupted run began is kept, because its
+    checkpoints are."""
+    path = work_folder(cell) / "split.json"
+    waiting = {label(member): member for member in members}
+    groups = []
+    if path.exists() and (earlier := json.loads(path.read_text()))["digest"] == cell.digest:
+        groups = [[waiting.pop(name) for name in group] for group in earlier["groups"] if set(group) <= set(waiting)]
+    rest = list(waiting.values())
+    if rest:
+        width = math.ceil(len(rest) / fleets)
+        groups += [rest[i : i + width] for i in range(0, len(rest), width)]
+    atomic_write(path, json.dumps({"digest": cell.digest, "groups": [[label(m) for m in group] for group in groups]}))
+    return [Fleet(cell, tuple(group)) for group in groups]
