@@ -332,7 +332,7 @@ def _classes(root, paper):
             classes[algorithm] = config_class(paper, algorithm, page.where(name))
     declared = {key for _, cls in classes.values() for key in fields(cls)}
     for scale, change in page.scales.items():
-        for key in change.get("set") or ():
+        for key in change["set"]:
             if key not in declared:
                 place = f"{page.file}: scales: {scale}: set"
                 raise UserError(f"{place}: no algorithm of the paper has {key!r}; {nearest(key, declared)}")

@@ -5,8 +5,7 @@ import os
 from common.lab import catalog, costs, provenance, sources
 from common.lab.config import nearest
 from common.lab.errors import UserError
-
-SUFFIX = {"figures": ".pdf", "tables": ".md", "claims": ".md"}
+from common.lab.targets import SUFFIXES
 
 
 def listing(only=None):
@@ -26,7 +25,7 @@ def listing(only=None):
 def explain(name, scale, fresh=False):
     """Prints the chain from an artefact to its function, experiments, cells and algorithms."""
     paper, kind = catalog.find(name)
-    print(f"figures/{name}{SUFFIX[kind]} at scale {scale}")
+    print(f"figures/{name}{SUFFIXES[kind][0]} at scale {scale}")
     for function in catalog.artefacts(paper, kind) if kind == "claims" else [name]:
         line = catalog.artefact_line(paper, kind, function)
         print(f"  papers/{paper}/{kind}.py:{line}  {function}({_arguments(catalog.artefacts(paper, kind)[function])})")

@@ -18,12 +18,7 @@ BUILT_IN = (
     ("updates", BOTH, "one per environment step", "authors' code"),
     ("order of an update", BOTH, "critics, policy, targets", "our choice: the authors mix weights of two steps"),
     ("end of an episode by time limit", BOTH, "bootstrapped", "authors' code"),
-    (
-        "evaluation",
-        BOTH,
-        "deterministic, separate environments",
-        "our choice: the authors' environment is the training one",
-    ),
+    ("evaluation", BOTH, "deterministic, separate environments", "our choice: the authors' environment is the training one"),
 )
 
 
