@@ -5,9 +5,8 @@ import os
 from common.errors import UserError
 from common.lab.plan import catalog, provenance
 from common.lab.results import costs, sources
+from common.lab.results.requests import SUFFIXES
 from common.settings import nearest
-
-SUFFIX = {"figures": ".pdf", "tables": ".md", "claims": ".md"}
 
 
 def listing(paper=None):
@@ -28,7 +27,7 @@ def listing(paper=None):
 def explain(name, scale, fresh=False):
     """Prints the chain from an artefact to its function, experiments, cells and algorithms."""
     paper, kind = catalog.find(name)
-    print(f"figures/{name}{SUFFIX[kind]} at scale {scale}")
+    print(f"figures/{name}{SUFFIXES[kind][0]} at scale {scale}")
     for function in catalog.artefacts(paper, kind) if kind == "claims" else [name]:
         line = catalog.artefact_line(paper, kind, function)
         print(f"  papers/{paper}/{kind}.py:{line}  {function}({_arguments(catalog.artefacts(paper, kind)[function])})")
