@@ -23,12 +23,13 @@ import torch
 
 from common.lab.run.hardware import prepare
 from common.rl import sac
+from common.rl.config import SAC
 from common.rl.optimisers import descend
 from common.rl.randomness import Blocks
 from common.rl.replay import Batch
 from common.rl.simulators import Environment
 from papers.mcmc_po import hmc
-from papers.mcmc_po.config import HMC, SAC
+from papers.mcmc_po.config import HMC
 
 UPDATES = 12  # in a timing
 STEPS = 50  # of the simulator, for each of these

@@ -6,17 +6,19 @@ range and source, so that one declaration serves validation, the digest and the 
 
 import dataclasses
 import difflib
+import inspect
 import math
 import typing
 
 from .errors import UserError
 
 
-def setting(default, meaning, source, *, low=None, high=None, choices=None, unit="", per_member=False):
+def setting(default, meaning, source="", *, low=None, high=None, choices=None, unit="", per_member=False):
     """A field of a `Config`.
 
-    `meaning` is one line; `source` says where the value stands ("Table 1", "authors' code", "our choice: why"). `low` and
-    `high` are inclusive bounds, `choices` the allowed values. Members of one fleet may differ in a `per_member` field.
+    `meaning` is one line; `source` says where the value stands ("Table 1", "authors' code", "peer: whose", "our choice:
+    why"); a setting that papers share may leave it to the `sources` of their experiments.yaml. `low` and `high` are
+    inclusive bounds, `choices` the allowed values. Members of one fleet may differ in a `per_member` field.
     """
     facts = {
         "meaning": meaning,
@@ -33,6 +35,11 @@ def setting(default, meaning, source, *, low=None, high=None, choices=None, unit
 def fields(cls):
     """Fields of a `Config` class, by name."""
     return {field.name: field for field in dataclasses.fields(cls)}
+
+
+def declaring(cls: type, name: str) -> type:
+    """The class, of `cls` and its bases, whose declaration of a field counts."""
+    return next(base for base in cls.__mro__ if name in inspect.get_annotations(base))
 
 
 def resolve(cls, values, where):

@@ -1,7 +1,9 @@
 """What there is to build, and what a mistake in an experiment's file says."""
 
 import pickle
+import sys
 import time
+import types
 
 import pytest
 
@@ -101,6 +103,71 @@ def test_the_page_states_once_what_holds_for_all(toy):
     assert at("quick", "algorithm: toy\nscales: {quick: {seeds: [6], set: {total_steps: 12}}}") == ([6], 1.0, 12)
     assert at("quick", "algorithm: toy\nscales: {quick: {set: {}}}") == ([1], 1.0, 1200)
     assert catalog.cells("toy", "other", "quick")["A"].config.level == 5
+
+
+SHARED = """from dataclasses import dataclass
+
+from common.settings import setting
+
+
+@dataclass(frozen=True)
+class Loop:
+    discount: float = setting(0.9, "discount factor", high=1.0)
+    warmup: int = setting(3, "warm-up", "our choice")
+"""
+
+
+@pytest.fixture
+def sharing(toy, monkeypatch):
+    """The toy paper with settings of common/rl."""
+    toy.write("common/rl/config.py", SHARED)
+    toy.edit("papers/toy/config.py", "from common.settings import setting", "from common.settings import setting\n"
+             "from shared_settings import Loop")  # fmt: skip
+    toy.edit("papers/toy/config.py", "class Toy:", "class Toy(Loop):")
+    toy.edit("papers/toy/config.py", "    pass", '    warmup: int = setting(5, "warm-up", "Section 2")')
+    module = types.ModuleType("common.rl.config")
+    exec(SHARED, vars(module))
+    monkeypatch.setitem(sys.modules, "shared_settings", module)
+    return toy
+
+
+def test_a_paper_has_defaults_and_sources_of_settings_that_papers_share(sharing):
+    head = "seeds: [1]\nsources: {discount: Table 1}\ndefaults: {discount: 0.8, warmup: 7}"
+    cell = experiment(sharing, "algorithm: toy", head=head)["all"]
+    assert (cell.config.discount, cell.config.warmup) == (0.8, 7)
+    other = catalog.cells("toy", "other", "quick")["A"].config
+    assert (other.discount, other.warmup) == (0.8, 5)  # the paper's own declaration counts
+    assert experiment(sharing, "algorithm: toy\nset: {discount: 0.7}", head=head)["all"].config.discount == 0.7
+    sources = catalog.sources("toy", type(cell.config))
+    assert (sources["discount"], sources["warmup"]) == ("Table 1", "our choice")
+
+
+@pytest.mark.parametrize(
+    "head, message",
+    [
+        ("defaults: {gain: 2.0}", "defaults: no setting that papers share is 'gain' here; allowed: discount, warmup"),
+        ("defaults: {discunt: 0.5}", "defaults: no setting that papers share is 'discunt' here; did you mean discount"),
+        ("defaults: {discount: 2.0}", "discount = 2.0 is out of range; it must be at most 1.0"),
+        (
+            "sources: {discunt: Table 1}",
+            "no setting without a source of its own is 'discunt'; did you mean discount",
+        ),
+        ("sources: {warmup: Table 1}", "sources: no setting without a source of its own is 'warmup'; allowed: discount"),
+        ("sources: {discount: 1}", "sources: discount: must be text, not 1"),
+    ],
+)
+def test_mistakes_in_defaults_and_sources_are_told_in_one_line(sharing, head, message):
+    with pytest.raises(UserError, match=message) as error:
+        experiment(sharing, "algorithm: toy", head=f"seeds: [1]\n{head}")
+    assert "\n" not in str(error.value) and str(error.value).startswith(FILE)
+
+
+def test_every_setting_of_every_paper_has_a_source():
+    catalog.forget()
+    for paper in catalog.papers():
+        for name in catalog.experiment_names(paper):
+            cls = type(next(iter(catalog.cells(paper, name, "paper").values())).config)
+            assert [key for key, source in catalog.sources(paper, cls).items() if not source] == [], (paper, name)
 
 
 @pytest.mark.parametrize(

@@ -7,9 +7,8 @@ import numpy as np
 import pytest
 
 from common.lab.plan import catalog
-from common.lab.report import commands
 from common.lab.results import sources
-from common.lab.run import harness
+from common.lab.run import harness, publishing, training
 from tests.fake import Repository, adopted
 
 PAGE = "papers/toy/experiments.yaml"
@@ -60,18 +59,18 @@ def rows(folder, table, seeds):
 
 
 def test_seeds_are_added_to_a_published_cell(toy):
-    commands.run("toy/toy/A-0.5", "day")
-    commands.publish("toy/toy/A-0.5", "day")
+    training.run("toy/toy/A-0.5", "day")
+    publishing.publish("toy/toy/A-0.5", "day")
     shutil.rmtree(toy.root / "results")
     cell = grown(toy, [0, 1, 2])
     before = {table: rows(cell.published, table, [0, 1]) for table in ("metrics", "ends")}
     toy.trained.clear()
-    commands.run("toy/toy/A-0.5", "day")
+    training.run("toy/toy/A-0.5", "day")
     assert toy.trained == [2]
     assert sources.source(cell).kind == "results" and not sources.source(cell).partial
     for table, lines in before.items():
         assert lines and rows(cell.folder, table, [0, 1]) == lines
-    [(_, said)] = commands.publish("toy/toy/A-0.5", "day")
+    [(_, said)] = publishing.publish("toy/toy/A-0.5", "day")
     assert said == "published, 3 of 3 members"
     record = sources.publication(cell).record
     assert [member["seed"] for member in record["members"]] == [0, 1, 2]
@@ -79,7 +78,7 @@ def test_seeds_are_added_to_a_published_cell(toy):
     assert all(part["seconds"] == 1.5 and part["commit"] == "abc" for part in record["parts"])
     shutil.rmtree(toy.root / "results")
     toy.trained.clear()
-    commands.run("toy/toy/A-0.5", "day")
+    training.run("toy/toy/A-0.5", "day")
     assert toy.trained == []
     for file in ("metrics.csv", "ends.csv"):
         assert (cell.folder / file).read_bytes() == (cell.published / file).read_bytes()
@@ -87,36 +86,36 @@ def test_seeds_are_added_to_a_published_cell(toy):
 
 def test_members_trained_elsewhere_join_the_published_ones(toy):
     """Where a checkout without the published cell trained another seed, nothing of either is lost."""
-    commands.run("toy/toy/A-0.5", "day", seeds=[0])
-    commands.publish("toy/toy/A-0.5", "day", partial=True)
+    training.run("toy/toy/A-0.5", "day", seeds=[0])
+    publishing.publish("toy/toy/A-0.5", "day", partial=True)
     shutil.rmtree(toy.root / "results")
     cell = catalog.cell("toy/toy/A-0.5", "day")
     aside = cell.published.with_name("aside")
     cell.published.rename(aside)
-    commands.run("toy/toy/A-0.5", "day", seeds=[1])
+    training.run("toy/toy/A-0.5", "day", seeds=[1])
     aside.rename(cell.published)
     lines = rows(cell.published, "metrics", [0])
-    [(_, said)] = commands.publish("toy/toy/A-0.5", "day", partial=True)
+    [(_, said)] = publishing.publish("toy/toy/A-0.5", "day", partial=True)
     assert said == "published, 2 of 2 members" and rows(cell.published, "metrics", [0]) == lines
 
 
 def test_stale_published_members_are_not_taken(toy):
-    commands.run("toy/toy/A-0.5", "day")
-    commands.publish("toy/toy/A-0.5", "day")
+    training.run("toy/toy/A-0.5", "day")
+    publishing.publish("toy/toy/A-0.5", "day")
     shutil.rmtree(toy.root / "results")
     toy.edit("common/rl/maths.py", "RATE = 2", "RATE = 3")
     catalog.forget()
     toy.trained.clear()
-    commands.run("toy/toy/A-0.5", "day")
+    training.run("toy/toy/A-0.5", "day")
     assert toy.trained == [0, 1]
 
 
 def test_published_members_are_trained_anew_if_a_person_asks(toy):
-    commands.run("toy/toy/A-0.5", "day")
-    commands.publish("toy/toy/A-0.5", "day")
+    training.run("toy/toy/A-0.5", "day")
+    publishing.publish("toy/toy/A-0.5", "day")
     shutil.rmtree(toy.root / "results")
     toy.trained.clear()
-    commands.run("toy/toy/A-0.5", "day")
+    training.run("toy/toy/A-0.5", "day")
     assert toy.trained == []
-    commands.run("toy/toy/A-0.5", "day", anew=True)
+    training.run("toy/toy/A-0.5", "day", anew=True)
     assert toy.trained == [0, 1]

@@ -7,9 +7,10 @@ import pytest
 import torch
 
 from common.errors import UserError
+from common.lab.plan import catalog
 from common.settings import resolve
 from papers.mcmc_po import hmc, sac_coupling
-from papers.mcmc_po.config import HMC, SAC, SACCoupling
+from papers.mcmc_po.config import HMC, SACCoupling
 from papers.mcmc_po.policy import METRICS
 from tests.test_td3 import ACTIONS, BATCH, OBSERVATIONS, batch_of, copied, draws_of, q, step, track
 
@@ -180,7 +181,7 @@ def _wide_batch():
     ({"beta": 11.0}, "beta = 11.0 exceeds beta_cap = 10.0"),
     ({"temperature": 0.0}, "temperature = 0.0 is out of range"),
     ({"gate": "half"}, "gate = 'half' is not known"),
-    ({"warmup": 500_000}, "warmup = 500000 leaves no step"),
+    ({"warmup": 1_000_000}, "warmup = 1000000 leaves no step"),
 ])  # fmt: skip
 def test_bad_settings_are_one_clear_line(values, line):
     with pytest.raises(UserError, match=re.escape(line)) as error:
@@ -192,5 +193,9 @@ def test_no_step_is_too_long_where_none_is_taken():
     assert resolve(HMC, {"leapfrog_steps": 0, "log_std_low": -5.0}, "hmc.yaml").log_std_low == -5
 
 
-def test_settings_of_the_baseline_are_the_papers():
-    assert SAC().temperature == 0.05 and SAC().total_steps == 500_000 and SAC().base == "2x256"
+def test_settings_of_the_baselines_are_the_papers():
+    for experiment in ("sac", "sac_auto", "td3", "hmc"):
+        for cell in catalog.cells("mcmc_po", experiment, "paper").values():
+            assert (cell.config.total_steps, cell.config.evaluate_every, cell.config.base) == (500_000, 5_000, "2x256")
+    config = catalog.cells("mcmc_po", "hmc", "paper")["Hopper-v4-5"].config
+    assert (config.log_std_low, config.log_std_high) == (-2.5, 2.0)

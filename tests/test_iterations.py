@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 
 from common.rl import iterations
+from common.rl.learner import IterativeLearner
 from common.rl.randomness import generator
 from tests.journals import MemoryJournal
 
 
-class Noted(iterations.Iterative):
+class Noted(IterativeLearner):
     """Its second member has no number from the fourth update on."""
 
     block = 3

@@ -15,6 +15,8 @@ from common.rl import ddpg, iterations, off_policy, on_policy, ppo, sac, sac_aut
 from common.rl import learner as contract
 from papers.arsac import arsac, sac_memory
 from papers.arsac.config import ARSAC, SACMemory
+from papers.cnf_offline import toys as moons
+from papers.cnf_offline.config import Toys as Moons
 from papers.mcmc_po import config as mcmc
 from papers.mcmc_po import hmc, langevin, sac_coupling
 from papers.mcmc_po import toys as bandit
@@ -28,6 +30,7 @@ ON = {"env": "Reacher-v4", "value_hidden": "1x32", "batch_steps": 60, "total_ste
 TRUST = ON | {"minibatch": 16, "epochs": 2}
 GAUSSIAN, FLOW = {"hidden": "1x32"}, {"policy": "flow", "embedding_units": 16}
 CHAIN = {"pid": True, "snapshot_every": 7}
+MOONS = {"layers": 2, "units": "2x16", "points": 400, "batch_size": 64, "samples": 200}
 
 
 @dataclass(frozen=True)
@@ -79,6 +82,7 @@ CASES = {
         2e-2,
         8,
     ),
+    "moons": Case(moons.Learner, Moons(**MOONS, base="normal", total_steps=24, evaluate_every=8), 13, 1e-2, 8),
 }
 
 CHAINED = {"return", "return_without_chain", "beta", "distance_within"}
@@ -98,7 +102,7 @@ class Build:
     def __call__(self, *arguments):
         self.made = made = self.make(*arguments)
         if self.poisoned:
-            policy = next(getattr(made, name) for name in ("policy", "base") if hasattr(made, name))
+            policy = next(getattr(made, name) for name in ("policy", "base", "flow") if hasattr(made, name))
             next(policy.parameters()).data[0] = torch.nan
         if hasattr(made, "critic_loss"):
             original = made.critic_loss

@@ -56,26 +56,27 @@ def test_the_speed_table_is_empty_where_nothing_was_timed():
 
 def test_hyperparameters_name_every_setting_of_every_algorithm_once():
     frame = tables.table_mcmc_po_hyperparameters()
-    for column, cls in tables.COLUMNS.items():
+    run = {name: next(iter(catalog.cells("mcmc_po", name, "paper").values())).config.__class__
+           for name in catalog.experiment_names("mcmc_po")}  # fmt: skip
+    for column, (experiment,) in tables.COLUMNS.items():
         stated = frame[(frame[column] != "") & (frame["setting"] != "(built in)")]["setting"]
-        assert sorted(stated) == sorted(fields(cls)), column
-    run = {cell.config.__class__ for name in catalog.experiment_names("mcmc_po")
-           for cell in catalog.cells("mcmc_po", name, "paper").values()}  # fmt: skip
-    assert run == set(tables.COLUMNS.values())
+        assert sorted(stated) == sorted(fields(run[experiment])), column
+    assert set(run.values()) == {run[experiment] for (experiment,) in tables.COLUMNS.values()}
 
 
 def test_sources_are_this_papers_or_name_their_owner():
     frame = tables.table_mcmc_po_hyperparameters()
-    assert set(frame["origin"]) == {"stated", "peer", "our choice"}
+    assert set(frame["origin"]) == {"paper", "peer", "our choice"}
     # "Table 1" of the shared settings is another paper's; this one's Table 1 states no setting.
     assert not frame["source"].str.startswith(("Table", "Appendix", "authors'", "its ")).any()
-    stated = frame[frame["origin"] == "stated"].set_index("setting")
+    stated = frame[frame["origin"] == "paper"].set_index("setting")
     hmc = stated[stated["HMC"] != ""]["HMC"]
-    assert (hmc["total_steps"], hmc["base"], hmc["leapfrog_steps"]) == ("500,000", "2x256", "5")
+    assert (hmc["total_steps"], hmc["base"], hmc["leapfrog_steps"]) == ("500,000", "2x256", "4, 5")
     assert not {"gate_units", "gate_state", "env", "log_std_low", "step_size", "target"} & set(stated.index)
-    assert stated.loc[["temperature"], "SAC"].tolist() == ["0.05"]  # the floor of tau is ours
+    assert stated.loc[["temperature"], "SAC"].tolist() == ["0.05, 0.2"]  # the floor of tau is ours
     rows = frame[frame["setting"] == "learning_rate"].set_index("source")
-    assert rows.loc["DDPG's Section 7", "Langevin, DDPG"] == "0.0001" and rows.loc["our choice", "bandit"] == "0.003"
+    assert rows.loc["peer: Lillicrap et al. 2016, Section 7", "Langevin, DDPG"] == "0.0001"
+    assert rows.loc["our choice", "bandit"] == "0.003"
 
 
 @pytest.mark.parametrize("scale", ["quick", "day", "paper"])

@@ -210,9 +210,9 @@ def test_seeds_that_share_a_worker_are_one_measurement_of_its_time():
     assert together.effect == pytest.approx(apart.effect, rel=1e-6)
 
 
-def test_time_is_told_in_steps_a_core_second():
+def test_time_is_given_in_steps_per_core_second():
     verdict = judge("c14_chain_costs_its_gradients", "true")
-    assert "steps a core-second: HMC 1.25e+03, SAC 5e+03" in verdict.note
+    assert "steps per core-second: HMC 1.25e+03, SAC 5e+03" in verdict.note
 
 
 # ---- measures ----

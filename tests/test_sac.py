@@ -50,7 +50,7 @@ class Reference:
 
     def sample(self, obs, noise):
         mean, log_std = self.policy(obs).chunk(2, -1)
-        normal = torch.distributions.Normal(mean, log_std.clamp(-20, 5).exp())
+        normal = torch.distributions.Normal(mean, log_std.clamp(-20, 2).exp())
         u = mean + normal.stddev * noise
         action = torch.tanh(u)
         log_prob = normal.log_prob(u) - torch.log1p(-(action.double() ** 2)).float()

@@ -3,9 +3,8 @@
 import pytest
 
 from common.lab.plan import catalog
-from common.lab.report import commands
 from common.lab.results import sources
-from common.lab.run import harness
+from common.lab.run import harness, training
 from tests.fake import Repository, adopted
 
 CELL = "toy/toy/A-0.5"
@@ -22,12 +21,12 @@ def trained(monkeypatch, *arguments, **options):
     """(cell's key, its seeds, the seeds that are trained) of each cell that a run hands on."""
     found = []
 
-    def run_all(cells, threads, device, seeds, split):
+    def run_all(cells, threads, device, seeds, **options):
         found.extend((cell.key, [m["seed"] for m in cell.members], seeds) for cell in cells)
         return []
 
     monkeypatch.setattr(harness, "run_all", run_all)
-    commands.run(*arguments, **options)
+    training.run(*arguments, **options)
     return found
 
 

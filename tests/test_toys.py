@@ -157,3 +157,19 @@ def test_a_member_at_the_boundary_is_not_lost_to_what_comes_after():
     learner.update({"uniform": torch.rand(2, 2), "normal": torch.randn(2, 2, 2)})
     objective = learner.measure()["objective"]
     assert objective[0] == pytest.approx(0.01) and math.isnan(objective[1])
+
+
+@pytest.mark.parametrize("preset", ["equations", "released"])
+@pytest.mark.parametrize("policy", ["gaussian", "gmm2", "gmm5", "flow"])
+def test_the_distribution_of_the_samples_has_a_density(policy, preset):
+    """Whatever density is trained on, which for released mixtures and for flows without their constant is none."""
+    flow = {"constant": False} if policy == "flow" else {}
+    learner = Learner(Toys(toy="bimodal", policy=policy, preset=preset, first_spread=1.0, **flow), [0, 1])
+    masses = {}
+    with torch.no_grad():
+        for kind in ("truth", "trained"):
+            points, log_prob = spread.on_grid(getattr(learner, kind), 2, "cpu", limit=7.0, cells=141)
+            masses[kind] = (log_prob.double().exp().sum(-1) * (points[1, 1] - points[0, 1]) ** 2).numpy()
+    np.testing.assert_allclose(masses["truth"], 1, atol=1e-3)
+    whole = policy == "gaussian" or (policy != "flow" and preset == "equations")
+    assert (np.abs(masses["trained"] - 1) < 1e-3).all() == whole

@@ -214,6 +214,15 @@ def test_a_first_step_reaches_the_radius_it_was_given():
     np.testing.assert_allclose(found["gain"], found["expected_gain"], rtol=0.2)
 
 
+def test_the_policy_learns_from_standardised_advantages():
+    seeds = [4, 5]
+    fleet = learner(seeds)
+    _, advantage, target, _ = fleet.prepare(rollout(seeds, fleet))
+    torch.testing.assert_close(advantage.mean(1), torch.zeros(2), rtol=0, atol=1e-6)
+    torch.testing.assert_close(advantage.std(1, correction=0), torch.ones(2))
+    assert (target.std(1) > 1.1).all(), "V learns returns as they are"
+
+
 def test_skipped_members_keep_their_value_function():
     fleet = learner([4, 5], skip_negative_curvature=True)
     update(fleet, [4, 5])

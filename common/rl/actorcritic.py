@@ -10,10 +10,9 @@ from torch import Tensor, nn
 from ..flows.networks import MLP, normc, widths
 from . import acting
 from .config import OnPolicy
-from .learner import OnPolicyLearner
+from .learner import Arrays, OnPolicyLearner, Rollout
 from .normaliser import Normaliser
 from .optimisers import descend
-from .packing import pack, unpack
 from .policies import FactorisedGaussian
 from .randomness import generator
 from .returns import advantages, borders, explained_variance, standardised
@@ -55,18 +54,18 @@ class ActorCritic(OnPolicyLearner):
 
     # Acting
 
-    def acting_draws(self, rng: np.random.Generator) -> dict[str, np.ndarray]:
+    def acting_draws(self, rng: np.random.Generator) -> Arrays:
         """Random numbers of one member's actions in one iteration."""
         return self.policy.draws(rng, self.config.batch_steps)
 
-    def actor(self, draws: dict[str, np.ndarray]) -> Callable[[int, np.ndarray], np.ndarray]:
+    def actor(self, draws: Arrays) -> Callable[[int, np.ndarray], np.ndarray]:
         """A function (step, obs [members, observations]) -> actions [members, actions] for one iteration."""
         normalise, act = self.normaliser.on_host(), acting.actor(self.policy, draws)
         return lambda step, obs: act(step, normalise(obs))
 
     # Learning
 
-    def update_draws(self, rng: np.random.Generator) -> dict[str, np.ndarray]:
+    def update_draws(self, rng: np.random.Generator) -> Arrays:
         """Random numbers of one member's update: the order of the minibatches of every epoch."""
         c = self.config
         kept = c.batch_steps // c.minibatch * c.minibatch  # a last minibatch that is not full is left out
@@ -74,7 +73,7 @@ class ActorCritic(OnPolicyLearner):
         return {"order": np.array(order, dtype=np.int64).reshape(c.epochs, kept)}
 
     @torch.no_grad()
-    def prepare(self, rollout):
+    def prepare(self, rollout: Rollout) -> tuple[Tensor, Tensor, Tensor, Arrays]:
         """(normalised obs, standardised advantages, targets of V, {metric: [members]}), tensors [members, steps, ...]."""
         c = self.config
         obs, next_obs = self.tensor(rollout.obs), self.tensor(rollout.next_obs)
@@ -104,12 +103,6 @@ class ActorCritic(OnPolicyLearner):
         return torch.from_numpy(array).to(self.device)
 
     # Checkpoints
-
-    def state_dict(self) -> dict[str, np.ndarray]:
-        return pack(self._modules(), self._optimisers())
-
-    def load_state_dict(self, arrays: dict[str, np.ndarray]) -> None:
-        unpack(arrays, self._modules(), self._optimisers())
 
     def _modules(self):
         return {"policy": self.policy, "value": self.value, "normaliser": self.normaliser}

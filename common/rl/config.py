@@ -1,4 +1,8 @@
-"""Settings of the algorithms that several papers share. Imports no learning library."""
+"""Settings of the algorithms that several papers share. Imports no learning library.
+
+A setting names a source here only if it is that of every paper that uses it; each paper's experiments.yaml states where it
+has the others from, and its own defaults.
+"""
 
 from dataclasses import dataclass
 
@@ -26,6 +30,8 @@ RAW_ENVIRONMENTS = (
     "HumanoidFlagrunHarderBulletEnv-v0",
 )
 NETWORK_SIZES = ("1x32", "1x128", "1x256", "2x32", "2x64", "2x128", "2x256", "2x320", "2x384", "2x512")
+TD3_PAPER, DDPG_PAPER = "peer: Fujimoto et al. 2018", "peer: Lillicrap et al. 2016"
+TD3_SECTION, TD3_CODE = f"{TD3_PAPER}, Section 6.1", "peer: Fujimoto et al.'s later code"
 
 
 @dataclass(frozen=True)
@@ -35,24 +41,21 @@ class OffPolicy:
     loop = "off_policy"  # the module of common/rl that trains the algorithm
     history = 0  # past actions that are part of an observation; an algorithm that uses them makes it a setting
 
-    env: str = setting("HalfCheetah-v4", "environment", "Section 4", choices=ENVIRONMENTS)
+    env: str = setting("HalfCheetah-v4", "environment", choices=ENVIRONMENTS)
     observe: str = setting(
-        "full", "what is observed", "our choice: 'positions' hides velocities", choices=("full", "positions")
+        "full",
+        "what is observed; positions: no velocities",
+        "our choice: the paper hides nothing",
+        choices=("full", "positions"),
     )
-    delay: int = setting(0, "delay of observations", "our choice: 0 in the paper", low=0, high=100, unit="steps")
-    total_steps: int = setting(1_000_000, "environment steps", "authors' code", low=1, high=100_000_000, unit="steps")
-    warmup: int = setting(10_000, "random actions before the policy acts", "Table 1", low=0, unit="steps")
-    update_after: int = setting(256, "transitions before the first update", "authors' code", low=1, unit="steps")
-    batch_size: int = setting(256, "transitions an update", "Table 1", low=1, high=65_536)
-    buffer_size: int = setting(1_000_000, "capacity of the replay buffer", "Table 1", low=1, unit="transitions")
-    evaluate_every: int = setting(10_000, "interval of evaluations", "authors' code", low=1, unit="steps")
-    evaluation_episodes: int = setting(
-        10,
-        "episodes an evaluation",
-        "our choice: 1 in the authors' code, more for a narrower interval",
-        low=1,
-        high=100,
-    )
+    delay: int = setting(0, "delay of observations", "our choice: the paper has none", low=0, high=100, unit="steps")
+    total_steps: int = setting(1_000_000, "environment steps", low=1, high=100_000_000, unit="steps")
+    warmup: int = setting(10_000, "random actions before the policy acts", low=0, unit="steps")
+    update_after: int = setting(256, "transitions before the first update", low=1, unit="steps")
+    batch_size: int = setting(256, "transitions per update", low=1, high=65_536)
+    buffer_size: int = setting(1_000_000, "capacity of the replay buffer", low=1, unit="transitions")
+    evaluate_every: int = setting(10_000, "interval of evaluations", low=1, unit="steps")
+    evaluation_episodes: int = setting(10, "episodes per evaluation", low=1, high=100)
     coverage: bool = setting(False, "evaluations record how widely the states so far are spread", "our choice")
 
     def problem(self):
@@ -70,54 +73,65 @@ class OffPolicy:
 class SAC(OffPolicy):
     """Soft actor-critic, the second version: twin critics, no value network (Haarnoja et al. 2018)."""
 
-    base: str = setting("2x256", "layers x units of the policy network", "Section 4", choices=NETWORK_SIZES)
-    critic: str = setting("2x256", "layers x units of each critic", "Table 1", choices=NETWORK_SIZES)
-    discount: float = setting(0.99, "discount factor", "Table 1", low=0.0, high=1.0)
-    temperature: float = setting(0.2, "entropy weight alpha, fixed", "Table 1", low=0.0)
-    target_rate: float = setting(5e-3, "rate tau of the target critics' moving average", "Table 1", low=0.0, high=1.0)
-    learning_rate: float = setting(3e-4, "Adam's learning rate, policy and critics", "Table 1", low=0.0)
-    log_std_low: float = setting(-20.0, "lower clamp of ln sigma", "authors' code")
-    log_std_high: float = setting(5.0, "upper clamp of ln sigma", "authors' code: 5, not the usual 2")
+    base: str = setting("2x256", "layers x units of the policy network", choices=NETWORK_SIZES)
+    critic: str = setting("2x256", "layers x units of each critic", choices=NETWORK_SIZES)
+    discount: float = setting(0.99, "discount factor", low=0.0, high=1.0)
+    temperature: float = setting(0.2, "entropy weight alpha, fixed", low=0.0)
+    target_rate: float = setting(5e-3, "rate tau of the target critics' moving average", low=0.0, high=1.0)
+    learning_rate: float = setting(3e-4, "Adam's learning rate, policy and critics", low=0.0)
+    log_std_low: float = setting(-20.0, "lower clamp of ln sigma")
+    log_std_high: float = setting(2.0, "upper clamp of ln sigma")
 
 
 @dataclass(frozen=True)
 class SACAuto(SAC):
     """Soft actor-critic with a learned temperature (Haarnoja et al. 2018, arXiv 1812.05905, Section 5)."""
 
-    temperature: float = setting(1.0, "entropy weight alpha at the start", "its authors' code", low=1e-8)
+    temperature: float = setting(1.0, "entropy weight alpha at the start", "peer: Haarnoja et al.'s code", low=1e-8)
     target_entropy: float = setting(
-        -1.0, "entropy that alpha holds", "its Table 1: -dim(A)", low=-100.0, high=100.0, unit="nats an action dimension"
+        -1.0,
+        "entropy that alpha holds",
+        "peer: Haarnoja et al. 2018, Table 1: -dim(A)",
+        low=-100.0,
+        high=100.0,
+        unit="nats per action dimension",
     )
-    temperature_learning_rate: float = setting(3e-4, "Adam's learning rate of ln alpha", "its Table 1", low=0.0)
+    temperature_learning_rate: float = setting(
+        3e-4, "Adam's learning rate of ln alpha", "peer: Haarnoja et al. 2018, Table 1", low=0.0
+    )
 
 
 @dataclass(frozen=True)
 class TD3(OffPolicy):
     """Twin delayed deep deterministic policy gradients (Fujimoto et al. 2018)."""
 
-    base: str = setting("2x256", "layers x units of the policy network", "its authors' later code", choices=NETWORK_SIZES)
-    critic: str = setting("2x256", "layers x units of each critic", "its authors' later code", choices=NETWORK_SIZES)
-    critics: int = setting(2, "critics, of which targets take the minimum", "its Section 4.2", low=1, high=10)
-    discount: float = setting(0.99, "discount factor", "its authors' code", low=0.0, high=1.0)
-    target_rate: float = setting(5e-3, "rate tau of the targets' moving average", "its Section 6.1", low=0.0, high=1.0)
-    learning_rate: float = setting(3e-4, "Adam's learning rate, policy", "its authors' later code", low=0.0)
-    critic_learning_rate: float = setting(3e-4, "Adam's learning rate, critics", "its authors' later code", low=0.0)
-    policy_delay: int = setting(2, "updates of the critics a step of the policy", "its Section 6.1", low=1, high=1000)
-    target_noise: float = setting(0.2, "target policy smoothing, standard deviation", "its Section 6.1", low=0.0)
-    target_noise_clip: float = setting(0.5, "clamp of that noise", "its Section 6.1", low=0.0)
-    exploration_noise: float = setting(0.1, "noise of actions in training, standard deviation", "its Section 6.1", low=0.0)
+    base: str = setting("2x256", "layers x units of the policy network", TD3_CODE, choices=NETWORK_SIZES)
+    critic: str = setting("2x256", "layers x units of each critic", TD3_CODE, choices=NETWORK_SIZES)
+    critics: int = setting(2, "critics, of which targets take the minimum", f"{TD3_PAPER}, Section 4.2", low=1, high=10)
+    discount: float = setting(0.99, "discount factor", "peer: Fujimoto et al.'s code", low=0.0, high=1.0)
+    target_rate: float = setting(5e-3, "rate tau of the targets' moving average", TD3_SECTION, low=0.0, high=1.0)
+    learning_rate: float = setting(3e-4, "Adam's learning rate, policy", TD3_CODE, low=0.0)
+    critic_learning_rate: float = setting(3e-4, "Adam's learning rate, critics", TD3_CODE, low=0.0)
+    policy_delay: int = setting(2, "updates of the critics per step of the policy", TD3_SECTION, low=1, high=1000)
+    target_noise: float = setting(0.2, "target policy smoothing, standard deviation", TD3_SECTION, low=0.0)
+    target_noise_clip: float = setting(0.5, "clamp of that noise", TD3_SECTION, low=0.0)
+    exploration_noise: float = setting(0.1, "noise of actions in training, standard deviation", TD3_SECTION, low=0.0)
 
 
 @dataclass(frozen=True)
 class DDPG(TD3):
     """Deep deterministic policy gradients (Lillicrap et al. 2016): TD3 without its three additions."""
 
-    critics: int = setting(1, "critics", "its Algorithm 1", low=1, high=1)
-    target_rate: float = setting(1e-3, "rate tau of the targets' moving average", "its Section 7", low=0.0, high=1.0)
-    learning_rate: float = setting(1e-4, "Adam's learning rate, policy", "its Section 7", low=0.0)
-    critic_learning_rate: float = setting(1e-3, "Adam's learning rate, critic", "its Section 7", low=0.0)
-    policy_delay: int = setting(1, "updates of the critic a step of the policy", "its Algorithm 1", low=1, high=1)
-    target_noise: float = setting(0.0, "target policy smoothing: none", "its Algorithm 1", low=0.0, high=0.0)
+    critics: int = setting(1, "critics", f"{DDPG_PAPER}, Algorithm 1", low=1, high=1)
+    target_rate: float = setting(
+        1e-3, "rate tau of the targets' moving average", f"{DDPG_PAPER}, Section 7", low=0.0, high=1.0
+    )
+    learning_rate: float = setting(1e-4, "Adam's learning rate, policy", f"{DDPG_PAPER}, Section 7", low=0.0)
+    critic_learning_rate: float = setting(1e-3, "Adam's learning rate, critic", f"{DDPG_PAPER}, Section 7", low=0.0)
+    policy_delay: int = setting(
+        1, "updates of the critic per step of the policy", f"{DDPG_PAPER}, Algorithm 1", low=1, high=1
+    )
+    target_noise: float = setting(0.0, "target policy smoothing: none", f"{DDPG_PAPER}, Algorithm 1", low=0.0, high=0.0)
 
 
 @dataclass(frozen=True)
@@ -127,31 +141,21 @@ class OnPolicy:
     loop = "on_policy"
     whole_fleet = True  # a fleet in one process: its networks are so small that a member more costs little
 
-    env: str = setting("HalfCheetah-v4", "environment", "paper", choices=(*ENVIRONMENTS, *RAW_ENVIRONMENTS))
-    total_steps: int = setting(1_000_000, "environment steps", "authors' code", low=1, high=300_000_000, unit="steps")
-    batch_steps: int = setting(1024, "steps an iteration", "authors' code", low=2, high=1_000_000, unit="steps")
+    env: str = setting("HalfCheetah-v4", "environment", choices=(*ENVIRONMENTS, *RAW_ENVIRONMENTS))
+    total_steps: int = setting(1_000_000, "environment steps", low=1, high=300_000_000, unit="steps")
+    batch_steps: int = setting(1024, "steps per iteration", low=2, high=1_000_000, unit="steps")
     record_every: int = setting(10_000, "interval of records", "our choice: 100 points of 1e6 steps", low=1, unit="steps")
     trajectories: int = setting(
         0, "episodes of the trained policy whose centre of mass is recorded", "our choice", low=0, high=100
     )
-    timeouts: str = setting(
-        "terminal", "what a time limit is", "authors' code: a termination", choices=("terminal", "bootstrapped")
-    )
-    hidden: str = setting(
-        "2x64", "layers x units of the policy", "Appendix A; 2x32 in the authors' code", choices=NETWORK_SIZES
-    )
-    value_hidden: str = setting(
-        "2x64", "layers x units of the value network", "Appendix A; 2x32 in the authors' code", choices=NETWORK_SIZES
-    )
-    observation_limit: float = setting(
-        5.0, "clip of normalised observations, in standard deviations", "authors' code", low=0.1, high=1e6
-    )
-    remember: bool = setting(False, "the observation before stands beside the present one", "authors' code: ACKTR alone")
-    rescale: bool = setting(
-        False, "actions in [-1, 1] are scaled to the simulator's bounds and clipped", "authors' code: ACKTR alone"
-    )
-    discount: float = setting(0.99, "discount factor gamma", "authors' code", low=0.0, high=1.0)
-    trace: float = setting(0.98, "trace decay lambda of the advantages", "authors' code", low=0.0, high=1.0)
+    timeouts: str = setting("terminal", "what a time limit is", choices=("terminal", "bootstrapped"))
+    hidden: str = setting("2x64", "layers x units of the policy", choices=NETWORK_SIZES)
+    value_hidden: str = setting("2x64", "layers x units of the value network", choices=NETWORK_SIZES)
+    observation_limit: float = setting(5.0, "clip of normalised observations, in standard deviations", low=0.1, high=1e6)
+    remember: bool = setting(False, "the observation before stands beside the present one")
+    rescale: bool = setting(False, "actions in [-1, 1] are scaled to the simulator's bounds and clipped")
+    discount: float = setting(0.99, "discount factor gamma", low=0.0, high=1.0)
+    trace: float = setting(0.98, "trace decay lambda of the advantages", low=0.0, high=1.0)
 
     def problem(self):
         """One line on settings that do not fit together, or None."""
@@ -166,8 +170,8 @@ class OnPolicy:
 class Minibatched(OnPolicy):
     """On-policy methods that fit a network on shuffled minibatches of the batch."""
 
-    epochs: int = setting(5, "passes over the batch to fit V", "authors' code", low=1, high=1000)
-    minibatch: int = setting(64, "minibatch of that fit", "authors' code", low=1)
+    epochs: int = setting(5, "passes over the batch to fit V", low=1, high=1000)
+    minibatch: int = setting(64, "minibatch of that fit", low=1)
 
     def problem(self):
         """One line on settings that do not fit together, or None."""
@@ -180,27 +184,20 @@ class Minibatched(OnPolicy):
 class TRPO(Minibatched):
     """Trust region policy optimisation with a factorised Gaussian (Schulman et al. 2015)."""
 
-    value_learning_rate: float = setting(1e-3, "Adam's learning rate for V", "authors' code", low=0.0)
-    kl_radius: float = setting(
-        0.01, "KL radius epsilon of the trust region", "Appendix A: .01 and .001", low=1e-8, unit="nats", per_member=True
-    )
-    kl_tolerance: float = setting(1.0, "KL accepted, in radii", "eq. 3; 1.5 in the authors' code", low=1.0, high=10.0)
+    value_learning_rate: float = setting(1e-3, "Adam's learning rate for V", low=0.0)
+    kl_radius: float = setting(0.01, "KL radius epsilon of the trust region", low=1e-8, unit="nats", per_member=True)
+    kl_tolerance: float = setting(1.0, "KL accepted, in radii", low=1.0, high=10.0)
     fisher: str = setting(
         "auto",
         "Fisher matrix; auto: closed form for one Gaussian, Hessian of the sampled KL for others",
-        "authors' code",
         choices=("auto", "analytic", "hessian", "fresh", "scores"),
     )
-    fisher_stride: int = setting(5, "every so many-th state enters the Fisher matrix", "authors' code", low=1)
-    fisher_actions: int = setting(
-        1, "fresh actions a state, for fisher = fresh and scores", "our choice: the code has none", low=1, high=256
-    )
-    fisher_damping: float = setting(0.1, "multiple of I added to the Fisher matrix", "authors' code", low=0.0)
-    conjugate_iterations: int = setting(10, "conjugate gradient iterations", "authors' code", low=1, high=1000)
-    backtracks: int = setting(10, "steps tried by the line search", "authors' code", low=1, high=100)
-    skip_negative_curvature: bool = setting(
-        False, "where the Fisher estimate has negative curvature V is not fitted either", "authors' code: true for the flow"
-    )
+    fisher_stride: int = setting(5, "every so many-th state enters the Fisher matrix", low=1)
+    fisher_actions: int = setting(1, "fresh actions per state, for fisher = fresh and scores", "our choice", low=1, high=256)
+    fisher_damping: float = setting(0.1, "multiple of I added to the Fisher matrix", low=0.0)
+    conjugate_iterations: int = setting(10, "conjugate gradient iterations", low=1, high=1000)
+    backtracks: int = setting(10, "steps tried by the line search", low=1, high=100)
+    skip_negative_curvature: bool = setting(False, "where the Fisher estimate has negative curvature V is not fitted either")
 
     def problem(self):
         """One line on settings that do not fit together, or None."""
@@ -213,14 +210,16 @@ class TRPO(Minibatched):
 class PPO(Minibatched):
     """Proximal policy optimisation, clipped (Schulman et al. 2017). Defaults: OpenAI baselines' for MuJoCo."""
 
-    batch_steps: int = setting(2048, "steps an iteration", "baselines", low=2, high=1_000_000, unit="steps")
-    trace: float = setting(0.95, "trace decay lambda of the advantages", "baselines", low=0.0, high=1.0)
-    epochs: int = setting(10, "passes over the batch", "baselines", low=1, high=1000)
-    minibatch: int = setting(64, "minibatch: a batch has 32", "baselines", low=2)
-    observation_limit: float = setting(10.0, "clip of normalised observations", "baselines", low=0.1, high=1e6)
-    learning_rate: float = setting(3e-4, "Adam's learning rate, policy and V", "baselines", low=0.0)
-    ratio_clip: float = setting(0.2, "clip of the ratio, and of changes of V", "baselines", low=0.0)
-    value_weight: float = setting(0.5, "weight of V's loss", "baselines", low=0.0)
-    entropy_weight: float = setting(0.0, "weight of the policy's entropy", "baselines", low=0.0)
-    gradient_norm: float = setting(0.5, "largest norm of a member's gradient", "baselines", low=0.0)
-    scale_rewards: bool = setting(True, "rewards are divided by the deviation of discounted returns", "baselines")
+    batch_steps: int = setting(2048, "steps per iteration", "peer: OpenAI baselines", low=2, high=1_000_000, unit="steps")
+    trace: float = setting(0.95, "trace decay lambda of the advantages", "peer: OpenAI baselines", low=0.0, high=1.0)
+    epochs: int = setting(10, "passes over the batch", "peer: OpenAI baselines", low=1, high=1000)
+    minibatch: int = setting(64, "minibatch: a batch has 32", "peer: OpenAI baselines", low=2)
+    observation_limit: float = setting(10.0, "clip of normalised observations", "peer: OpenAI baselines", low=0.1, high=1e6)
+    learning_rate: float = setting(3e-4, "Adam's learning rate, policy and V", "peer: OpenAI baselines", low=0.0)
+    ratio_clip: float = setting(0.2, "clip of the ratio, and of changes of V", "peer: OpenAI baselines", low=0.0)
+    value_weight: float = setting(0.5, "weight of V's loss", "peer: OpenAI baselines", low=0.0)
+    entropy_weight: float = setting(0.0, "weight of the policy's entropy", "peer: OpenAI baselines", low=0.0)
+    gradient_norm: float = setting(0.5, "largest norm of a member's gradient", "peer: OpenAI baselines", low=0.0)
+    scale_rewards: bool = setting(
+        True, "rewards are divided by the deviation of discounted returns", "peer: OpenAI baselines"
+    )

@@ -16,6 +16,7 @@ from typing import Any, Protocol
 import numpy as np
 import torch
 
+from .packing import pack, unpack
 from .replay import Batch
 
 Draws = dict[str, torch.Tensor]  # what a method ending in `_draws` drew, stacked over members
@@ -40,14 +41,21 @@ class Rollout:
 
 
 class Checkpointed(Protocol):
-    """What every loop asks: a state that can be stored."""
+    """What every loop asks: a state that can be stored. By default it is that of `_modules` and `_optimisers`."""
 
     def state_dict(self) -> Arrays:
         """All that training has changed, {name: array}."""
-        return {}
+        return pack(self._modules(), self._optimisers())
 
     def load_state_dict(self, arrays: Arrays) -> None:
-        """The inverse of `state_dict`, in place."""
+        """The inverse of `state_dict`, in place. Raises KeyError or RuntimeError if names or shapes differ."""
+        unpack(arrays, self._modules(), self._optimisers())
+
+    def _modules(self) -> dict[str, torch.nn.Module]:
+        return {}
+
+    def _optimisers(self) -> dict[str, torch.optim.Optimizer]:
+        return {}
 
 
 class OffPolicyLearner(Checkpointed, Protocol):
@@ -102,9 +110,9 @@ class OnPolicyLearner(Checkpointed, Protocol):
 class IterativeLearner(Checkpointed, Protocol):
     """Trained by `iterations.run`, without an environment; the defaults are those of a learner that learns nothing."""
 
-    device = "cpu"
-    block = 64  # updates whose random numbers are drawn at once
-    first_entry = 1  # place of the first update's numbers in their stream
+    device: str = "cpu"
+    block: int = 64  # updates whose random numbers are drawn at once
+    first_entry: int = 1  # place of the first update's numbers in their stream
 
     def update_draws(self, rng: np.random.Generator, size: int) -> Arrays:
         """Random numbers of `size` updates of one member, {name: [size, ...]}."""

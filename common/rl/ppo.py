@@ -24,6 +24,7 @@ from torch import Tensor, nn
 from ..flows.networks import MLP, orthogonal, widths
 from .actorcritic import ActorCritic, shuffled
 from .config import PPO
+from .learner import Arrays, Rollout
 from .normaliser import Normaliser
 from .optimisers import clipped, give_gradients
 
@@ -47,7 +48,7 @@ class Learner(ActorCritic):
         parameters = [*self.policy.parameters(), *self.value.parameters()]
         self.optimiser = torch.optim.Adam(parameters, lr=self.config.learning_rate, eps=1e-5, fused=True)
 
-    def update(self, rollout, draws):
+    def update(self, rollout: Rollout, draws: Arrays) -> Arrays:
         """One iteration on a `Rollout`. Returns {metric: [members]}."""
         obs, advantage, target, metrics = self.prepare(self.scaled(rollout))
         action = self.tensor(rollout.action)
@@ -91,7 +92,7 @@ class Learner(ActorCritic):
         give_gradients(parameters, clipped(gradients, squares, self.config.gradient_norm))
         self.optimiser.step()
 
-    def scaled(self, rollout):
+    def scaled(self, rollout: Rollout) -> Rollout:
         """The rollout with its rewards divided by the standard deviation of discounted sums of past rewards."""
         if not self.config.scale_rewards:
             return rollout
@@ -105,10 +106,10 @@ class Learner(ActorCritic):
         limit = self.rewards.limit
         return type(rollout)(**vars(rollout) | {"reward": np.clip(rollout.reward / deviation, -limit, limit)})
 
-    def state_dict(self) -> dict[str, np.ndarray]:
+    def state_dict(self) -> Arrays:
         return super().state_dict() | {"sums": self.sums.copy()}
 
-    def load_state_dict(self, arrays: dict[str, np.ndarray]) -> None:
+    def load_state_dict(self, arrays: Arrays) -> None:
         self.sums = np.array(arrays["sums"])
         super().load_state_dict({name: array for name, array in arrays.items() if name != "sums"})
 

@@ -21,7 +21,6 @@ from ..flows.transforms import Tanh
 from .critics import QFunctions
 from .learner import OffPolicyLearner
 from .optimisers import descend, follow
-from .packing import pack, unpack
 from .policies import FlowPolicy, GaussianNetwork
 from .randomness import generator
 
@@ -111,12 +110,6 @@ class Learner(OffPolicyLearner):
     def summarise(self, trace):
         """The mean of ln sigma."""
         return {"log_std": [float(x.mean()) for x in trace["base_log_std"]]}
-
-    def state_dict(self):
-        return pack(self._modules(), self._optimisers())
-
-    def load_state_dict(self, arrays):
-        unpack(arrays, self._modules(), self._optimisers())
 
     def _modules(self):
         return {"policy": self.policy, "critics": self.critics, "targets": self.targets}

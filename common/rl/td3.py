@@ -25,7 +25,6 @@ from ..flows.networks import MLP, widths
 from .critics import QFunctions
 from .learner import OffPolicyLearner
 from .optimisers import descend, follow
-from .packing import pack, unpack
 from .randomness import generator
 
 
@@ -117,10 +116,10 @@ class Learner(OffPolicyLearner):
         return {"saturated": [float((np.abs(x) > 0.99).mean()) for x in trace["action"]]}
 
     def state_dict(self):
-        return pack(self._modules(), self._optimisers()) | {"updates": np.array([self.updates])}
+        return super().state_dict() | {"updates": np.array([self.updates])}
 
     def load_state_dict(self, arrays):
-        unpack(arrays, self._modules(), self._optimisers())
+        super().load_state_dict(arrays)
         self.updates = int(arrays["updates"][0])
 
     def _modules(self):

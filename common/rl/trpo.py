@@ -39,6 +39,7 @@ from torch import Tensor
 from ..flows.distributions import DiagonalGaussian, kl_divergence
 from .actorcritic import ActorCritic
 from .config import TRPO
+from .learner import Arrays, Draws, Rollout
 from .naturalgradient import Product, assign, conjugate_gradient, flatten, gradient, hessian_product, score_product
 
 
@@ -50,24 +51,24 @@ class Learner(ActorCritic):
         self.parameters = list(self.policy.parameters())
         self.radius = self.tensor(config.kl_radius)
 
-    def update_draws(self, rng: np.random.Generator) -> dict[str, np.ndarray]:
+    def update_draws(self, rng: np.random.Generator) -> Arrays:
         """Those of V's fit, and of the fresh actions that may estimate the Fisher matrix."""
         c = self.config
         fresh = -(-c.batch_steps // c.fisher_stride) * c.fisher_actions
         return super().update_draws(rng) | {f"fisher_{k}": x for k, x in self.policy.draws(rng, fresh).items()}
 
-    def update(self, rollout, draws):
+    def update(self, rollout: Rollout, draws: Arrays) -> Arrays:
         """One iteration on a `Rollout`. Returns {metric: [members]}."""
         obs, advantage, target, metrics = self.prepare(rollout)
         action = self.tensor(rollout.action)
-        draws = {name: self.tensor(x) for name, x in draws.items()}
-        step = self.improve(obs, action, advantage, draws)
-        self.fit_all_but(step["negative_curvature"] > 0, obs, target, draws["order"])
+        numbers = {name: self.tensor(x) for name, x in draws.items()}
+        step = self.improve(obs, action, advantage, numbers)
+        self.fit_all_but(step["negative_curvature"] > 0, obs, target, numbers["order"])
         released = 1 - step["negative_curvature"].cpu().numpy() * self.config.skip_negative_curvature
         metrics["counted_share"] = rollout.completed / self.config.batch_steps * released
         return metrics | {name: x.cpu().numpy() for name, x in step.items()}
 
-    def improve(self, obs: Tensor, action: Tensor, advantage: Tensor, draws: dict[str, Tensor]) -> dict[str, Tensor]:
+    def improve(self, obs: Tensor, action: Tensor, advantage: Tensor, draws: Draws) -> dict[str, Tensor]:
         """One trust-region step of every member. obs, action: [members, steps, ...], advantage: [members, steps]. Returns
         {metric: [members]}."""
         c = self.config
@@ -112,7 +113,7 @@ class Learner(ActorCritic):
         """True if KL and Fisher matrix are taken in closed form."""
         return isinstance(distribution, DiagonalGaussian) and self.config.fisher in ("auto", "analytic")
 
-    def fisher(self, obs: Tensor, action: Tensor, draws: dict[str, Tensor]) -> Product:
+    def fisher(self, obs: Tensor, action: Tensor, draws: Draws) -> Product:
         """v -> F v at the present parameters, v: [members, parameters]."""
         c = self.config
         obs, action = obs[:, :: c.fisher_stride], action[:, :: c.fisher_stride]

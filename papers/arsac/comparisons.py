@@ -1,4 +1,4 @@
-"""What ARSAC's claims compare: measures of one seed's curve (see `common.lab.report.measures`), margins, the paper's budget."""
+"""What ARSAC's claims compare: measures of one seed's curve (`common.lab.report.measures`), margins, the paper's budget."""
 
 from functools import partial
 

@@ -72,7 +72,7 @@ def own_bridge_between_the_moons(moons="base=uniform|normal"):
 
 
 def own_bases_fit_the_moons_alike(moons="base=uniform|normal"):
-    """The two bases fit the moons equally well, as Figure 8 says of the encoders of actions.
+    """The two bases fit the moons equally well, as Figure 8 claims of the encoders of actions.
 
     -ln p of held-out points, in nats: equivalent within 0.1.
     """

@@ -27,7 +27,7 @@ class Toys:
     learning_rate: float = setting(1e-3, "AdamW's learning rate", "our choice, of Table 3's range", low=0.0)
     weight_decay: float = setting(1e-4, "AdamW's weight decay", CODE, low=0.0)
     gradient_limit: float = setting(0.1, "length to which a gradient is cut", CODE, low=1e-9)
-    batch_size: int = setting(512, "points an update", "Table 3's smallest", low=1, high=65_536)
+    batch_size: int = setting(512, "points per update", "Table 3's smallest", low=1, high=65_536)
     total_steps: int = setting(5_000, "updates", "our choice", low=1, high=10**7, unit="updates")
     evaluate_every: int = setting(100, "interval of evaluations", "our choice", low=1, unit="updates")
     samples: int = setting(2_000, "points drawn for each measurement at the end", "our choice", low=10, high=10**6)

@@ -24,7 +24,6 @@ from common.flows.glow import initialise
 from common.flows.networks import widths
 from common.rl.learner import IterativeLearner
 from common.rl.optimisers import clipped, give_gradients
-from common.rl.packing import pack, unpack
 from common.rl.randomness import generator
 from papers.cnf_offline import encoder
 
@@ -138,7 +137,8 @@ class Learner(IterativeLearner):
         for how, size, z in self._latents():
             decoded = self.decode(z)
             for m, points in enumerate(decoded):
-                distance = trees[m].query(points)[0]
+                sound = np.isfinite(points).all(-1)  # of a flow that overflows or diverged, some are not
+                distance = np.where(sound, trees[m].query(np.where(sound[:, None], points, 0))[0], np.inf)
                 far = float((distance > limits[m]).mean())
                 reached[m].append({"how": how, "size": size, "far": far, "distance": float(np.median(distance))})
             if how != "edge" and size in DRAWN:
@@ -163,8 +163,8 @@ class Learner(IterativeLearner):
         values = self.log_prob(points.expand(len(self.seeds), -1, -1))[0]
         return [{"x": x, "y": y, "log_prob": v} for (x, y), v in zip(points.tolist(), values.tolist(), strict=True)]
 
-    def state_dict(self):
-        return pack({"flow": self.flow}, {"optimiser": self.optimiser})
+    def _modules(self):
+        return {"flow": self.flow}
 
-    def load_state_dict(self, arrays):
-        unpack(arrays, {"flow": self.flow}, {"optimiser": self.optimiser})
+    def _optimisers(self):
+        return {"optimiser": self.optimiser}

@@ -6,57 +6,9 @@ from dataclasses import dataclass
 from common.rl import config as shared
 from common.settings import setting
 
-PEER = "peer: pytorch-soft-actor-critic"
 FLOOR = "our choice: the temperature that Section 5 gives SAC"
 GATES = ("gated", "plain", "implicit")
 GATE_SIZES = ("1x8", "1x16", "1x32", "1x64", "1x256", "2x16")
-
-
-@dataclass(frozen=True)
-class Schedule:
-    """The off-policy loop as this paper runs it; the fields are those of the shared loop, the sources this paper's."""
-
-    env: str = setting(
-        "Hopper-v4", "environment", "our choice: -v4, for the paper's -v2 no longer runs", choices=shared.ENVIRONMENTS
-    )
-    observe: str = setting("full", "what is observed", "our choice: the paper hides nothing", choices=("full", "positions"))
-    delay: int = setting(0, "delay of observations", "our choice: the paper has none", low=0, high=100, unit="steps")
-    total_steps: int = setting(500_000, "environment steps", "Section 5", low=1, high=100_000_000, unit="steps")
-    warmup: int = setting(10_000, "random actions before the policy acts", PEER, low=0, unit="steps")
-    update_after: int = setting(256, "transitions before the first update", PEER, low=1, unit="steps")
-    batch_size: int = setting(256, "transitions an update", PEER, low=1, high=65_536)
-    buffer_size: int = setting(1_000_000, "capacity of the replay buffer", PEER, low=1, unit="transitions")
-    evaluate_every: int = setting(5_000, "interval of evaluations", "our choice", low=1, unit="steps")
-    evaluation_episodes: int = setting(10, "episodes an evaluation", "our choice", low=1, high=100)
-    base: str = setting("2x256", "layers x units of the policy network", "Section 5", choices=shared.NETWORK_SIZES)
-    coverage: bool = setting(True, "evaluations record how widely the states so far are spread", "our choice")
-
-
-@dataclass(frozen=True)
-class Deterministic(Schedule):
-    """What the deterministic policies share. Section 5 speaks of stochastic ones alone."""
-
-    total_steps: int = setting(
-        500_000, "environment steps", "our choice: as the stochastic policies", low=1, high=100_000_000, unit="steps"
-    )
-    base: str = setting(
-        "2x256",
-        "layers x units of the policy network",
-        "our choice: as the stochastic policies",
-        choices=shared.NETWORK_SIZES,
-    )
-
-
-@dataclass(frozen=True)
-class SoftActorCritic(Schedule):
-    """What soft actor-critic and the Hamiltonian policy share; the sources are this paper's."""
-
-    critic: str = setting("2x256", "layers x units of each critic", PEER, choices=shared.NETWORK_SIZES)
-    discount: float = setting(0.99, "discount factor", PEER, low=0.0, high=1.0)
-    target_rate: float = setting(5e-3, "rate tau of the target critics' moving average", PEER, low=0.0, high=1.0)
-    learning_rate: float = setting(3e-4, "Adam's learning rate, policy and critics", PEER, low=0.0)
-    log_std_low: float = setting(-20.0, "lower clamp of ln sigma", PEER)
-    log_std_high: float = setting(2.0, "upper clamp of ln sigma", PEER)
 
 
 @dataclass(frozen=True)
@@ -73,7 +25,7 @@ class TrustRegion:
         0.95, "weight of the past in the controlled distance", "peer: CPPO-PID's moving average", low=0.0, high=0.9999
     )
     threshold: float = setting(
-        0.1, "distance to hold", "our choice: the paper gives none", low=0.0, high=1e3, unit="nats an action dimension"
+        0.1, "distance to hold", "our choice: the paper gives none", low=0.0, high=1e3, unit="nats per action dimension"
     )
     snapshot_every: int = setting(
         50, "policy steps between snapshots theta_t", "our choice: at 1 the KL term has no gradient", low=1, high=10**9
@@ -95,7 +47,8 @@ class Leapfrog:
         0.05, "step sizes epsilon at the start; stable below 2 exp(log_std_low)", "our choice", low=1e-6, high=100.0
     )
     # A leapfrog step on a Gaussian diverges from epsilon = 2 sigma on. At this bound five steps of 0.05 change the energy by
-    # 0.03 nats an action dimension, under the threshold on D; at ln sigma = -3 it is 0.14, at -5, where SAC may go, over 50.
+    # 0.03 nats per action dimension, below the threshold on D; at ln sigma = -3 it is 0.14, at -5, where SAC may go, over
+    # 50.
     log_std_low: float = setting(
         -2.5, "lower clamp of ln sigma", "our choice: the energy error of steps of 0.05 stays below the threshold"
     )
@@ -134,19 +87,7 @@ class Leapfrog:
 
 
 @dataclass(frozen=True)
-class SAC(SoftActorCritic, shared.SAC):
-    """The baseline: soft actor-critic at the paper's temperature."""
-
-    temperature: float = setting(0.05, "entropy weight alpha, fixed", "Section 5: 0.2 in Humanoid, else 0.05", low=0.0)
-
-
-@dataclass(frozen=True)
-class SACAuto(SoftActorCritic, shared.SACAuto):
-    """The baseline with a learned temperature, which the paper does not run."""
-
-
-@dataclass(frozen=True)
-class SACCoupling(SAC):
+class SACCoupling(shared.SAC):
     """The baseline with a coupling flow of about as many parameters as the Hamiltonian policy."""
 
     couplings: int = setting(2, "couplings", "our choice: each half of the action once", low=1, high=100)
@@ -156,7 +97,7 @@ class SACCoupling(SAC):
 
 
 @dataclass(frozen=True)
-class HMC(TrustRegion, Leapfrog, SAC):
+class HMC(TrustRegion, Leapfrog, shared.SAC):
     """Hamiltonian policy optimisation (Algorithm 1)."""
 
     temperature: float = setting(0.05, "least temperature inside the potential: max(beta, this)", FLOOR, low=1e-6)
@@ -182,7 +123,7 @@ class LangevinSteps(TrustRegion):
         "flow", "noisy chain of eq. 7 or flow of eq. 9", "Section 3.1: eq. 9 for DDPG and TD3", choices=("noisy", "flow")
     )
     chain_steps: int = setting(5, "Langevin steps or layers K", "our choice: as the Hamiltonian policy", low=0, high=100)
-    step_size: float = setting(0.05, "epsilon at the start, one a step", "our choice", low=1e-6, high=100.0)
+    step_size: float = setting(0.05, "epsilon at the start, one per step", "our choice", low=1e-6, high=100.0)
     largest_step: float = setting(0.5, "upper end of epsilon's range", "our choice", low=1e-5, high=100.0)
     noise: float = setting(0.05, "lambda of eq. 7 at the start", "our choice", low=1e-6, high=10.0)
     kick_limit: float = setting(
@@ -208,17 +149,7 @@ class LangevinSteps(TrustRegion):
 
 
 @dataclass(frozen=True)
-class TD3(Deterministic, shared.TD3):
-    """The baseline of the Langevin policies, in this paper's loop."""
-
-
-@dataclass(frozen=True)
-class DDPG(Deterministic, shared.DDPG):
-    """The other algorithm that Section 3.1 names, in this paper's loop."""
-
-
-@dataclass(frozen=True)
-class Langevin(LangevinSteps, Deterministic, shared.TD3):
+class Langevin(LangevinSteps, shared.TD3):
     """TD3, or with its settings DDPG, whose action is moved by Langevin dynamics on the critic (Section 3.1)."""
 
 
@@ -242,11 +173,11 @@ class Toys(TrustRegion, Leapfrog):
     )
     learning_rate: float = setting(3e-3, "Adam's learning rate, policy", "our choice", low=0.0)
     transition_learning_rate: float = setting(3e-3, "Adam's learning rate, step sizes and gate", "our choice", low=0.0)
-    batch_size: int = setting(128, "contexts an iteration", "our choice", low=1, high=65_536)
+    batch_size: int = setting(128, "contexts per iteration", "our choice", low=1, high=65_536)
     total_steps: int = setting(2_000, "policy iterations", "our choice", low=1, high=10**7, unit="iterations")
     evaluate_every: int = setting(100, "interval of evaluations", "our choice", low=1, unit="iterations")
-    contexts: int = setting(8, "contexts of an evaluation", "our choice", low=1, high=1000)
-    samples: int = setting(4_000, "samples a context, of which a histogram is made", "our choice", low=10, high=10**6)
+    contexts: int = setting(8, "contexts per evaluation", "our choice", low=1, high=1000)
+    samples: int = setting(4_000, "samples per context, of which a histogram is made", "our choice", low=10, high=10**6)
 
     def problem(self):
         if self.total_steps < self.evaluate_every or self.total_steps > 200 * self.evaluate_every:

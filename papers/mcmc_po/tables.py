@@ -1,24 +1,22 @@
 """Table 1 of the paper beside ours, and every setting with its source."""
 
-import inspect
-
 import numpy as np
 import pandas as pd
 
+from common.lab.report import tabular
 from common.lab.results import records
-from common.settings import fields
-from papers.mcmc_po import config
 from papers.mcmc_po.comparisons import ENVIRONMENTS, final, rates, seconds
 
 COLUMNS = {
-    "HMC": config.HMC,
-    "Langevin, TD3": config.Langevin,
-    "SAC": config.SAC,
-    "SAC, tuned": config.SACAuto,
-    "SAC, couplings": config.SACCoupling,
-    "TD3": config.TD3,
-    "DDPG": config.DDPG,
-    "bandit": config.Toys,
+    "HMC": ("hmc",),
+    "Langevin, TD3": ("langevin",),
+    "Langevin, DDPG": ("langevin_ddpg",),
+    "SAC": ("sac",),
+    "SAC, tuned": ("sac_auto",),
+    "SAC, couplings": ("sac_coupling",),
+    "TD3": ("td3",),
+    "DDPG": ("ddpg",),
+    "bandit": ("bandit",),
 }
 CHAINED, LANGEVIN, STOCHASTIC = ("HMC", "bandit"), ("Langevin, TD3", "Langevin, DDPG"), ("HMC", "SAC", "SAC, tuned")
 ROBOTS = tuple(name for name in COLUMNS if name != "bandit")
@@ -40,13 +38,11 @@ BUILT_IN = (
     ("clip of the action", LANGEVIN, "after every step, gradient passed straight through", "our choice"),
     ("optimisers", ROBOTS, "Adam, one each for policy and critics", PEER),
     ("optimiser of the transition", (*CHAINED, *LANGEVIN), "Adam, one of its own", "our choice: Section 3.1 has SGD"),
-    ("updates", ROBOTS, "one an environment step", "Algorithm 1"),
+    ("updates", ROBOTS, "one per environment step", "Algorithm 1"),
     ("action in the environment", ("HMC",), "a_K from sampled a_0 and rho_0", "Algorithm 1"),
     ("action of evaluations", ("HMC",), "a_K from tanh(mu), rho_0 = 0", "our choice"),
     ("end of an episode by time limit", ROBOTS, "bootstrapped", "our choice"),
 )
-# Whose paper and code "its" means in the settings that papers share, by the class that declares them.
-OWNERS = {"SACAuto": "SAC", "TD3": "TD3", "DDPG": "DDPG"}
 
 
 def table1_mcmc_po(hmc, sac, sac_auto, sac_coupling):
@@ -65,23 +61,10 @@ def table1_mcmc_po(hmc, sac, sac_auto, sac_coupling):
 
 
 def table_mcmc_po_hyperparameters():
-    """Every setting of the Hamiltonian policy, of the Langevin policies, of the baselines and of the bandit at its default,
-    with where it stands: in the paper, in papers or code of others that it resembles, or nowhere, so that it is our choice.
-    The authors' code is not public. A setting whose meaning or source differs between algorithms has a row for each."""
-    names = dict.fromkeys(name for cls in COLUMNS.values() for name in fields(cls))
-    rows = []
-    for name in names:
-        alike = {}
-        for label, cls in COLUMNS.items():
-            if name in fields(cls):
-                facts = fields(cls)[name].metadata
-                shared = facts["meaning"], facts["unit"], _source(cls, name)
-                alike.setdefault(shared, {})[label] = _text(fields(cls)[name].default)
-        rows += [_setting(name, *shared, values) for shared, values in alike.items()]
-    rows += [
-        _setting("(built in)", what, "", source, dict.fromkeys(columns, how)) for what, columns, how, source in BUILT_IN
-    ]
-    return pd.DataFrame(rows)
+    """Every setting of the Hamiltonian policy, of the Langevin policies, of the baselines and of the bandit as it is run at
+    scale `paper`, with where it stands: in the paper, in papers or code of others that it resembles, or nowhere, so that it
+    is our choice. The authors' code is not public."""
+    return tabular.hyperparameters("mcmc_po", COLUMNS, BUILT_IN)
 
 
 def table_mcmc_po_speed(
@@ -151,25 +134,6 @@ def _ours(values):
     return f"{finite.mean():.1f}{spread} (n = {len(finite)}{f', {lost} diverged' if lost else ''})"
 
 
-def _setting(name, meaning, unit, source, values):
-    """A row: `values`, {column: text}, of the algorithms that have the setting in this meaning and from this source."""
-    shown = {label: values.get(label, "") for label in COLUMNS}
-    return {"setting": name, "meaning": meaning, **shown, "unit": unit, "origin": _origin(source), "source": source}
-
-
-def _source(cls, name):
-    """Where a field's default stands, with the owner's name for "its"."""
-    source = fields(cls)[name].metadata["source"]
-    declaring = next(one for one in cls.__mro__ if name in inspect.get_annotations(one))
-    return f"{OWNERS[declaring.__name__]}'s {source[4:]}" if source.startswith("its ") else source
-
-
-def _origin(source):
-    if source.startswith(("Section", "Algorithm", "eq.")):
-        return "stated"
-    return "peer" if source.startswith(("peer", *(f"{owner}'s" for owner in OWNERS.values()))) else "our choice"
-
-
 def _mean(values):
     return values.mean() if len(values) else np.nan
 
@@ -182,9 +146,3 @@ def _processors(results, where):
         if all(getattr(source.cell.config, key) == value for key, value in where.items())
     ]
     return sorted(set(filter(None, found)))
-
-
-def _text(value):
-    if isinstance(value, bool):
-        return str(value).lower()
-    return f"{value:,}" if isinstance(value, int) else f"{value:g}" if isinstance(value, float) else value

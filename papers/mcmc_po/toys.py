@@ -19,7 +19,6 @@ from torch import nn
 from common.flows.distributions import DiagonalGaussian
 from common.flows.networks import widths, xavier_uniform
 from common.rl.learner import IterativeLearner
-from common.rl.packing import pack, unpack
 from common.rl.policies import GaussianNetwork
 from common.rl.randomness import generator
 from papers.mcmc_po import exact, studies
@@ -169,10 +168,10 @@ class Learner(IterativeLearner):
         return alone
 
     def state_dict(self):
-        return pack(self._modules(), self._optimisers()) | {"iterations": np.array([self.hamiltonian.updates])}
+        return super().state_dict() | {"iterations": np.array([self.hamiltonian.updates])}
 
     def load_state_dict(self, arrays):
-        unpack(arrays, self._modules(), self._optimisers())
+        super().load_state_dict(arrays)
         self.hamiltonian.updates = int(arrays["iterations"][0])
 
     def _modules(self):

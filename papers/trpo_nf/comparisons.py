@@ -20,7 +20,7 @@ per_member = partial(measures.of_curves, by="member")
 
 
 def final(results, **where):
-    """Final return: mean of each member's last ten records."""
+    """Final return: mean of each member's last ten recorded ones."""
     return per_member(results, "return", last(), **where)
 
 

@@ -66,7 +66,7 @@ class PPONF(Policy, shared.PPO):
 class ACKTR(Policy, shared.OnPolicy):
     """ACKTR with the same policies (Section 5.1, Figure 5)."""
 
-    batch_steps: int = setting(2500, "steps an iteration", "authors' code", low=2, high=1_000_000, unit="steps")
+    batch_steps: int = setting(2500, "steps per iteration", "authors' code", low=2, high=1_000_000, unit="steps")
     trace: float = setting(0.97, "trace decay lambda of the advantages", "authors' code", low=0.0, high=1.0)
     kl_radius: float = setting(
         0.002, "KL that the step size aims at", "Appendix A: .02 and .002", low=1e-8, unit="nats", per_member=True
@@ -77,7 +77,7 @@ class ACKTR(Policy, shared.OnPolicy):
     value_learning_rate: float = setting(1e-3, "learning rate for V", "authors' code", low=0.0)
     first_rate: float = setting(0.03, "first step size of the policy", "authors' code", low=1e-8, high=1.0)
     damping: float = setting(0.01, "added to products of eigenvalues", "authors' code", low=0.0)
-    clip_kl: float = setting(0.01, "largest predicted divergence of a policy step", "baselines", low=0.0)
+    clip_kl: float = setting(0.01, "largest predicted divergence of a policy step", "peer: OpenAI baselines", low=0.0)
     weight_decay: float = setting(3e-4, "weight decay of V and of the Gaussian, not of the flow", "authors' code", low=0.0)
     value_updates: int = setting(25, "full-batch steps that fit V", "authors' code", low=1, high=10_000)
     value_sees: str = setting(
@@ -115,7 +115,7 @@ class Toys(Policy):
         "pathwise", "gradient of the bandits' objective", "our choice: the paper names both", choices=("pathwise", "score")
     )
     iterations: int = setting(10_000, "gradient steps", "our choice: the paper states none", low=1, high=1_000_000)
-    samples: int = setting(512, "samples a gradient step", "our choice: the paper states none", low=2, high=100_000)
+    samples: int = setting(512, "samples per gradient step", "our choice: the paper states none", low=2, high=100_000)
     learning_rate: float = setting(1e-3, "Adam's, falling to 0 over the last half", "our choice", low=0.0)
     kl: float = setting(0.01, "KL at the boundary of the ball", "Section 4.2", low=0.0, unit="nats")
     origin_std: float = setting(0.1, "standard deviation of the ball's centre", "Section 4.2", low=1e-6)

@@ -24,7 +24,6 @@ import torch
 from common.rl.learner import IterativeLearner
 from common.rl.naturalgradient import assign, flatten
 from common.rl.optimisers import give_gradients
-from common.rl.packing import pack, unpack
 from common.rl.randomness import generator
 from papers.trpo_nf import families, spread
 from papers.trpo_nf.classes import CLASSES
@@ -206,10 +205,16 @@ class Learner(IterativeLearner):
     def state_dict(self):
         arrived = {"arrived": self.arrived.cpu().numpy().astype(np.uint8), "final": self.final.cpu().numpy().copy()}
         arrived["updates"] = np.array([self.updates])
-        return pack({"policy": self.policy}, {"optimiser": self.optimiser}) | arrived
+        return super().state_dict() | arrived
 
     def load_state_dict(self, arrays):
         self.updates = int(arrays["updates"][0])
         self.arrived = torch.from_numpy(arrays["arrived"].astype(bool)).to(self.device)
         self.final = torch.from_numpy(arrays["final"].copy()).to(self.device)
-        unpack(arrays, {"policy": self.policy}, {"optimiser": self.optimiser})
+        super().load_state_dict(arrays)
+
+    def _modules(self):
+        return {"policy": self.policy}
+
+    def _optimisers(self):
+        return {"optimiser": self.optimiser}

@@ -15,7 +15,7 @@ from pathlib import Path
 from common.errors import UserError
 from common.lab.plan import experiments, provenance
 from common.lab.plan.experiments import SCALES, text
-from common.settings import fields, nearest, resolve
+from common.settings import declaring, fields, nearest, resolve
 
 ROOT = Path(__file__).resolve().parents[3]
 KINDS = ("figures", "tables", "claims")
@@ -189,10 +189,13 @@ def artefact_cells(name, scale):
 
 
 def artefact_digest(name):
-    """Digest of what an artefact's function computes; of all claims of a paper for `claims_<paper>`."""
+    """Digest of what an artefact's function computes; of all claims of a paper for `claims_<paper>`. To a table that reads
+    no run belongs the page of experiments, whose settings it may list."""
     paper, kind = find(name)
     functions = artefacts(paper, kind) if kind == "claims" else [name]
-    return provenance.artefact_digest(paper, kind, tuple(functions), ROOT)
+    page = _page(ROOT, paper)
+    listed = [page.sources, page.defaults, page.experiments] if kind == "tables" and not artefacts(paper, kind)[name] else []
+    return provenance.digest(provenance.artefact_digest(paper, kind, tuple(functions), ROOT), *listed)
 
 
 def function(paper, kind, name):
@@ -230,6 +233,19 @@ def cell(key, scale):
     return known[name]
 
 
+def targeted(target: str, scale: str) -> list[Cell]:
+    """The cells that <paper>[/<experiment>[/<cell>]] names; `all` names those of every paper."""
+    if target == "all":
+        return [cell for paper in papers() for cell in targeted(paper, scale)]
+    parts = target.strip("/").split("/")
+    if len(parts) == 3:
+        return [cell(target, scale)]
+    if len(parts) > 3:
+        raise UserError(f"{target!r}: the form is <paper>[/<experiment>[/<cell>]]")
+    known = parts[1:] or experiment_names(parts[0])
+    return [cell for experiment in known for cell in cells(parts[0], experiment, scale).values()]
+
+
 def select(known, selection, where="", scale=None):
     """The cells that satisfy 'key=value|other, key=value'; all of them if the selection is None.
 
@@ -254,6 +270,12 @@ def select(known, selection, where="", scale=None):
                 raise UserError(f"{place}: no {key} is {value!r}; {nearest(value, map(text, full[key]))}")
         kept = {name: one for name, one in kept.items() if text(one.point[key]) in wanted}
     return kept
+
+
+def sources(paper: str, cls: type) -> dict[str, str]:
+    """Where each setting of a `Config` stands: as its declaration says, else as the paper's page does."""
+    stated = _page(ROOT, paper).sources
+    return {key: field.metadata["source"] or stated.get(key, "") for key, field in fields(cls).items()}
 
 
 def config_class(paper, algorithm, where):
@@ -334,11 +356,29 @@ def _classes(root, paper):
             classes[algorithm] = config_class(paper, algorithm, page.where(name))
     declared = {key for _, cls in classes.values() for key in fields(cls)}
     for scale, change in page.scales.items():
-        for key in change.get("set") or ():
+        for key in change["set"]:
             if key not in declared:
                 place = f"{page.file}: scales: {scale}: set"
                 raise UserError(f"{place}: no algorithm of the paper has {key!r}; {nearest(key, declared)}")
+    shared = {key for _, cls in classes.values() for key in fields(cls) if _shared(cls, key)}
+    unsourced = {key for _, cls in classes.values() for key, field in fields(cls).items() if not field.metadata["source"]}
+    for key in page.defaults:
+        if key not in shared:
+            raise UserError(f"{page.file}: defaults: no setting that papers share is {key!r} here; {nearest(key, shared)}")
+    for key in page.sources:
+        if key not in unsourced:
+            place = f"{page.file}: sources: no setting without a source of its own"
+            raise UserError(f"{place} is {key!r}; {nearest(key, unsourced)}")
     return classes
+
+
+def _shared(cls, key):
+    """Whether a setting is that of common/rl: a paper's own say themselves what they are."""
+    return declaring(cls, key).__module__ == "common.rl.config"
+
+
+def _defaults(page, cls):
+    return {key: value for key, value in page.defaults.items() if key in fields(cls) and _shared(cls, key)}
 
 
 @functools.cache
@@ -354,10 +394,11 @@ def _cells(root, paper, name, scale, using=()):
         _known(other, page.experiments, "experiment", f"{spec.file}: uses: {role}")
         used[role] = _cells(root, paper, other, scale, (*using, name))
     crossed = {*spec.full_grid, *spec.scalars}
-    shared = {key: value for key, value in spec.scaled.items() if key in fields(cls) and key not in crossed}
+    scaled = {key: value for key, value in spec.scaled.items() if key in fields(cls) and key not in crossed}
+    stated = _defaults(page, cls) | spec.set | scaled
     result = {}
     for cell_name, point in experiments.points(spec).items():
-        values = spec.set | shared | point
+        values = stated | point
         for member in scalars:
             resolve(cls, values | member, spec.file)
         pairs = [(role, one) for role, others in used.items() for one in _agreeing(others, point, spec.file, role)]

@@ -41,10 +41,11 @@ LARGEST_SEED = 2**32 - 1
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Page:
-    """A paper's experiments.yaml: what holds for all experiments, and the text of each, {name: mapping}, with its line."""
+    """A paper's experiments.yaml: what holds for all experiments (`head` has their usual seeds), and what each states,
+    {name: mapping}, with its line."""
 
     file: str
-    seeds: dict
+    head: dict
     scales: dict
     sources: dict
     defaults: dict
@@ -58,8 +59,7 @@ class Page:
     @property
     def used(self) -> set[str]:
         """Experiments whose files others use."""
-        mappings = [content.get("uses") for content in self.experiments.values()]
-        return {name for uses in mappings if isinstance(uses, dict) for name in uses.values()}
+        return {name for name in self.experiments for name in _uses(self.experiments[name], self.where(name)).values()}
 
     def algorithm(self, name: str) -> str:
         """The algorithm's name that an experiment states."""
@@ -140,23 +140,23 @@ def page(path: Path, where: str) -> Page:
     for scale in parts["scales"]:
         change = parts["scales"][scale] = _mapping(parts["scales"], scale, f"{where}: scales")
         _known(change, ("seeds", "set"), f"{where}: scales: {scale}")
-        _mapping(change, "set", f"{where}: scales: {scale}")
+        change["set"] = _mapping(change, "set", f"{where}: scales: {scale}")
     for setting, source in parts["sources"].items():
         if not isinstance(source, str):
             raise UserError(f"{where}: sources: {setting}: must be text, not {source!r}")
     listed = next((value.value for key, value in node.value if key.value == "experiments"), ())
-    usual = {key: content[key] for key in ("seeds",) if key in content}
-    made = Page(where, usual, **parts, lines={key.value: key.start_mark.line + 1 for key, _ in listed})
+    made = Page(where, content, **parts, lines={key.value: key.start_mark.line + 1 for key, _ in listed})
     for name in parts["experiments"]:
         if not NAME.fullmatch(name):
             raise UserError(f"{made.where(name)}: a name must consist of small letters, digits and _")
-        _known(_mapping(parts["experiments"], name, f"{where}:{made.lines[name]}"), KEYS, made.where(name))
+        parts["experiments"][name] = _mapping(parts["experiments"], name, f"{where}:{made.lines[name]}")
+        _known(parts["experiments"][name], KEYS, made.where(name))
     return made
 
 
 def read(page: Page, name: str, scale: str) -> Experiment:
     """An experiment of a page at a scale, its shape checked. Settings are checked against a `Config` later."""
-    content, where = page.experiments[name] or {}, page.where(name)
+    content, where = page.experiments[name], page.where(name)
     scales = _mapping(content, "scales", where)
     _known(scales, SCALES, f"{where}: scales")
     for known in scales:
@@ -175,8 +175,8 @@ def read(page: Page, name: str, scale: str) -> Experiment:
         grid={key: narrowed.get(key, values) for key, values in full.items()},
         full_grid={key: list(dict.fromkeys([*values, *narrowed.get(key, ())])) for key, values in full.items()},
         set=settings,
-        scaled={} if "set" in change else shared.get("set") or {},
-        members=_members((content, where), (change, there), (shared, place), (page.seeds, page.file)),
+        scaled={} if "set" in change else shared.get("set", {}),
+        members=_members((content, where), (change, there), (shared, place), (page.head, page.file)),
         tables=_names(content, "tables", where, taken=("metrics",)),
         produces=_names(content, "produces", where),
         uses=_uses(content, where),

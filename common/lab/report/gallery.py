@@ -8,7 +8,7 @@ import yaml
 
 from common.files import atomic_write
 from common.lab.plan import catalog
-from common.lab.report import commands, judging, tabular
+from common.lab.report import judging, making, tabular
 from common.lab.report.verdicts import STATUSES, Verdict
 from common.lab.results import costs, sources
 
@@ -57,7 +57,7 @@ def largest(name: str, of: Callable) -> str | None:
 def draw(kind: str, name: str, scale: str) -> list[Path]:
     """The artefact in docs/gallery, of the cells that were run: a PNG of a figure, the Markdown of a table."""
     target = catalog.ROOT / GALLERY / name
-    make = commands.draw if kind == "figures" else commands.tabulate
+    make = making.draw if kind == "figures" else making.tabulate
     files = make(name, scale, target.with_suffix(".pdf" if kind == "figures" else ".md"), available=True)
     kept = ".png" if kind == "figures" else ".md"
     for path in files:
@@ -76,7 +76,7 @@ def row(paper: str, kind: str, name: str, scale: str | None) -> list[str]:
     rests += f", {len(run)} of {len(cells)} cells" if len(run) < len(cells) and scale else ""
     rests += ", stale" if any(source.stale for source in run) else ""
     link = f"[{name}]({GALLERY}/{name}{'.png' if kind == 'figures' else '.md'})" if scale else name
-    shows = commands.caption(function).partition(". ")[0].rstrip(".")
+    shows = making.caption(function).partition(". ")[0].rstrip(".")
     return [link, shows, rests, *(cost(name, at) for at in ("quick", "day", "paper"))]
 
 
@@ -101,7 +101,7 @@ def judge(paper: str) -> tuple[dict[str, Verdict], Path]:
     the page written."""
     trials = {name: judging.trial(paper, name, SHOWN) for name in catalog.artefacts(paper, "claims")}
     verdicts, _ = judging.verdicts(paper, trials)
-    frame = tabular.verdicts(verdicts, commands.claims_in_words(paper))
+    frame = tabular.verdicts(verdicts, making.claims_in_words(paper))
     frame.insert(3, "scale", [at.scale if (at := trials[name]) else "" for name in frame["claim"]])
     page = catalog.ROOT / "docs" / f"claims_{paper}.md"
     caption = f"Verdicts on the claims of {paper}, each at the largest scale that was run, corrected by Holm."

@@ -5,16 +5,16 @@ import os
 from common.errors import UserError
 from common.lab.plan import catalog, provenance
 from common.lab.results import costs, sources
+from common.lab.results.requests import SUFFIXES
 from common.settings import nearest
 
-SUFFIX = {"figures": ".pdf", "tables": ".md", "claims": ".md"}
 
-
-def listing(only=None):
+def listing(paper=None):
     """Prints every paper with its figures, tables, claims and experiments, or one paper alone."""
-    if only is not None and only not in catalog.papers():
-        raise UserError(f"unknown paper {only!r}; {nearest(only, catalog.papers())}")
-    for paper in [only] if only else catalog.papers():
+    papers = [paper] if paper else catalog.papers()
+    if papers[0] not in catalog.papers():
+        raise UserError(f"unknown paper {paper!r}; {nearest(paper, catalog.papers())}")
+    for paper in papers:
         print(paper)
         for kind in catalog.KINDS:
             for name, reads in catalog.artefacts(paper, kind).items():
@@ -27,7 +27,7 @@ def listing(only=None):
 def explain(name, scale, fresh=False):
     """Prints the chain from an artefact to its function, experiments, cells and algorithms."""
     paper, kind = catalog.find(name)
-    print(f"figures/{name}{SUFFIX[kind]} at scale {scale}")
+    print(f"figures/{name}{SUFFIXES[kind][0]} at scale {scale}")
     for function in catalog.artefacts(paper, kind) if kind == "claims" else [name]:
         line = catalog.artefact_line(paper, kind, function)
         print(f"  papers/{paper}/{kind}.py:{line}  {function}({_arguments(catalog.artefacts(paper, kind)[function])})")

@@ -1,13 +1,13 @@
 """Statistics for few seeds: from one number per seed to a verdict on a claim.
 
-A claim says in which region its effect lies: above 0, below 1/2, within ±10 %. The functions below turn seeds into an
+A claim states a region for its effect: above 0, below 1/2, within ±10 %. The functions below turn seeds into an
 effect, an interval and a p-value (of the decision, on the scale of 1 - level), and judge the region by one rule:
 
 - a region with one end is **reproduced** if the interval at `level` lies inside it, **contradicted** if outside;
 - one with two ends (equality) is **reproduced** if the interval at 2·level - 1 (90 %) lies inside, the two one-sided
   tests, **contradicted** if that at `level` (95 %) lies outside; the interval shown is the one that decides;
-- else it is **inconclusive**, and says how many seeds would decide it with a power of 80 % if the effect and spread
-  seen were the true ones: a guide, uncertain itself. Fewer than three seeds in an arm: **untested (n < 3)**.
+- else it is **inconclusive**; `seeds_to_settle` would decide it with a power of 80 % if the effect and spread seen were
+  the true ones: a guide, uncertain itself. Fewer than three seeds in an arm: **untested (n < 3)**.
 
 **Diverged seeds** (not finite) are never dropped in silence. They are left out of effect and interval, counted in the
 note, and the verdict stands only if it also holds with all of them set to the lowest, and to the highest, value seen:
@@ -51,7 +51,7 @@ class Test(Protocol):
 
 @dataclass(frozen=True)
 class Region:
-    """Where a claim says that its effect lies: low < effect < high or, not `inside`, anywhere else."""
+    """The region that a claim states for its effect: low < effect < high or, not `inside`, all else."""
 
     low: float = -inf
     high: float = inf

@@ -6,8 +6,15 @@ from pathlib import Path
 import pandas as pd
 
 from common.files import atomic_write
+from common.lab.plan import catalog
+from common.settings import fields
 
 MARKDOWN = str.maketrans({"|": r"\|", "\n": " "})
+ORIGINS = {  # of a setting, by how its source starts
+    "paper": ("paper", "Section", "Table", "Figure", "Algorithm", "Appendix", "eq."),
+    "authors' code": "authors' code",
+    "peer": "peer",
+}
 LATEX = {"\\": r"\textbackslash{}"} | {c: f"\\{c}" for c in "&%$#_{}"} | {"~": r"\textasciitilde{}", "^": r"\^{}"}
 
 
@@ -42,6 +49,55 @@ def typeset(frame, caption, note):
         f"\\begin{{table}}\n\\caption{{{escaped(caption)}}}\n\\begin{{tabular}}{{{kinds}}}\\toprule\n"
         f"{body}\n\\bottomrule\n\\end{{tabular}}{foot}\n\\end{{table}}\n"
     )
+
+
+def hyperparameters(paper: str, columns: dict[str, tuple], built_in: tuple = ()) -> pd.DataFrame:
+    """Every setting as it is run at scale `paper`, with its meaning, its range and where its value stands.
+
+    columns: {title: experiments of one algorithm}, whose values are shown, several where the experiments cross or vary a
+    setting. built_in: (what, titles, how, source) of what is no setting. Settings that differ between algorithms in meaning,
+    unit, range or source have a row for each.
+    """
+    rows = {}
+    for title, names in columns.items():
+        configs = [cell.config for name in names for cell in catalog.cells(paper, name, "paper").values()]
+        sources = catalog.sources(paper, type(configs[0]))
+        for key, field in fields(type(configs[0])).items():
+            facts = field.metadata
+            row = key, facts["meaning"], facts["unit"], _allowed(facts, field.default), sources[key]
+            values = dict.fromkeys(_value(getattr(config, key)) for config in configs)
+            rows.setdefault(row, {})[title] = ", ".join(values)
+    for what, titles, how, source in built_in:
+        rows.setdefault(("(built in)", what, "", "", source), {}).update(dict.fromkeys(titles, how))
+    order = list(dict.fromkeys(key for key, *_ in rows))
+    return pd.DataFrame(
+        {"setting": key, "meaning": meaning, **{title: rows[row].get(title, "") for title in columns}, "unit": unit,
+         "allowed": allowed, "origin": _origin(source), "source": source}
+        for row in sorted(rows, key=lambda row: order.index(row[0])) for key, meaning, unit, allowed, source in [row]
+    )  # fmt: skip
+
+
+def _allowed(facts, default):
+    """The range or the choices of a setting, in words."""
+    if facts["choices"] is not None:
+        return ", ".join(facts["choices"])
+    low, high = facts["low"], facts["high"]
+    if low is None and high is None:
+        return "true, false" if isinstance(default, bool) else "any"
+    if high is None:
+        return f"at least {_value(low)}"
+    return f"{_value(low)} to {_value(high)}" if low is not None else f"at most {_value(high)}"
+
+
+def _origin(source):
+    return next((origin for origin, starts in ORIGINS.items() if source.startswith(starts)), "our choice")
+
+
+def _value(value):
+    """1,000,000; 0.0003; true; 2x256."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    return f"{value:,}" if isinstance(value, int) else f"{value:g}" if isinstance(value, float) else value
 
 
 def verdicts(found, claims):

@@ -12,6 +12,7 @@ import os
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 from common.errors import UserError
@@ -52,12 +53,13 @@ class Moved:
         return f"{self.cell.scale}/{self.cell.key}"
 
 
-def reseal(commit: str, papers: list[str] = (), threads: int = 1) -> list[tuple[Cell, str]]:
+def reseal(commit: str, papers: Sequence[str] = (), threads: int | None = None) -> list[tuple[Cell, str]]:
     """Seals the published cells and this checkout's own runs, finished or in part, that were up to date at `commit`, are not
     today, and have the same smoke run at both. Returns [(cell, what was done)] for all whose digest moved.
 
-    papers: those to look at; all by default. threads: workers that train at a time. Raises `UserError` for an unknown commit
-    or paper, and if there are changes that are not committed, for a seal names the commit whose code it vouches for.
+    papers: those to look at; all by default. threads: workers that train at a time; one per core by default. Raises
+    `UserError` for an unknown commit or paper, and if there are changes that are not committed, for a seal names the commit
+    whose code it vouches for.
     """
     then, now = (_git("rev-parse", "--verify", "--quiet", f"{name}^{{commit}}") for name in (commit, "HEAD"))
     if not then:
@@ -75,7 +77,7 @@ def reseal(commit: str, papers: list[str] = (), threads: int = 1) -> list[tuple[
         reasons = {one: _reason_to_leave(one, past, present) for one in moved}
         wanted = list({one.smoke.key: one.smoke for one in moved if not reasons[one]}.values())
         for root in (before, after):
-            _train(root, wanted, threads)
+            _train(root, wanted, threads or len(os.sched_getaffinity(0)))
         done = []
         for one in moved:
             folders = [root / one.smoke.place for root in (before, after)]

@@ -1,0 +1,92 @@
+"""Makes figures, tables and verdicts from results."""
+
+import inspect
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+from common.errors import UserError
+from common.lab.plan import catalog
+from common.lab.results import records, sources
+
+
+def draw(name: str, scale: str, output: Path | None = None, fresh: bool = False, available: bool = False) -> list[Path]:
+    """Draws a figure from the results of the experiments it names; returns the files written (PDF and PNG).
+
+    Every cell that it reads must have been run; with `available` it is drawn of those that were, and says so.
+    """
+    function, results = _call(name, "figures", scale, fresh, available)
+    import matplotlib
+
+    matplotlib.use("agg")
+    from common.lab.report import plots, stamping
+
+    path = Path(output or catalog.ROOT / "figures" / f"{name}.pdf")
+    sources.say_if_larger(path, scale)
+    with plots.style():
+        figure = function(**results)
+        if not hasattr(figure, "savefig"):
+            raise UserError(f"{name}: must return a matplotlib figure, not {type(figure).__name__}")
+        stamping.stamp(figure, list(results.values()), scale, caption(function))
+        return stamping.save(figure, path, scale)
+
+
+def tabulate(name: str, scale: str, output: Path | None = None, fresh: bool = False, available: bool = False) -> list[Path]:
+    """Writes a table as Markdown, LaTeX and CSV; returns the files. `available` as for `draw`."""
+    function, results = _call(name, "tables", scale, fresh, available)
+    from common.lab.report import stamping, tabular
+
+    path = Path(output or catalog.ROOT / "figures" / f"{name}.md")
+    sources.say_if_larger(path, scale)
+    frame = function(**results)
+    if not hasattr(frame, "to_dict"):
+        raise UserError(f"{name}: must return a pandas DataFrame, not {type(frame).__name__}")
+    note = stamping.summary(list(results.values()), scale) if results else ""
+    return tabular.write(path, frame, caption(function), note, scale)
+
+
+def judge(paper: str, scale: str, output: Path | None = None, fresh: bool = False, available: bool = False) -> list[Path]:
+    """Tests every claim of a paper, corrects for their number and writes the verdicts as Markdown and CSV.
+
+    Every cell that a claim reads must have been run. With `available`, a claim is tested in the environments that were run
+    in full, and untested (in part), or in none, and untested (not run).
+    """
+    from common.lab.report import judging, stamping, tabular
+
+    paper = paper.removeprefix("claims_")
+    path = Path(output or catalog.ROOT / "figures" / f"claims_{paper}.md")
+    sources.say_if_larger(path, scale)
+    trials = dict.fromkeys(catalog.artefacts(paper, "claims"), judging.Trial(scale))
+    if available:
+        trials = {name: judging.trial(paper, name, (scale,), fresh) for name in trials}
+    verdicts, read = judging.verdicts(paper, trials, fresh)
+    frame = tabular.verdicts(verdicts, claims_in_words(paper))
+    note = stamping.summary(read, scale)
+    return tabular.write(path, frame, f"Verdicts on the claims of {paper}, corrected by Holm", note, scale, latex=False)
+
+
+def claims_in_words(paper: str) -> dict[str, str]:
+    """{claim: the first paragraph of its docstring}."""
+    names = catalog.artefacts(paper, "claims")
+    return {name: caption(catalog.function(paper, "claims", name)) for name in names}
+
+
+def _call(name, kind, scale, fresh, available=False):
+    """The function of an artefact and its arguments: {experiment: Results}."""
+    paper, actual = catalog.find(name)
+    if actual != kind:
+        verb = {"figures": "draw", "tables": "tabulate", "claims": "judge"}[actual]
+        raise UserError(f"{name} is one of the {actual} of {paper}; use: python -m papers {verb}")
+    wanted = catalog.artefacts(paper, kind)[name]
+    for cell in catalog.artefact_cells(name, scale) if not available else ():
+        sources.ready(cell, fresh)
+    results = {name: records.load(paper, name, scale, chosen, fresh, available) for name, chosen in wanted.items()}
+    if available and results and not any(experiment.cells for experiment in results.values()):
+        raise UserError(f"{name}: none of its cells has been run at scale {scale}")
+    return catalog.function(paper, kind, name), results
+
+
+def caption(function: Callable) -> str:
+    """The first paragraph of a docstring, on one line."""
+    paragraphs = re.split(r"\n\s*\n", inspect.getdoc(function) or "")
+    return " ".join(paragraphs[0].split())

@@ -1,0 +1,48 @@
+"""Trains what a command names."""
+
+import os
+from pathlib import Path
+
+from common.errors import UserError
+from common.lab.plan import catalog
+from common.lab.results import sources
+from common.lab.run import harness
+
+
+def run(
+    target: str,
+    scale: str,
+    threads: int | None = None,
+    device: str = "cpu",
+    seeds: list[int] | None = None,
+    exactly: bool = False,
+    anew: bool = False,
+) -> list[Path]:
+    """Trains the members that are missing of the cells that `target` names, <paper>[/<experiment>[/<cell>]] or all, and
+    writes their results; returns the cells' folders. Published members are not missing, unless `anew`.
+
+    `seeds` stand in place of an experiment's. Where all of them are among its own, only those are trained and the others
+    are still wanted, unless the cells are to have `exactly` these.
+
+    One cell is split over `threads`, or over as many as its algorithm profits from; several are trained side by side, those
+    that others read first. Raises `UserError` for an unknown target.
+    """
+    if exactly and not seeds:
+        raise UserError("--exactly gives a cell the members of --seeds alone; it needs --seeds")
+    cells = catalog.targeted(target, scale)
+    if seeds:
+        own = [not exactly and {*seeds} <= {member["seed"] for member in cell.members} for cell in cells]
+        cells = [cell if kept else catalog.reseeded(cell, seeds) for cell, kept in zip(cells, own, strict=True)]
+    if len(cells) > 1:
+        cells = [cell for cell in cells if anew or sources.source(cell, fresh=True).kind == "missing"]
+    asked, threads = threads, min(threads or 1000, len(os.sched_getaffinity(0)))
+    folders = []
+    while cells:
+        waiting = {cell.key for cell in cells}
+        ready = [cell for cell in cells if not waiting & {used.key for used in cell.uses}]
+        for used in {used for cell in ready for used in cell.uses}:
+            sources.ready(used, fresh=True)
+        split = 1 if len(ready) > 1 else threads if asked else ready[0].threads(threads)
+        folders += harness.run_all(ready, threads, device, seeds, fleets=split, anew=anew)
+        cells = [cell for cell in cells if cell not in ready]
+    return folders

@@ -1,5 +1,0 @@
-"""`common/rl/sac.py` with this paper's settings."""
-
-from common.rl import sac
-
-Learner = sac.Learner
