@@ -100,6 +100,8 @@ def test_the_page_states_once_what_holds_for_all(toy):
     assert at("quick", "algorithm: toy\nseeds: [3]\nset: {total_steps: 60}") == ([1], 2.0, 600)
     assert at("quick", "algorithm: toy\ngrid: {gain: [0.5]}") == ([1], 0.5, 600)
     assert at("quick", "algorithm: toy\nmembers: [{seed: 5, rate: 0.2}]") == ([5], 2.0, 600)
+    assert at("quick", "algorithm: toy\ngrid: {level: [1]}".replace("toy", "other_toy")) == ([1], 2.0, 600)
+    assert catalog.cells("toy", "toy", "quick")["1"].config.level == 1  # as the grid states
     assert at("quick", "algorithm: toy\nscales: {quick: {seeds: [6], set: {total_steps: 12}}}") == ([6], 1.0, 12)
     assert at("quick", "algorithm: toy\nscales: {quick: {set: {}}}") == ([1], 1.0, 1200)
     assert catalog.cells("toy", "other", "quick")["A"].config.level == 5
@@ -162,6 +164,20 @@ def test_mistakes_in_defaults_and_sources_are_told_in_one_line(sharing, head, me
     assert "\n" not in str(error.value) and str(error.value).startswith(FILE)
 
 
+def test_a_table_that_reads_no_run_depends_on_the_page(toy):
+    toy.edit(
+        "papers/toy/tables.py", "def table1_final(toy):", "def table2_settings():\n    pass\n\n\ndef table1_final(toy):"
+    )
+
+    def digests(text):
+        experiment(toy, text)
+        return catalog.artefact_digest("table2_settings"), catalog.artefact_digest("table1_final")
+
+    before, after = digests("algorithm: toy\nseeds: [1]"), digests("algorithm: toy\nseeds: [1]\nset: {gain: 2.0}")
+    assert before[0] != after[0] and before[1] == after[1]
+    assert digests("algorithm: toy  # a comment\nseeds: [1]") == before
+
+
 def test_every_setting_of_every_paper_has_a_source():
     catalog.forget()
     for paper in catalog.papers():
@@ -181,6 +197,7 @@ def test_every_setting_of_every_paper_has_a_source():
         ("scales: {quick: {seeds: [x]}}", "scales: quick: seeds: 'x' must be an integer"),
         ("scales: [quick]", "scales: must be a mapping"),
         ("seeds: [9-4]", "experiments.yaml: seeds: '9-4' must be an integer in .* or a range such as 0-4"),
+        ("seeds: [0-99999]", "experiments.yaml: seeds: '0-99999' must be an integer in"),
         ("seeds: [1]\nseeds: [2]", "experiments.yaml:2: the key 'seeds' stands twice"),
         ("seeds: [1]\nscales: {quick: {set: {gain: fast}}}", "gain = 'fast' is a str; it must be a float"),
     ],

@@ -61,6 +61,8 @@ def test_hyperparameters_name_every_setting_of_every_algorithm_once():
     for column, (experiment,) in tables.COLUMNS.items():
         stated = frame[(frame[column] != "") & (frame["setting"] != "(built in)")]["setting"]
         assert sorted(stated) == sorted(fields(run[experiment])), column
+    names = frame["setting"].tolist()
+    assert names == sorted(names, key=names.index)  # rows of one setting stand together
     assert set(run.values()) == {run[experiment] for (experiment,) in tables.COLUMNS.values()}
 
 

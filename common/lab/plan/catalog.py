@@ -393,9 +393,7 @@ def _cells(root, paper, name, scale, using=()):
     for role, other in spec.uses.items():
         _known(other, page.experiments, "experiment", f"{spec.file}: uses: {role}")
         used[role] = _cells(root, paper, other, scale, (*using, name))
-    crossed = {*spec.full_grid, *spec.scalars}
-    scaled = {key: value for key, value in spec.scaled.items() if key in fields(cls) and key not in crossed}
-    stated = _defaults(page, cls) | spec.set | scaled
+    stated = _defaults(page, cls) | spec.set | {key: value for key, value in spec.scaled.items() if key in fields(cls)}
     result = {}
     for cell_name, point in experiments.points(spec).items():
         values = stated | point

@@ -16,8 +16,8 @@ Every point of `grid` is a cell. `seeds`, integers and ranges, are its members, 
 in further settings: [{seed: 4, kl_radius: 0.01}, ...]. `tables` names further tidy tables that a run writes, `produces`
 further files of tensors, `uses` the experiments whose files a run reads.
 
-A scale's `set` applies where the algorithm has the setting and the grid does not cross it. An experiment may state `scales`
-of its own: their `seeds` or `members` and their `set` stand in place of the page's, their `grid` narrows the experiment's.
+A scale's `set` applies where the algorithm has the setting; grid and members come before it. An experiment may state
+`scales` of its own: their `seeds` or `members` and their `set` stand in place of the page's, their `grid` narrows its own.
 """
 
 import dataclasses
@@ -86,11 +86,6 @@ class Experiment:
     tables: tuple
     produces: tuple
     uses: dict
-
-    @property
-    def scalars(self) -> tuple[str, ...]:
-        """Names of the settings in which members differ."""
-        return tuple(key for key in self.members[0] if key != "seed")
 
 
 class _Loader(yaml.SafeLoader):
