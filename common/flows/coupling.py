@@ -3,10 +3,13 @@
 The contract is that of `common.flows.transforms`.
 """
 
-import torch
-from torch import nn
+from collections.abc import Sequence
 
-from .networks import MLP, LayerNorm
+import torch
+from numpy.random import Generator
+from torch import Tensor, nn
+
+from .networks import MLP, Init, LayerNorm
 
 
 class Coupling(nn.Module):
@@ -24,7 +27,16 @@ class Coupling(nn.Module):
     """
 
     def __init__(
-        self, rngs, event, leading, hidden, context=0, activation="relu", layer_norm=False, init=None, last_init=None
+        self,
+        rngs: Sequence[Generator],
+        event: int,
+        leading: bool,
+        hidden: Sequence[int],
+        context: int = 0,
+        activation: str = "relu",
+        layer_norm: bool = False,
+        init: Init | None = None,
+        last_init: Init | None = None,
     ):
         super().__init__()
         if event < 2:
@@ -36,29 +48,29 @@ class Coupling(nn.Module):
         rows = [rng for rng in rngs for _ in range(2)]
         self.network = MLP(rows, sizes, activation, init, last_init, layer_norm)
 
-    def split(self, x):
+    def split(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """(x_a, x_b): what is kept, and what is transformed."""
         if self.leading:
             return x[..., : self.kept], x[..., self.kept :]
         return x[..., self.event - self.kept :], x[..., : self.event - self.kept]
 
-    def join(self, kept, moved):
+    def join(self, kept: Tensor, moved: Tensor) -> Tensor:
         """The inverse of `split`."""
         return torch.cat((kept, moved) if self.leading else (moved, kept), -1)
 
-    def parameters_at(self, kept, context=None):
+    def parameters_at(self, kept: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """s and t, each [members, batch, event - kept]."""
-        inputs = torch.cat([kept, context], -1) if self.context else kept
+        inputs = torch.cat([kept, context], -1) if self.context else kept  # type: ignore[list-item]
         members, batch, features = inputs.shape
         twice = inputs.unsqueeze(1).expand(members, 2, batch, features).reshape(-1, batch, features)
         return self.network(twice).view(members, 2, batch, -1).unbind(1)
 
-    def forward(self, x, context=None):
+    def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         kept, moved = self.split(x)
         log_scale, shift = self.parameters_at(kept, context)
         return self.join(kept, moved * log_scale.exp() + shift), log_scale.sum(-1)
 
-    def inverse(self, y, context=None):
+    def inverse(self, y: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         kept, moved = self.split(y)
         log_scale, shift = self.parameters_at(kept, context)
         return self.join(kept, (moved - shift) * (-log_scale).exp()), -log_scale.sum(-1)
@@ -68,18 +80,18 @@ class Shift(nn.Module):
     """y = x + L(c), log_det = 0: how a flow is told of the state (eq. 9 of Tang & Agrawal 2018). `network` maps the context
     [members, batch, context] to [members, batch, event]."""
 
-    def __init__(self, network):
+    def __init__(self, network: nn.Module):
         super().__init__()
         self.network = network
 
-    def forward(self, x, context):
+    def forward(self, x: Tensor, context: Tensor | None) -> tuple[Tensor, Tensor]:
         return x + self.network(context), x.new_zeros(x.shape[:-1])
 
-    def inverse(self, y, context):
+    def inverse(self, y: Tensor, context: Tensor | None) -> tuple[Tensor, Tensor]:
         return y - self.network(context), y.new_zeros(y.shape[:-1])
 
 
-def with_norm_eps(network, eps):
+def with_norm_eps(network: nn.Sequential, eps: float) -> nn.Sequential:
     """The network, with `eps` added to the variance in each of its layer normalisations. Where three units are normalised,
     as in the narrowest couplings, the usual 1e-5 is not small beside their variance."""
     for layer in network:
@@ -92,12 +104,12 @@ class Diagonal(nn.Module):
     """y = exp(s) * x + t with free s and t, one vector each per member; log_det = sum_j s_j. log_scale, shift: [members, 1,
     event], the values at the start."""
 
-    def __init__(self, log_scale, shift):
+    def __init__(self, log_scale: Tensor, shift: Tensor):
         super().__init__()
         self.log_scale, self.shift = nn.Parameter(log_scale), nn.Parameter(shift)
 
-    def forward(self, x, context=None):
+    def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         return x * self.log_scale.exp() + self.shift, self.log_scale.sum(-1).expand(x.shape[:-1])
 
-    def inverse(self, y, context=None):
+    def inverse(self, y: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         return (y - self.shift) * (-self.log_scale).exp(), -self.log_scale.sum(-1).expand(y.shape[:-1])

@@ -6,36 +6,38 @@ its members' own.
 """
 
 import math
+from typing import Any
 
 import torch
+from torch import Tensor
 
 
 class DiagonalGaussian:
     """N(mean, diag(exp(log_std))^2). mean, log_std: [..., event]. Its noise is N(0, I)."""
 
-    def __init__(self, mean, log_std):
+    def __init__(self, mean: Tensor, log_std: Tensor):
         self.mean = mean
         self.log_std = log_std
 
-    def noise(self):
+    def noise(self) -> Tensor:
         return torch.randn_like(self.mean)
 
-    def rsample_and_log_prob(self, noise=None):
+    def rsample_and_log_prob(self, noise: Tensor | None = None) -> tuple[Tensor, Tensor]:
         noise = self.noise() if noise is None else noise
         # ln N(x) at x = mean + std noise needs no x: (x - mean) / std is the noise.
         return self.mean + self.log_std.exp() * noise, self._log_prob_of(noise)
 
-    def log_prob(self, x):
+    def log_prob(self, x: Tensor) -> Tensor:
         return self._log_prob_of((x - self.mean) * (-self.log_std).exp())
 
     def _log_prob_of(self, standardised):
         return (-0.5 * standardised.square() - self.log_std - 0.5 * math.log(2 * math.pi)).sum(-1)
 
-    def sample(self, noise=None):
+    def sample(self, noise: Tensor | None = None) -> Tensor:
         with torch.no_grad():
             return self.rsample_and_log_prob(noise)[0]
 
-    def mode(self):
+    def mode(self) -> Tensor:
         return self.mean
 
 
@@ -48,27 +50,27 @@ def kl_divergence(old: DiagonalGaussian, new: DiagonalGaussian) -> torch.Tensor:
 class Uniform:
     """Uniform on the box [low, high]. low, high: [..., event]. Its noise is U(0, 1). Outside the box ln p = -inf."""
 
-    def __init__(self, low, high):
+    def __init__(self, low: Tensor, high: Tensor):
         self.low = low
         self.high = high
 
-    def noise(self):
+    def noise(self) -> Tensor:
         return torch.rand_like(self.low)
 
-    def rsample_and_log_prob(self, noise=None):
+    def rsample_and_log_prob(self, noise: Tensor | None = None) -> tuple[Tensor, Tensor]:
         x = self.low + (self.high - self.low) * (self.noise() if noise is None else noise)
         return x, self.log_prob(x)
 
-    def log_prob(self, x):
+    def log_prob(self, x: Tensor) -> Tensor:
         inside = (x >= self.low) & (x <= self.high)
         density = -(self.high - self.low).log().expand_as(x)
         return density.masked_fill(~inside, -math.inf).sum(-1)
 
-    def sample(self, noise=None):
+    def sample(self, noise: Tensor | None = None) -> Tensor:
         with torch.no_grad():
             return self.rsample_and_log_prob(noise)[0]
 
-    def mode(self):
+    def mode(self) -> Tensor:
         """The centre: a uniform density has no single mode."""
         return (self.low + self.high) / 2
 
@@ -80,25 +82,25 @@ class FlowDistribution:
     is conditioned on, or None.
     """
 
-    def __init__(self, base, transform, context=None):
+    def __init__(self, base: Any, transform: Any, context: Tensor | None = None):
         self.base = base
         self.transform = transform
         self.context = context
 
-    def rsample_and_log_prob(self, noise=None):
+    def rsample_and_log_prob(self, noise: Any = None) -> tuple[Tensor, Tensor]:
         u, log_prob = self.base.rsample_and_log_prob(noise)
         y, log_det = self.transform(u, self.context)
         return y, log_prob - log_det
 
-    def log_prob(self, y):
+    def log_prob(self, y: Tensor) -> Tensor:
         u, log_det = self.transform.inverse(y, self.context)
         return self.base.log_prob(u) + log_det
 
-    def sample(self, noise=None):
+    def sample(self, noise: Any = None) -> Tensor:
         with torch.no_grad():
             return self.rsample_and_log_prob(noise)[0]
 
-    def mode(self):
+    def mode(self) -> Tensor:
         """The image of the base's mode, which the papers call the deterministic action. It is the mode of y itself only
         where the transform is affine."""
         return self.transform(self.base.mode(), self.context)[0]

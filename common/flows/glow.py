@@ -3,23 +3,27 @@
 The contract is that of `common.flows.transforms`; inputs are [members, batch, event].
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
-from torch import nn
+from numpy.random import Generator
+from torch import Tensor, nn
 
 from .coupling import Coupling, Diagonal
 from .networks import MLP, orthogonal, small_uniform
+from .transforms import Compose
 
 
 class ActNorm(Diagonal):
     """y = exp(s) x + t with free s and t, one vector each per member, set so that the first batch leaves with mean 0 and
     standard deviation 1 (`initialise`)."""
 
-    def __init__(self, members, event):
+    def __init__(self, members: int, event: int):
         super().__init__(torch.zeros(members, 1, event), torch.zeros(members, 1, event))
 
     @torch.no_grad()
-    def initialise(self, x):
+    def initialise(self, x: Tensor) -> None:
         """Set s and t from a batch, [members, batch, event]."""
         self.log_scale.copy_(-(x.std(1, keepdim=True) + 1e-6).log())
         self.shift.copy_(-x.mean(1, keepdim=True) * self.log_scale.exp())
@@ -31,18 +35,18 @@ class Mix(nn.Module):
     Safe range: W stays invertible only as far as training keeps it so; its determinant is not bounded away from 0.
     """
 
-    def __init__(self, rngs, event):
+    def __init__(self, rngs: Sequence[Generator], event: int):
         super().__init__()
         weights = np.stack([orthogonal()(rng, event, event)[0] for rng in rngs])
         self.weight = nn.Parameter(torch.tensor(weights, dtype=torch.get_default_dtype()))
 
-    def log_det(self, x):
+    def log_det(self, x: Tensor) -> Tensor:
         return torch.linalg.slogdet(self.weight)[1].unsqueeze(-1).expand(x.shape[:-1])
 
-    def forward(self, x, context=None):
+    def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         return torch.bmm(x, self.weight), self.log_det(x)
 
-    def inverse(self, y, context=None):
+    def inverse(self, y: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         return torch.linalg.solve(self.weight, y, left=False), -self.log_det(y)
 
 
@@ -55,7 +59,15 @@ class BoundedCoupling(Coupling):
     coupling is the identity. `leading` and `context` as for `Coupling`.
     """
 
-    def __init__(self, rngs, event, leading, hidden, context=0, activation="prelu"):
+    def __init__(
+        self,
+        rngs: Sequence[Generator],
+        event: int,
+        leading: bool,
+        hidden: Sequence[int],
+        context: int = 0,
+        activation: str = "prelu",
+    ):
         nn.Module.__init__(self)  # one network, where `Coupling` has two
         if event < 2:
             raise ValueError("a coupling needs two entries or more: of one, either nothing is kept or nothing is left")
@@ -66,15 +78,15 @@ class BoundedCoupling(Coupling):
         self.network = MLP(rngs, [self.kept + context, *hidden, 2 * moved], activation, last_init=small_uniform(0.0))
         self.bound = nn.Parameter(torch.ones(len(rngs), 1, moved))
 
-    def parameters_at(self, kept, context=None):
+    def parameters_at(self, kept: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Log-scale and shift, each [members, batch, event - kept]."""
-        inputs = torch.cat([kept, context], -1) if self.context else kept
+        inputs = torch.cat([kept, context], -1) if self.context else kept  # type: ignore[list-item]
         height, shift = self.network(inputs).chunk(2, -1)
         return self.bound * torch.tanh(height), shift
 
 
 @torch.no_grad()
-def initialise(flow, x, context=None):
+def initialise(flow: Compose, x: Tensor, context: Tensor | None = None) -> None:
     """Set every `ActNorm` of a `Compose` from what a batch of data, [members, batch, event], is on reaching it."""
     for transform in flow.transforms:
         if isinstance(transform, ActNorm):

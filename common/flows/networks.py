@@ -6,15 +6,18 @@ so that it starts from the same weights alone and in any fleet.
 """
 
 import math
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
-from torch import nn
+from numpy.random import Generator
+from torch import Tensor, nn
 
-# Initialisers: functions of (rng, fan_in, fan_out) that return a weight [in, out] and a bias [out].
+# An initialiser: a function of (rng, fan_in, fan_out) that returns a weight [in, out] and a bias [out].
+Init = Callable[[Generator, int, int], tuple[np.ndarray, np.ndarray]]
 
 
-def xavier_uniform(gain=1.0, heads=1):
+def xavier_uniform(gain: float = 1.0, heads: int = 1) -> Init:
     """U(-b, b) with b = gain sqrt(6 / (fan_in + fan_out)), bias 0 (Glorot & Bengio, 2010). With `heads` > 1 the layer
     stands for that many layers side by side, each with its own, smaller, fan_out."""
 
@@ -25,7 +28,7 @@ def xavier_uniform(gain=1.0, heads=1):
     return draw
 
 
-def orthogonal(gain=1.0):
+def orthogonal(gain: float = 1.0) -> Init:
     """A (semi-)orthogonal matrix times `gain`, bias 0 (Saxe et al., 2014)."""
 
     def draw(rng, fan_in, fan_out):
@@ -36,7 +39,7 @@ def orthogonal(gain=1.0):
     return draw
 
 
-def torch_default():
+def torch_default() -> Init:
     """U(-b, b) with b = 1 / sqrt(fan_in), for the weight and the bias: what `torch.nn.Linear` does."""
 
     def draw(rng, fan_in, fan_out):
@@ -46,7 +49,7 @@ def torch_default():
     return draw
 
 
-def small_uniform(bound=3e-3):
+def small_uniform(bound: float = 3e-3) -> Init:
     """U(-bound, bound), bias 0: a last layer whose output starts near zero."""
 
     def draw(rng, fan_in, fan_out):
@@ -55,7 +58,7 @@ def small_uniform(bound=3e-3):
     return draw
 
 
-def normc(norm=1.0):
+def normc(norm: float = 1.0) -> Init:
     """Columns of normal numbers scaled to length `norm`, bias 0: every unit starts with weights of that length."""
 
     def draw(rng, fan_in, fan_out):
@@ -68,13 +71,13 @@ def normc(norm=1.0):
 class Linear(nn.Module):
     """y[m] = x[m] W[m] + b[m]. x: [members, batch, in]; y: [members, batch, out]."""
 
-    def __init__(self, rngs, fan_in, fan_out, init=None):
+    def __init__(self, rngs: Sequence[Generator], fan_in: int, fan_out: int, init: Init | None = None):
         super().__init__()
         weights, biases = zip(*((init or torch_default())(rng, fan_in, fan_out) for rng in rngs), strict=True)
         self.weight = nn.Parameter(torch.tensor(np.stack(weights), dtype=torch.get_default_dtype()))
         self.bias = nn.Parameter(torch.tensor(np.stack(biases), dtype=torch.get_default_dtype()))
 
-    def forward(self, x):
+    def forward(self, x: Tensor) -> Tensor:
         # In place: the product is not needed for its own gradient, and a fresh result costs as much as the addition.
         return torch.bmm(x, self.weight).add_(self.bias.unsqueeze(1))
 
@@ -82,13 +85,13 @@ class Linear(nn.Module):
 class LayerNorm(nn.Module):
     """Layer normalisation over the last axis with a gain and a bias per member (Ba et al., 2016)."""
 
-    def __init__(self, members, features, eps=1e-5):
+    def __init__(self, members: int, features: int, eps: float = 1e-5):
         super().__init__()
         self.gain = nn.Parameter(torch.ones(members, 1, features))
         self.bias = nn.Parameter(torch.zeros(members, 1, features))
         self.eps = eps
 
-    def forward(self, x):
+    def forward(self, x: Tensor) -> Tensor:
         centred = x - x.mean(-1, keepdim=True)
         return centred * torch.rsqrt(centred.square().mean(-1, keepdim=True) + self.eps) * self.gain + self.bias
 
@@ -96,25 +99,25 @@ class LayerNorm(nn.Module):
 class PReLU(nn.Module):
     """max(0, x) + a min(0, x) with one slope `a` per member, 0.25 at the start (He et al., 2015)."""
 
-    def __init__(self, members):
+    def __init__(self, members: int):
         super().__init__()
         self.slope = nn.Parameter(torch.full((members, 1, 1), 0.25))
 
-    def forward(self, x):
+    def forward(self, x: Tensor) -> Tensor:
         return x.clamp(min=0) + self.slope * x.clamp(max=0)
 
 
 class ReLU(nn.Module):
     """max(0, x), in place: its input is always the fresh output of a layer."""
 
-    def forward(self, x):
+    def forward(self, x: Tensor) -> Tensor:
         return torch.relu_(x)
 
 
 class Tanh(nn.Module):
     """tanh(x), in place: its input is always the fresh output of a layer."""
 
-    def forward(self, x):
+    def forward(self, x: Tensor) -> Tensor:
         return torch.tanh_(x)
 
 
@@ -125,8 +128,16 @@ class MLP(nn.Sequential):
     """A multilayer perceptron per member. `sizes` lists the widths from input to output; the activation follows every
     layer but the last. `last_init` (default: `init`) draws the last layer. x: [members, batch, sizes[0]]."""
 
-    def __init__(self, rngs, sizes, activation="relu", init=None, last_init=None, layer_norm=False):
-        layers = []
+    def __init__(
+        self,
+        rngs: Sequence[Generator],
+        sizes: Sequence[int],
+        activation: str = "relu",
+        init: Init | None = None,
+        last_init: Init | None = None,
+        layer_norm: bool = False,
+    ):
+        layers: list[nn.Module] = []
         for i, (fan_in, fan_out) in enumerate(zip(sizes, sizes[1:], strict=False)):
             last = i == len(sizes) - 2
             layers.append(Linear(rngs, fan_in, fan_out, (last_init or init) if last else init))
@@ -136,7 +147,7 @@ class MLP(nn.Sequential):
         super().__init__(*layers)
 
 
-def widths(text):
+def widths(text: str) -> list[int]:
     """Hidden layers as the papers write them: "2x256" -> [256, 256]."""
     layers, units = text.split("x")
     return [int(units)] * int(layers)

@@ -5,7 +5,7 @@ member; what invertibility asks of them holds by construction.
 """
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 HALVINGS = 60  # of the bracket in which a planar flow's inverse lies: to float64's last digits
@@ -23,22 +23,22 @@ class Planar(nn.Module):
     w, u: [members, event]; b: [members].
     """
 
-    def __init__(self, w, u, b):
+    def __init__(self, w: Tensor, u: Tensor, b: Tensor):
         super().__init__()
         self.w, self.u, self.b = (nn.Parameter(x) for x in (w.unsqueeze(1), u.unsqueeze(1), b.view(-1, 1)))
 
-    def direction(self):
+    def direction(self) -> tuple[Tensor, Tensor]:
         """u^, [members, 1, event], and w'u^, [members, 1]."""
         along = (self.w * self.u).sum(-1, keepdim=True)
         wanted = F.softplus(along) - 1
         return self.u + (wanted - along) * self.w / self.w.square().sum(-1, keepdim=True), wanted.squeeze(-1)
 
-    def forward(self, x, context=None):
+    def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         u, slope = self.direction()
         bump = torch.tanh((x * self.w).sum(-1) + self.b)
         return x + u * bump.unsqueeze(-1), torch.log1p(slope * (1 - bump.square()))
 
-    def inverse(self, y, context=None):
+    def inverse(self, y: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         u, slope = self.direction()
         target = (y * self.w).sum(-1) + self.b
         with torch.no_grad():
@@ -66,27 +66,27 @@ class Radial(nn.Module):
     c: [members, event]; a, b: [members].
     """
 
-    def __init__(self, c, a, b):
+    def __init__(self, c: Tensor, a: Tensor, b: Tensor):
         super().__init__()
         self.c, self.a, self.b = nn.Parameter(c.unsqueeze(1)), nn.Parameter(a.view(-1, 1)), nn.Parameter(b.view(-1, 1))
 
-    def shape(self):
+    def shape(self) -> tuple[Tensor, Tensor]:
         """alpha and beta^, each [members, 1]."""
         alpha = F.softplus(self.a)
         return alpha, F.softplus(self.b) - alpha
 
     @staticmethod
-    def log_det(events, alpha, beta, r):
+    def log_det(events: int, alpha: Tensor, beta: Tensor, r: Tensor) -> Tensor:
         g = beta / (alpha + r)
         return (events - 1) * torch.log1p(g) + torch.log1p(g - g * r / (alpha + r))
 
-    def forward(self, x, context=None):
+    def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         alpha, beta = self.shape()
         away = x - self.c
         r = away.norm(dim=-1)
         return x + (beta / (alpha + r)).unsqueeze(-1) * away, self.log_det(x.shape[-1], alpha, beta, r)
 
-    def inverse(self, y, context=None):
+    def inverse(self, y: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         alpha, beta = self.shape()
         away = y - self.c
         distance = away.norm(dim=-1)

@@ -9,9 +9,10 @@ The last axis is the event; every other axis is a batch axis (the first one coun
 """
 
 import math
+from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 
@@ -27,22 +28,24 @@ class Affine(nn.Module):
     Safe range: |s| < 88 in float32, beyond which exp overflows; the default clamp stays below.
     """
 
-    def __init__(self, network, log_scale_range=(-20.0, 5.0), shift_limit=math.inf):
+    def __init__(
+        self, network: nn.Module, log_scale_range: tuple[float, float] = (-20.0, 5.0), shift_limit: float = math.inf
+    ):
         super().__init__()
         self.network = network
         self.log_scale_range = log_scale_range
         self.shift_limit = shift_limit
 
-    def parameters_at(self, context):
+    def parameters_at(self, context: Tensor | None) -> tuple[Tensor, Tensor]:
         """Log-scale s(c) and shift t(c), each [..., event]."""
         log_scale, shift = self.network(context).chunk(2, -1)
         return log_scale.clamp(*self.log_scale_range), shift.clamp(-self.shift_limit, self.shift_limit)
 
-    def forward(self, x, context=None):
+    def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         log_scale, shift = self.parameters_at(context)
         return log_scale.exp() * x + shift, log_scale.sum(-1)
 
-    def inverse(self, y, context=None):
+    def inverse(self, y: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         log_scale, shift = self.parameters_at(context)
         return (y - shift) * (-log_scale).exp(), -log_scale.sum(-1)
 
@@ -55,10 +58,10 @@ class Tanh(nn.Module):
     number below 1, so that such a y comes back as a finite x, not as the x it came from.
     """
 
-    def forward(self, x, context=None):
+    def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         return torch.tanh(x), self._log_det(x)
 
-    def inverse(self, y, context=None):
+    def inverse(self, y: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         limit = 1 - torch.finfo(y.dtype).eps / 2
         x = torch.atanh(y.clamp(-limit, limit))
         return x, -self._log_det(x)
@@ -71,19 +74,19 @@ class Tanh(nn.Module):
 class Compose(nn.Module):
     """The transforms one after the other, the first one first; every one sees the same context."""
 
-    def __init__(self, *transforms):
+    def __init__(self, *transforms: nn.Module):
         super().__init__()
-        self.transforms = nn.ModuleList(transforms)
+        self.transforms: Any = nn.ModuleList(transforms)
 
-    def forward(self, x, context=None):
-        total = 0.0
+    def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        total: Any = 0.0
         for transform in self.transforms:
             x, log_det = transform(x, context)
             total = total + log_det
         return x, total
 
-    def inverse(self, y, context=None):
-        total = 0.0
+    def inverse(self, y: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        total: Any = 0.0
         for transform in reversed(self.transforms):
             y, log_det = transform.inverse(y, context)
             total = total + log_det
@@ -93,12 +96,12 @@ class Compose(nn.Module):
 class Inverse(nn.Module):
     """A transform, the other way round."""
 
-    def __init__(self, transform):
+    def __init__(self, transform: nn.Module):
         super().__init__()
-        self.transform = transform
+        self.transform: Any = transform
 
-    def forward(self, x, context=None):
+    def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         return self.transform.inverse(x, context)
 
-    def inverse(self, y, context=None):
+    def inverse(self, y: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         return self.transform(y, context)
