@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from common.rl import iterations
+from common.rl.journal import MemoryJournal
 from common.rl.learner import IterativeLearner
 from common.rl.randomness import generator
-from tests.journals import MemoryJournal
 
 
 class Noted(IterativeLearner):
