@@ -8,7 +8,7 @@ import types
 import pytest
 
 from common.errors import UserError
-from common.lab.plan import catalog
+from common.lab.plan import catalog, provenance
 from tests.fake import Repository, adopted
 
 FILE = "papers/toy/experiments.yaml"
@@ -355,3 +355,15 @@ def test_every_real_experiment_resolves_and_every_name_is_unique():
                 for experiment_name, selection in catalog.artefacts(paper, kind)[name].items():
                     assert catalog.select(catalog.cells(paper, experiment_name, "paper"), selection)
     assert all(len(homes) == 1 for homes in catalog.names().values())
+
+
+def test_what_a_config_fixes_or_derives_counts(toy, monkeypatch):
+    """A digest walks no `config.py`: a constant of a class, or a property, counts by its value."""
+    cell = catalog.cell("toy/toy/A-0.5", "quick")
+    before, config = provenance.cell_digest(cell, catalog.ROOT), type(cell.config)
+    monkeypatch.setattr(config, "history", 3, raising=False)
+    constant = provenance.cell_digest(cell, catalog.ROOT)
+    monkeypatch.setattr(config, "twice", property(lambda self: 2 * self.total_steps), raising=False)
+    derived = provenance.cell_digest(cell, catalog.ROOT)
+    monkeypatch.setattr(config, "whole_fleet", True, raising=False)
+    assert len({before, constant, derived}) == 3 and provenance.cell_digest(cell, catalog.ROOT) == derived

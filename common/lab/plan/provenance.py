@@ -42,7 +42,7 @@ def cell_digest(cell, root: Path) -> str:
     """
     settings = {key: value for key, value in dataclasses.asdict(cell.config).items() if key not in cell.scalars}
     facts = {
-        "settings": settings,
+        "settings": settings | _derived(cell.config),
         "scalars": sorted(cell.scalars),
         "code": code_digest(cell.module, root),
         "loop": code_digest(f"common.rl.{cell.config.loop}", root),
@@ -51,6 +51,15 @@ def cell_digest(cell, root: Path) -> str:
         "uses": sorted((role, used.param) for role, used in zip(cell.roles, cell.uses, strict=True)),
     }
     return digest(json.dumps(facts, sort_keys=True, default=str))
+
+
+def _derived(config):
+    """What a `Config` fixes or derives from its settings: its class's values and properties, by name. A digest walks no
+    `config.py`, so that their values count instead. How a cell is split over processes changes no result."""
+    known = {field.name for field in dataclasses.fields(config)} | {"whole_fleet"}
+    names = [name for name in dir(type(config)) if not name.startswith("_") and name not in known]
+    values = {name: getattr(config, name) for name in names}
+    return {name: value for name, value in values.items() if not callable(value)}
 
 
 @functools.cache
