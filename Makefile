@@ -38,6 +38,7 @@ smoke: setup
 lint: setup
 	$(RUN) ruff check .
 	$(RUN) ruff format --check .
+	$(RUN) mypy
 	$(RUN) snakefmt --check workflow
 	$(RUN) snakemake --lint
 

@@ -94,6 +94,25 @@ def test_planning_and_drawing_load_no_learning_library():
     assert done.stdout.strip() == "[]"
 
 
+@pytest.mark.parametrize("path", [path for path in FILES if path.parts[0] == "common"], ids=str)
+def test_what_is_public_in_common_is_typed(path):
+    """Every argument and result of public functions and methods; `mypy` checks that the types are right."""
+    untyped = []
+
+    def visit(body, owner=""):
+        for node in body:
+            if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                visit(node.body, f"{node.name}.")
+            if isinstance(node, ast.FunctionDef) and (not node.name.startswith("_") or node.name == "__init__"):
+                given = [*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs]
+                given = given[1:] if owner and given and given[0].arg in ("self", "cls") else given
+                if any(a.annotation is None for a in given) or (node.returns is None and node.name != "__init__"):
+                    untyped.append(f"{path}:{node.lineno}: {owner}{node.name}")
+
+    visit(ast.parse((ROOT / path).read_text()).body)
+    assert not untyped, "\n".join(untyped)
+
+
 @pytest.mark.parametrize("path", [path for path in FILES if path.name != "__main__.py"], ids=str)
 def test_an_import_does_nothing_but_define(path):
     """No statement at the top level of a module is a bare call, and none opens, prints or sets anything elsewhere."""
