@@ -4,13 +4,19 @@ A step of a fleet is a few products of some thousand numbers. Dispatch, not arit
 third of torch's; on a GPU it also spares a transfer each way. Learning stays in torch.
 """
 
+from collections.abc import Callable, Iterable
+from typing import Any
+
 import numpy as np
 import torch
+from torch import Tensor, nn
 
 from ..flows.networks import LayerNorm, Linear, PReLU, ReLU, Tanh
 
+Layer = Callable[[np.ndarray], np.ndarray]
 
-def actor(policy, draws):
+
+def actor(policy: Any, draws: dict[str, np.ndarray]) -> Callable[[int, np.ndarray], np.ndarray]:
     """A function (step, obs [members, observations]) -> actions [members, actions], NumPy arrays, that takes row `step` of
     `draws` [members, steps, ...] and the weights of now: the policy's own `actor`, or its distribution in torch."""
     if hasattr(policy, "actor"):
@@ -26,12 +32,12 @@ def actor(policy, draws):
     return act
 
 
-def network(mlp):
-    """A function of one input a row, [rows, 1, in] -> [rows, 1, out], equal to the `MLP` up to rounding."""
+def network(mlp: nn.Sequential) -> Layer:
+    """A function of one input per row, [rows, 1, in] -> [rows, 1, out], equal to the `MLP` up to rounding."""
     return chain([layer(module) for module in mlp])
 
 
-def chain(functions):
+def chain(functions: Iterable[Layer]) -> Layer:
     """The functions one after the other, the first one first."""
 
     def apply(x):
@@ -42,7 +48,7 @@ def chain(functions):
     return apply
 
 
-def layer(module):
+def layer(module: nn.Module) -> Layer:
     """One layer of an `MLP`."""
     if isinstance(module, Linear):
         return affine(array(module.weight), array(module.bias)[:, None])
@@ -50,19 +56,19 @@ def layer(module):
         return layer_norm(array(module.gain), array(module.bias), module.eps)
     if isinstance(module, PReLU):
         return prelu(array(module.slope))
-    return {ReLU: relu, Tanh: np.tanh}[type(module)]
+    return {ReLU: relu, Tanh: np.tanh}[type(module)]  # type: ignore[return-value]
 
 
-def array(tensor):
+def array(tensor: Tensor) -> np.ndarray:
     """A float32 copy."""
     return tensor.detach().float().cpu().numpy().copy()
 
 
-def affine(weight, bias):
+def affine(weight: np.ndarray, bias: np.ndarray) -> Layer:
     return lambda x: np.matmul(x, weight) + bias
 
 
-def layer_norm(gain, bias, eps):
+def layer_norm(gain: np.ndarray, bias: np.ndarray, eps: float) -> Layer:
     share = np.float32(1 / gain.shape[-1])
 
     def apply(x):
@@ -73,15 +79,15 @@ def layer_norm(gain, bias, eps):
     return apply
 
 
-def relu(x):
+def relu(x: np.ndarray) -> np.ndarray:
     return np.maximum(x, np.float32(0))
 
 
-def prelu(slope):
+def prelu(slope: np.ndarray) -> Layer:
     return lambda x: np.maximum(x, 0) + slope * np.minimum(x, 0)
 
 
-def coupling(module):
+def coupling(module: Any) -> Layer:
     """A `Coupling` without context, forward: [rows, event] -> [rows, event].
 
     Nothing is cut out of x: the first layers of s and t stand side by side and have rows of zeros for what is not kept, the

@@ -58,7 +58,7 @@ class OffPolicy:
     evaluation_episodes: int = setting(10, "episodes per evaluation", low=1, high=100)
     coverage: bool = setting(False, "evaluations record how widely the states so far are spread", "our choice")
 
-    def problem(self):
+    def problem(self) -> str | None:
         """One line on settings that do not fit together, or None."""
         if self.total_steps < self.evaluate_every:
             return f"total_steps = {self.total_steps} is less than evaluate_every = {self.evaluate_every}"
@@ -157,7 +157,7 @@ class OnPolicy:
     discount: float = setting(0.99, "discount factor gamma", low=0.0, high=1.0)
     trace: float = setting(0.98, "trace decay lambda of the advantages", low=0.0, high=1.0)
 
-    def problem(self):
+    def problem(self) -> str | None:
         """One line on settings that do not fit together, or None."""
         if self.total_steps < self.batch_steps:
             return f"total_steps = {self.total_steps} is less than batch_steps = {self.batch_steps}"
@@ -173,7 +173,7 @@ class Minibatched(OnPolicy):
     epochs: int = setting(5, "passes over the batch to fit V", low=1, high=1000)
     minibatch: int = setting(64, "minibatch of that fit", low=1)
 
-    def problem(self):
+    def problem(self) -> str | None:
         """One line on settings that do not fit together, or None."""
         if self.minibatch > self.batch_steps:
             return f"minibatch = {self.minibatch} is more than batch_steps = {self.batch_steps}"
@@ -199,7 +199,7 @@ class TRPO(Minibatched):
     backtracks: int = setting(10, "steps tried by the line search", low=1, high=100)
     skip_negative_curvature: bool = setting(False, "where the Fisher estimate has negative curvature V is not fitted either")
 
-    def problem(self):
+    def problem(self) -> str | None:
         """One line on settings that do not fit together, or None."""
         if self.fisher_actions > 1 and self.fisher not in ("fresh", "scores"):
             return f"fisher_actions = {self.fisher_actions} needs fisher = 'fresh' or 'scores'; it is {self.fisher!r}"

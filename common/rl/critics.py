@@ -1,9 +1,12 @@
 """Action-value functions for fleets."""
 
-import torch
-from torch import nn
+from collections.abc import Sequence
 
-from ..flows.networks import MLP
+import torch
+from numpy.random import Generator
+from torch import Tensor, nn
+
+from ..flows.networks import MLP, Init
 
 
 class QFunctions(nn.Module):
@@ -12,14 +15,22 @@ class QFunctions(nn.Module):
     obs: [members, batch, observations], action: [members, batch, actions] -> [members, count, batch].
     """
 
-    def __init__(self, rngs, observations, actions, hidden, count=2, init=None):
+    def __init__(
+        self,
+        rngs: Sequence[Generator],
+        observations: int,
+        actions: int,
+        hidden: Sequence[int],
+        count: int = 2,
+        init: Init | None = None,
+    ):
         super().__init__()
         self.count = count
         # The networks of all members stand in one stack of members * count rows, member by member.
         rows = [rng for rng in rngs for _ in range(count)]
         self.network = MLP(rows, [observations + actions, *hidden, 1], init=init)
 
-    def forward(self, obs, action):
+    def forward(self, obs: Tensor, action: Tensor) -> Tensor:
         x = torch.cat([obs, action], -1)
         members, batch, features = x.shape
         x = x.unsqueeze(1).expand(members, self.count, batch, features).reshape(-1, batch, features)

@@ -1,12 +1,15 @@
 """Evaluation: deterministic episodes in environments of their own, seeded by (member seed, episode)."""
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 
+from .config import OffPolicy
 from .learner import OffPolicyLearner
 from .randomness import reset_seed
+from .simulators import Environment
 
 
 @dataclass(frozen=True)
@@ -27,7 +30,7 @@ class Evaluator:
     """Plays the same `config.evaluation_episodes` seeded episodes with every member's policy, all at once. `make()` makes an
     environment."""
 
-    def __init__(self, make, config, seeds, device):
+    def __init__(self, make: Callable[[], Environment], config: OffPolicy, seeds: Sequence[int], device: str):
         self.device = device
         self.seeds = seeds
         self.envs = [[make() for _ in range(config.evaluation_episodes)] for _ in seeds]

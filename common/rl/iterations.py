@@ -4,13 +4,17 @@
 journal's last checkpoint and ends with the same records.
 """
 
+from collections.abc import Callable, Sequence
+from typing import Any
+
 import numpy as np
 import torch
 
+from .journal import Journal
 from .randomness import Blocks
 
 
-def run(build, config, seeds, journal, device="cpu"):
+def run(build: Callable[..., Any], config: Any, seeds: Sequence[int], journal: Journal, device: str = "cpu") -> None:
     """`config.total_steps` updates. Measurements every `evaluate_every` updates and after the last one, then results and
     tables. A member that diverged records nothing more."""
     learner = build(config, seeds, device)
@@ -35,7 +39,7 @@ def run(build, config, seeds, journal, device="cpu"):
     journal.end(learner)
 
 
-def record_measurements(measured, alive, step, journal):
+def record_measurements(measured: dict[str, Any], alive: np.ndarray, step: int, journal: Journal) -> None:
     """Numbers of the members that are alive; `alive` loses those of which one is not finite."""
     lost = ~np.isfinite(np.array(list(measured.values()), dtype=float)).all(0)
     for m in np.flatnonzero(alive & lost):

@@ -1,41 +1,64 @@
-"""What a loop asks of a journal, kept in memory: for runs that are neither stored nor resumed. The one that writes files and
-checkpoints is `common/lab/run/journal.py`."""
+"""What a loop asks of a journal, and one kept in memory, for runs that are neither stored nor resumed. The one that writes
+files and checkpoints is `common/lab/run/journal.py`."""
 
 from collections.abc import Sequence
+from typing import Any, Protocol, SupportsIndex
 
 import numpy as np
 
 
-class MemoryJournal:
+class Journal(Protocol):
+    """Records of a fleet's members, counted from 0, and its checkpoints. The defaults store and resume nothing."""
+
+    def record(self, step: int, metric: str, values: Sequence[float], alive: Any = None) -> None:
+        """One value per member; those that are not `alive` [members] record nothing."""
+
+    def diverged(self, member: SupportsIndex, step: int) -> None:
+        """The member's run ended at that step."""
+
+    def table(self, name: str, member: SupportsIndex, rows: list[dict]) -> None:
+        """Rows of a further table."""
+
+    def append(self, member: SupportsIndex, rows: np.ndarray) -> None:
+        """Rows [n, width] of the member's log of transitions."""
+
+    def log(self, member: SupportsIndex, width: int) -> np.ndarray:
+        """The member's log as the last checkpoint knows it, [rows, width]."""
+        return np.zeros((0, width), np.float32)
+
+    def due(self, step: int, total: int) -> bool:
+        """Whether to save now, at this step of `total`."""
+        return False
+
+    def save(self, step: int, arrays: dict[str, np.ndarray], state: dict) -> None:
+        """Stores a checkpoint: named arrays, and a state that JSON can hold."""
+
+    def resume(self) -> tuple[int, dict[str, np.ndarray], dict] | None:
+        """(step, arrays, state) of the last checkpoint, or None."""
+        return None
+
+    def end(self, learner: Any, replay: Any = None) -> None:
+        """Takes the trained learner and its replay buffer when a loop ends."""
+
+
+class MemoryJournal(Journal):
     """Keeps what the loop of some members records. records: (member, step, metric, value); divergences: (member, step);
     tables: {table: [(member, rows)]}; rows: each member's log of transitions, a list of arrays."""
 
     def __init__(self, members: int):
-        self.records, self.divergences, self.tables = [], [], {}
-        self.rows = [[] for _ in range(members)]
+        self.records: list[tuple] = []
+        self.divergences: list[tuple] = []
+        self.tables: dict[str, list] = {}
+        self.rows: list[list[np.ndarray]] = [[] for _ in range(members)]
 
-    def record(self, step: int, metric: str, values: Sequence[float], alive: Sequence[bool] | None = None) -> None:
-        """One value per member; members that are not alive record nothing."""
+    def record(self, step: int, metric: str, values: Sequence[float], alive: Any = None) -> None:
         self.records += [(m, step, metric, v) for m, v in enumerate(values) if alive is None or alive[m]]
 
-    def diverged(self, member: int, step: int) -> None:
-        """The member's run ended at that step."""
+    def diverged(self, member: SupportsIndex, step: int) -> None:
         self.divergences.append((member, step))
 
-    def table(self, name: str, member: int, rows: list[dict]) -> None:
-        """Rows of a further table."""
+    def table(self, name: str, member: SupportsIndex, rows: list[dict]) -> None:
         self.tables.setdefault(name, []).append((member, rows))
 
-    def append(self, member: int, rows: np.ndarray) -> None:
-        """Rows [n, width] of the member's log of transitions."""
+    def append(self, member: SupportsIndex, rows: np.ndarray) -> None:
         self.rows[member].append(rows)
-
-    def due(self, step: int, total: int) -> bool:
-        """Whether to save now, at this step of `total`: never."""
-        return False
-
-    def resume(self) -> None:
-        """(step, arrays, state) of the last checkpoint: there is none."""
-
-    def end(self, learner, replay=None) -> None:
-        """Called once, with what was trained and its replay buffer."""

@@ -5,11 +5,17 @@ journal the files.
 continues from the journal's last checkpoint and ends with the same records.
 """
 
+from collections.abc import Callable, Sequence
+from typing import Any
+
 import numpy as np
 import torch
 
+from .config import OffPolicy
 from .coverage import coverage
-from .evaluation import Evaluator
+from .evaluation import Episodes, Evaluator
+from .journal import Journal
+from .learner import Draws, OffPolicyLearner
 from .randomness import Blocks
 from .replay import Replay
 from .simulators import Environment, Simulators
@@ -17,7 +23,7 @@ from .simulators import Environment, Simulators
 BLOCK = 256
 
 
-def run(build, config, seeds, journal, device="cpu"):
+def run(build: Callable[..., Any], config: OffPolicy, seeds: Sequence[int], journal: Journal, device: str = "cpu") -> None:
     """`total_steps` environment steps, each followed by one update from step `update_after` + 1 on.
 
     Random actions for `warmup` steps, evaluations every `evaluate_every` steps and at the end. A time limit ends an episode
@@ -45,16 +51,16 @@ def run(build, config, seeds, journal, device="cpu"):
     journal.end(learner, fleet.replay)
 
 
-def environment(config) -> Environment:
+def environment(config: OffPolicy) -> Environment:
     """An environment as the settings describe it; actions lie in [-1, 1]."""
-    shown = {"remember_actions": config.history, "observe": config.observe, "delay": config.delay}
+    shown: dict[str, Any] = {"remember_actions": config.history, "observe": config.observe, "delay": config.delay}
     return Environment(config.env, "bounded", **shown)
 
 
 class Streams:
     """The random numbers of an off-policy run, by environment step."""
 
-    def __init__(self, fleet, learner):
+    def __init__(self, fleet: Any, learner: OffPolicyLearner):
         self.device, seeds = fleet.device, fleet.seeds
         actions, batch = fleet.actions, fleet.config.batch_size
         warmup = Blocks(seeds, "warmup", BLOCK, lambda rng, n: {"action": rng.uniform(-1, 1, (n, actions))})
@@ -64,11 +70,11 @@ class Streams:
         self._acting = Blocks(seeds, "act", BLOCK, learner.acting_draws)
         self._update = Blocks(seeds, "update", BLOCK, learner.update_draws)
 
-    def acting(self, step):
+    def acting(self, step: int) -> Draws:
         """The learner's acting draws, with a batch axis of one: [members, 1, ...]."""
         return {name: self._tensor(draw).unsqueeze(1) for name, draw in self._acting.at(step).items()}
 
-    def update(self, step):
+    def update(self, step: int) -> Draws:
         return {name: self._tensor(draw) for name, draw in self._update.at(step).items()}
 
     def _tensor(self, array):
@@ -78,14 +84,14 @@ class Streams:
 class TransitionCollector(Simulators):
     """The members' training environments, and the replay that they fill."""
 
-    def __init__(self, config, seeds, device):
+    def __init__(self, config: OffPolicy, seeds: Sequence[int], device: str):
         super().__init__(lambda: environment(config), seeds)
         self.config, self.device = config, device
         capacity = min(config.buffer_size, config.total_steps)
         self.replay = Replay(len(seeds), self.observations, self.actions, capacity, device)
         self.age = np.zeros(len(seeds), dtype=int)  # steps taken in the episode
 
-    def step(self, step, learner, streams, journal):
+    def step(self, step: int, learner: OffPolicyLearner, streams: Streams, journal: Journal) -> None:
         """One environment step of every living member; a non-finite action ends its member's run."""
         if step <= self.config.warmup:
             action = torch.from_numpy(streams.warmup(step)).unsqueeze(1).to(self.device)
@@ -109,11 +115,11 @@ class TransitionCollector(Simulators):
             self.age[m] = 0
         self.obs[m] = obs
 
-    def save(self, step, learner, journal):
+    def save(self, step: int, learner: OffPolicyLearner, journal: Journal) -> None:
         """A checkpoint: the learner, and how far each member's log of transitions reaches."""
         journal.save(step, learner.state_dict(), {"alive": self.alive.tolist(), "episode": self.episode.tolist()})
 
-    def resume(self, learner, journal):
+    def resume(self, learner: OffPolicyLearner, journal: Journal) -> int:
         """Go back to the last checkpoint, if there is one. Returns its step, else 0."""
         found = journal.resume()
         if found is None:
@@ -135,7 +141,9 @@ class TransitionCollector(Simulators):
         self.replay.restore(m, rows, self.obs[m] if len(episode) else None)
 
 
-def record_evaluation(learner, results, alive, step, journal):
+def record_evaluation(
+    learner: OffPolicyLearner, results: list[Episodes], alive: np.ndarray, step: int, journal: Journal
+) -> None:
     """Returns, lengths and what the learner makes of the traces, for the living members."""
     journal.record(step, "return", [float(r.returns.mean()) for r in results], alive)
     journal.record(step, "return_one_episode", [float(r.returns[0]) for r in results], alive)
@@ -146,7 +154,7 @@ def record_evaluation(learner, results, alive, step, journal):
         journal.record(step, metric, values, alive)
 
 
-def record_end(learner, evaluator, alive, step, journal):
+def record_end(learner: OffPolicyLearner, evaluator: Evaluator, alive: np.ndarray, step: int, journal: Journal) -> None:
     """What only the trained policy can tell: returns with a part of it taken out, and the learner's tables."""
     for ablation in learner.ablations:
         results = evaluator.play(learner, ablate=ablation)

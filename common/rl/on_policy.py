@@ -6,17 +6,22 @@ checkpoint, which stands between two iterations, and ends with the same records.
 """
 
 from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
+from numpy.random import Generator
 
-from .learner import Rollout
+from .config import OnPolicy
+from .journal import Journal
+from .learner import Arrays, OnPolicyLearner, Rollout
 from .randomness import generator, reset_seed
 from .simulators import Environment, Simulators
 
 RECENT = 40  # episodes over which a return is averaged
 
 
-def run(build, config, seeds, journal, device="cpu"):
+def run(build: Callable[..., Any], config: OnPolicy, seeds: Sequence[int], journal: Journal, device: str = "cpu") -> None:
     """`total_steps` environment steps of every member, every one of them counted; what does not fill a batch is left out.
 
     Recorded every `record_every` steps and at the end: "return" and "episode_length", means over the last 40 training
@@ -44,12 +49,12 @@ def run(build, config, seeds, journal, device="cpu"):
     journal.end(learner)
 
 
-def environment(config) -> Environment:
+def environment(config: OnPolicy) -> Environment:
     """An environment as the settings describe it."""
     return Environment(config.env, "clipped" if config.rescale else "raw", config.remember)
 
 
-def draws(seeds, stream, iteration, draw):
+def draws(seeds: Sequence[int], stream: str, iteration: int, draw: Callable[[Generator], Arrays]) -> Arrays:
     """The random numbers of one iteration, {name: [members, ...]}; `draw(rng)` gives those of one member."""
     drawn = [draw(generator(seed, stream, iteration)) for seed in seeds]
     return {name: np.stack([one[name] for one in drawn]) for name in drawn[0]}
@@ -58,27 +63,28 @@ def draws(seeds, stream, iteration, draw):
 class Report:
     """Means over iterations of what updates return; a value that is not finite does not count."""
 
-    def __init__(self, members):
+    def __init__(self, members: int):
         self.members = members
-        self.sums, self.counts = {}, {}
+        self.sums: dict = {}
+        self.counts: dict = {}
 
-    def add(self, metrics):
+    def add(self, metrics: dict[str, Any]) -> None:
         for name, values in metrics.items():
             values = np.asarray(values, np.float64)
             finite = np.isfinite(values)
             self.sums[name] = self.sums.get(name, np.zeros(self.members)) + np.where(finite, values, 0.0)
             self.counts[name] = self.counts.get(name, np.zeros(self.members)) + finite
 
-    def write(self, step, journal, alive):
+    def write(self, step: int, journal: Journal, alive: np.ndarray) -> None:
         for name, total in self.sums.items():
             count = self.counts[name]
             journal.record(step, name, list(total / np.maximum(count, 1)), alive & (count > 0))
         self.sums, self.counts = {}, {}
 
-    def state(self):
+    def state(self) -> dict:
         return {name: [list(self.sums[name]), list(self.counts[name])] for name in self.sums}
 
-    def restore(self, state):
+    def restore(self, state: dict) -> None:
         self.sums = {name: np.array(sums) for name, (sums, _) in state.items()}
         self.counts = {name: np.array(counts) for name, (_, counts) in state.items()}
 
@@ -86,15 +92,15 @@ class Report:
 class RolloutCollector(Simulators):
     """The members' training environments, and the returns of their latest episodes."""
 
-    def __init__(self, config, seeds):
+    def __init__(self, config: OnPolicy, seeds: Sequence[int]):
         super().__init__(lambda: environment(config), seeds)
         self.config = config
         self.total = np.zeros(len(seeds))  # return of the present episode
-        self.played = [[] for _ in seeds]  # actions of the present episode
-        self.returns = [deque(maxlen=RECENT) for _ in seeds]
-        self.lengths = [deque(maxlen=RECENT) for _ in seeds]
+        self.played: list = [[] for _ in seeds]  # actions of the present episode
+        self.returns: list = [deque(maxlen=RECENT) for _ in seeds]
+        self.lengths: list = [deque(maxlen=RECENT) for _ in seeds]
 
-    def roll(self, actor, before, journal):
+    def roll(self, actor: Callable[[int, np.ndarray], np.ndarray], before: int, journal: Journal) -> Rollout:
         """One iteration's `Rollout`. `actor(t, obs)` acts at its step t; `before` steps were taken earlier. A non-finite
         action, reward or observation ends its member's run."""
         shape = (len(self.seeds), self.config.batch_steps)
@@ -131,12 +137,12 @@ class RolloutCollector(Simulators):
             obs = self.next_episode(m)
         self.obs[m] = obs
 
-    def record(self, step, journal):
+    def record(self, step: int, journal: Journal) -> None:
         known = self.alive & np.array([len(r) > 0 for r in self.returns])
         for metric, recent in (("return", self.returns), ("episode_length", self.lengths)):
             journal.record(step, metric, [float(np.mean(r)) if r else np.nan for r in recent], known)
 
-    def state(self):
+    def state(self) -> dict:
         """What a checkpoint holds besides arrays."""
         return {
             "alive": self.alive.tolist(),
@@ -145,12 +151,12 @@ class RolloutCollector(Simulators):
             "lengths": [list(r) for r in self.lengths],
         }
 
-    def arrays(self):
+    def arrays(self) -> Arrays:
         """Present observations and the present episodes' actions."""
         played = {f"fleet.played.{m}": np.array(p, np.float32).reshape(-1, self.actions) for m, p in enumerate(self.played)}
         return {"fleet.obs": self.obs.copy(), **played}
 
-    def restore(self, state, arrays):
+    def restore(self, state: dict, arrays: Arrays) -> None:
         """Go back to a checkpoint, and play the present episodes once more."""
         self.alive[:], self.episode[:] = state["alive"], state["episode"]
         for m in range(len(self.seeds)):
@@ -161,13 +167,15 @@ class RolloutCollector(Simulators):
             self.total[m] = self.repeat_episode(m, self.played[m], stored)
 
 
-def save(iteration, step, fleet, learner, report, journal):
+def save(
+    iteration: int, step: int, fleet: RolloutCollector, learner: OnPolicyLearner, report: Report, journal: Journal
+) -> None:
     """A checkpoint between two iterations."""
     state = {"iteration": iteration, "fleet": fleet.state(), "report": report.state()}
     journal.save(step, learner.state_dict() | fleet.arrays(), state)
 
 
-def resume(fleet, learner, report, journal):
+def resume(fleet: RolloutCollector, learner: OnPolicyLearner, report: Report, journal: Journal) -> int:
     """Go back to the last checkpoint, if there is one. Returns the number of finished iterations."""
     found = journal.resume()
     if found is None:
@@ -179,7 +187,9 @@ def resume(fleet, learner, report, journal):
     return state["iteration"]
 
 
-def record_trajectories(learner, config, seeds, alive, journal, every=10):
+def record_trajectories(
+    learner: OnPolicyLearner, config: OnPolicy, seeds: Sequence[int], alive: np.ndarray, journal: Journal, every: int = 10
+) -> None:
     """Table "trajectories": where the robot's centre of mass goes in `config.trajectories` episodes of the trained policy,
     which samples its actions; a row every `every` steps and at the end, with the return of the episode so far. Nothing where
     the simulator does not tell the centre of mass. An episode is followed for `batch_steps` steps at most."""
@@ -195,18 +205,26 @@ def record_trajectories(learner, config, seeds, alive, journal, every=10):
             journal.table("trajectories", m, rows)
 
 
-def trajectory(env, actor, member, seeds, episode, longest, every):
+def trajectory(
+    env: Environment,
+    actor: Callable[[int, np.ndarray], np.ndarray],
+    member: Any,
+    seeds: Sequence[int],
+    episode: int,
+    longest: int,
+    every: int,
+) -> list[dict]:
     """Rows of one member's episode. The actor serves the whole fleet, so that the others see zeros."""
     obs = np.zeros((len(seeds), env.observations), np.float32)
     obs[member] = env.reset(reset_seed(seeds[member], "evaluate", episode))
     rows, total, step, ended = [], 0.0, 0, False
     while not ended and step < longest:
         if step % every == 0:
-            rows.append((step, *env.centre_of_mass(), total))
+            rows.append((step, *env.centre_of_mass(), total))  # type: ignore[misc]
         action = actor(step, obs)[member]
         if not np.isfinite(action).all():
             break
         obs[member], reward, terminated, truncated = env.step(action)
         total, step, ended = total + reward, step + 1, terminated or truncated
-    rows.append((step, *env.centre_of_mass(), total))
+    rows.append((step, *env.centre_of_mass(), total))  # type: ignore[misc]
     return [{"episode": episode, "step": s, "x": x, "y": y, "return": r} for s, x, y, r in rows]

@@ -23,7 +23,7 @@ def unpack(arrays: dict[str, np.ndarray], modules: dict, optimisers: dict) -> No
         module.load_state_dict({key: torch.from_numpy(np.array(arrays[f"{name}.{key}"])) for key in module.state_dict()})
     for name, optimiser in optimisers.items():
         own = optimiser.state_dict()
-        state = {}
+        state: dict = {}
         for full, array in arrays.items():
             prefix, _, rest = full.partition(".")
             if prefix == name:

@@ -1,13 +1,14 @@
 """Policies: modules that map observations to distributions over actions."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
+from numpy.random import Generator
 from torch import Tensor, nn
 
 from ..flows.distributions import DiagonalGaussian, FlowDistribution
-from ..flows.networks import MLP, normc
+from ..flows.networks import MLP, Init, normc
 from . import acting
 
 
@@ -17,7 +18,16 @@ class GaussianNetwork(nn.Module):
     obs: [members, batch, observations]; the distribution's events have `actions` entries.
     """
 
-    def __init__(self, rngs, observations, hidden, actions, log_std_range, init=None, last_init=None):
+    def __init__(
+        self,
+        rngs: Sequence[Generator],
+        observations: int,
+        hidden: Sequence[int],
+        actions: int,
+        log_std_range: tuple[float, float],
+        init: Init | None = None,
+        last_init: Init | None = None,
+    ):
         super().__init__()
         self.network = MLP(rngs, [observations, *hidden, 2 * actions], init=init, last_init=last_init)
         self.log_std_range = log_std_range
@@ -31,7 +41,7 @@ class FlowPolicy(nn.Module):
     """a = f(u; context), u ~ base(obs): a base distribution that depends on the observation, and a transform that does not
     (or does so through the context). With f = tanh alone it is SAC's squashed Gaussian, with actions in [-1, 1]."""
 
-    def __init__(self, base, transform):
+    def __init__(self, base: nn.Module, transform: nn.Module):
         super().__init__()
         self.base = base
         self.transform = transform
@@ -47,7 +57,9 @@ class FactorisedGaussian(nn.Module):
     Defaults are those of OpenAI baselines: tanh, columns of length 1 in hidden layers and 0.01 in the last.
     """
 
-    def __init__(self, rngs, observations, actions, hidden, last_norm=0.01):
+    def __init__(
+        self, rngs: Sequence[Generator], observations: int, actions: int, hidden: Sequence[int], last_norm: float = 0.01
+    ):
         super().__init__()
         self.actions = actions
         self.mean = MLP(rngs, [observations, *hidden, actions], "tanh", normc(1.0), normc(last_norm))

@@ -4,6 +4,8 @@ A member's numbers do not depend on its fleet, on the device or on where a run w
 in blocks of some hundred entries, because a new generator costs more than a draw.
 """
 
+from collections.abc import Callable, Sequence
+
 import numpy as np
 
 STREAMS = {"init": 0, "warmup": 1, "act": 2, "update": 3, "sample": 4, "reset": 5, "evaluate": 6}
@@ -23,13 +25,13 @@ class Blocks:
     """Entries of a stream for every member. `draw(rng, size)` returns a dict of arrays, each with `size` entries along its
     first axis; `at(i)` returns entry i of each, stacked over members: {name: [members, ...]}."""
 
-    def __init__(self, seeds, stream, size, draw):
+    def __init__(self, seeds: Sequence[int], stream: str, size: int, draw: Callable[..., dict]):
         self.seeds = seeds
         self.stream = stream
         self.size = size
         self.draw = draw
-        self.block = None
-        self.arrays = {}
+        self.block: int | None = None
+        self.arrays: dict = {}
 
     def at(self, i: int) -> dict[str, np.ndarray]:
         block, entry = divmod(i, self.size)

@@ -29,7 +29,7 @@ class Replay:
     """The last `capacity` transitions of every member (a few fewer where many short episodes fill the ring with final
     observations)."""
 
-    def __init__(self, members: int, observations: int, actions: int, capacity: int, device="cpu"):
+    def __init__(self, members: int, observations: int, actions: int, capacity: int, device: str = "cpu"):
         self.observations, self.actions = observations, actions
         self.width = observations + actions + 3
         self.capacity = capacity

@@ -14,6 +14,8 @@ velocities, f, and the torso's centre of mass: nothing is left out.
     RllabHumanoid-v0         142           21       0.002       4                 control in [-0.4, 0.4] times a gear
 """
 
+from collections.abc import Mapping
+
 import gymnasium
 import mujoco
 import numpy as np
@@ -33,25 +35,25 @@ HEAD = """<mujoco model="{name}">
 """
 
 
-def capsule(ends, radius):
+def capsule(ends: str, radius: float) -> str:
     return f'<geom type="capsule" fromto="{ends}" size="{radius}"/>'
 
 
-def hinge(name, axis, low, high):
+def hinge(name: str, axis: str, low: float, high: float) -> str:
     return f'<joint name="{name}" type="hinge" axis="{axis}" range="{low} {high}"/>'
 
 
-def body(name, place, *inside):
+def body(name: str, place: str, *inside: str) -> str:
     return f'<body name="{name}" pos="{place}">' + "".join(inside) + "</body>"
 
 
-def motors(gears):
+def motors(gears: Mapping[str, tuple[float, float]]) -> str:
     """`gears`: {joint: (gear, limit of the control)}."""
     lines = [f'<motor joint="{j}" gear="{gear}" ctrlrange="-{limit} {limit}"/>' for j, (gear, limit) in gears.items()]
     return "  </worldbody>\n  <actuator>" + "".join(lines) + "</actuator>\n</mujoco>"
 
 
-def leg(side, sign, full):
+def leg(side: str, sign: int, full: bool) -> str:
     """Thigh, shin and, in the full model, a foot with an ankle of two axes."""
     hips = [hinge(f"{side}_hip_x", f"{sign} 0 0", -25, 20)]
     hips += [hinge(f"{side}_hip_z", f"0 0 {sign}", -60, 35)] if full else []
@@ -65,7 +67,7 @@ def leg(side, sign, full):
     return body(f"{side}_thigh", f"0 {-0.1 * sign} -0.08", *hips, capsule("0 0 0 0 0 -0.36", 0.06), shin)
 
 
-def arm(side, sign, full):
+def arm(side: str, sign: int, full: bool) -> str:
     """Upper arm with a shoulder of two axes, forearm with an elbow in the full model, stiff in the simple one."""
     shoulder = [hinge(f"{side}_shoulder_1", f"2 {sign} 1", -85, 60), hinge(f"{side}_shoulder_2", f"0 {-sign} 1", -85, 60)]
     elbow = [hinge(f"{side}_elbow", f"0 -1 {sign}", -90, 50)] if full else []
@@ -74,7 +76,7 @@ def arm(side, sign, full):
     return body(f"{side}_upper_arm", f"0 {-0.18 * sign} 0.06", *shoulder, upper, forearm)
 
 
-def model(full):
+def model(full: bool) -> str:
     """The MJCF text of one of the two humanoids."""
     head = HEAD.format(
         name="humanoid" if full else "simple_humanoid",
@@ -106,7 +108,7 @@ class Humanoid(gymnasium.Env):
 
     metadata = {"render_modes": []}
 
-    def __init__(self, full):
+    def __init__(self, full: bool):
         self.model = mujoco.MjModel.from_xml_string(model(full))
         self.data = mujoco.MjData(self.model)
         self.repeat = 4 if full else 1
@@ -114,7 +116,7 @@ class Humanoid(gymnasium.Env):
         self.observation_space = spaces.Box(-np.inf, np.inf, (size,), np.float64)
         self.action_space = spaces.Box(-1.0, 1.0, (self.model.nu,), np.float32)
 
-    def reset(self, *, seed=None, options=None):
+    def reset(self, *, seed: int | None = None, options: dict | None = None) -> tuple[np.ndarray, dict]:
         super().reset(seed=seed)
         mujoco.mj_resetData(self.model, self.data)
         self.data.qpos[:] += self.np_random.normal(0, 0.01, self.model.nq)
@@ -122,7 +124,7 @@ class Humanoid(gymnasium.Env):
         mujoco.mj_forward(self.model, self.data)
         return self._observation(), {}
 
-    def step(self, action):
+    def step(self, action: np.ndarray) -> tuple[np.ndarray, float, bool, bool, dict]:
         action = np.clip(action, -1, 1)
         self.data.ctrl[:] = action * self.model.actuator_ctrlrange[:, 1]
         before = self.data.xipos[1].copy()
@@ -141,8 +143,8 @@ class Humanoid(gymnasium.Env):
         return np.concatenate([self.data.qpos, self.data.qvel, self.forces.flat, self.data.xipos[1]])
 
 
-def register():
+def register() -> None:
     """Make both known to gymnasium; a second call does nothing."""
     for name, full in (("RllabSimpleHumanoid-v0", False), ("RllabHumanoid-v0", True)):
         if name not in gymnasium.registry:
-            gymnasium.register(name, entry_point=Humanoid, kwargs={"full": full}, max_episode_steps=1000)
+            gymnasium.register(name, entry_point=Humanoid, kwargs={"full": full}, max_episode_steps=1000)  # type: ignore

@@ -11,24 +11,30 @@ Details that matter: a time limit is no termination, so its value is bootstrappe
 deterministic action is the image of the base's mean.
 """
 
+from collections.abc import Sequence
 from copy import deepcopy
+from typing import Any
 
 import numpy as np
 import torch
+from numpy.random import Generator
+from torch import Tensor, nn
 
 from ..flows.networks import widths, xavier_uniform
 from ..flows.transforms import Tanh
+from .config import SAC
 from .critics import QFunctions
-from .learner import OffPolicyLearner
+from .learner import Arrays, Draws, OffPolicyLearner
 from .optimisers import descend, follow
 from .policies import FlowPolicy, GaussianNetwork
 from .randomness import generator
+from .replay import Batch
 
 
 class Learner(OffPolicyLearner):
     """A fleet of soft actor-critics, one member per seed. Arrays lead with the member axis; actions lie in [-1, 1]."""
 
-    def __init__(self, config, seeds, observations, actions, device="cpu"):
+    def __init__(self, config: SAC, seeds: Sequence[int], observations: int, actions: int, device: str = "cpu"):
         self.config, self.observations, self.actions = config, observations, actions
         rngs = [generator(seed, "init") for seed in seeds]
         self.policy = self.build_policy(rngs).to(device)
@@ -37,54 +43,54 @@ class Learner(OffPolicyLearner):
         self.policy_optimiser = torch.optim.Adam(self.policy.parameters(), lr=config.learning_rate, fused=True)
         self.critic_optimiser = torch.optim.Adam(self.critics.parameters(), lr=config.learning_rate, fused=True)
 
-    def build_policy(self, rngs):
+    def build_policy(self, rngs: Sequence[Generator]) -> nn.Module:
         """The squashed Gaussian: a = tanh(u), u ~ N(mu(s), sigma(s))."""
         return FlowPolicy(self.build_base(rngs, self.observations), Tanh())
 
-    def build_base(self, rngs, inputs):
+    def build_base(self, rngs: Sequence[Generator], inputs: int) -> nn.Module:
         c = self.config
         # Mean and ln sigma are two layers of `actions` units side by side, each initialised as its own.
         heads, clamp = xavier_uniform(heads=2), (c.log_std_low, c.log_std_high)
         return GaussianNetwork(rngs, inputs, widths(c.base), self.actions, clamp, xavier_uniform(), heads)
 
-    def build_critics(self, rngs, inputs):
+    def build_critics(self, rngs: Sequence[Generator], inputs: int) -> QFunctions:
         return QFunctions(rngs, inputs, self.actions, widths(self.config.critic), init=xavier_uniform())
 
-    def distribution(self, obs):
+    def distribution(self, obs: Tensor) -> Any:
         """pi(.|s). obs: [members, batch, observations]."""
         return self.policy(obs)
 
-    def values(self, critics, obs, action):
+    def values(self, critics: QFunctions, obs: Tensor, action: Tensor) -> Tensor:
         """Q_j(s, a) of every critic, [members, 2, batch]."""
         return critics(obs, action)
 
     @torch.no_grad()
-    def act(self, obs, draws=None, ablate=None):
+    def act(self, obs: Tensor, draws: Draws | None = None, ablate: str | None = None) -> Tensor:
         """Actions [members, batch, actions]: a sample if `draws` are given, else deterministic. `ablate` names one of
         `ablations`."""
         distribution = self.distribution(obs)
         return distribution.mode() if draws is None else distribution.sample(draws["noise"])
 
-    def acting_draws(self, rng, size):
+    def acting_draws(self, rng: Generator, size: int) -> Arrays:
         """Random numbers of `size` sampled actions of one member."""
         return {"noise": rng.standard_normal((size, self.actions), dtype=np.float32)}
 
-    def update_draws(self, rng, size):
+    def update_draws(self, rng: Generator, size: int) -> Arrays:
         """Random numbers of `size` updates of one member."""
         shape = (size, self.config.batch_size, self.actions)
         return {name: rng.standard_normal(shape, dtype=np.float32) for name in ("noise", "next_noise")}
 
-    def update(self, batch, draws):
+    def update(self, batch: Batch, draws: Draws) -> None:
         """One step of critics, policy and targets. draws: what `update_draws` gave, stacked, [members, batch, actions]."""
         descend(self.critic_optimiser, self.critics.parameters(), self.critic_loss(batch, draws["next_noise"]))
         descend(self.policy_optimiser, self.policy.parameters(), self.policy_loss(batch, draws["noise"]))
         follow(self.targets, self.critics, self.config.target_rate)
 
-    def alpha(self):
+    def alpha(self) -> Any:
         """The entropy weight: a number, or [members, 1]."""
         return self.config.temperature
 
-    def critic_loss(self, batch, next_noise):
+    def critic_loss(self, batch: Batch, next_noise: Tensor) -> Tensor:
         """J_Q of every member, [members]."""
         c = self.config
         with torch.no_grad():
@@ -94,7 +100,7 @@ class Learner(OffPolicyLearner):
         error = self.values(self.critics, batch.obs, batch.action) - target.unsqueeze(1)
         return error.square().mean(-1).sum(-1)
 
-    def policy_loss(self, batch, noise):
+    def policy_loss(self, batch: Batch, noise: Tensor) -> Tensor:
         """J_pi of every member, [members]. Keeps ln pi of its sample, which the step of a learned temperature takes."""
         action, log_prob = self.distribution(batch.obs).rsample_and_log_prob(noise)
         value = self.values(self.critics, batch.obs, action).amin(1)
@@ -102,12 +108,12 @@ class Learner(OffPolicyLearner):
         return (self.alpha() * log_prob - value).mean(-1)
 
     @torch.no_grad()
-    def inspect(self, obs):
+    def inspect(self, obs: Tensor) -> Draws:
         """The base distribution, [members, batch, actions] each."""
         base = self.distribution(obs).base
         return {"base_mean": base.mean, "base_log_std": base.log_std}
 
-    def summarise(self, trace):
+    def summarise(self, trace: dict[str, list[np.ndarray]]) -> dict[str, list[float]]:
         """The mean of ln sigma."""
         return {"log_std": [float(x.mean()) for x in trace["base_log_std"]]}
 

@@ -11,44 +11,52 @@ alpha; the sample's ln pi is the one before the policy's step.
 """
 
 import math
+from collections.abc import Sequence
+from typing import Any
 
+import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from . import sac
+from .config import SACAuto
+from .learner import Draws
 from .optimisers import descend
+from .replay import Batch
 
 
 class Temperature(nn.Module):
     """alpha = exp(ln alpha), one per member: [members, 1]."""
 
-    def __init__(self, members, initial):
+    def __init__(self, members: int, initial: float):
         super().__init__()
         self.log = nn.Parameter(torch.full((members, 1), math.log(initial)))
 
-    def forward(self):
+    def forward(self) -> Tensor:
         return self.log.exp()
 
 
 class Learner(sac.Learner):
     """A fleet of soft actor-critics with a temperature per member."""
 
-    def __init__(self, config, seeds, observations, actions, device="cpu"):
+    config: SACAuto
+
+    def __init__(self, config: SACAuto, seeds: Sequence[int], observations: int, actions: int, device: str = "cpu"):
         super().__init__(config, seeds, observations, actions, device)
         self.temperature = Temperature(len(seeds), config.temperature).to(device)
         rate = config.temperature_learning_rate
         self.temperature_optimiser = torch.optim.Adam(self.temperature.parameters(), lr=rate, fused=True)
 
-    def update(self, batch, draws):
+    def update(self, batch: Batch, draws: Draws) -> None:
         super().update(batch, draws)
         surplus = -self.log_prob - self.config.target_entropy * self.actions
         loss = (self.temperature.log * surplus).mean(-1)
         descend(self.temperature_optimiser, self.temperature.parameters(), loss)
 
-    def alpha(self):
+    def alpha(self) -> Any:
         return self.temperature().detach()
 
-    def summarise(self, trace):
+    def summarise(self, trace: dict[str, list[np.ndarray]]) -> dict[str, list[float]]:
         return super().summarise(trace) | {"temperature": self.alpha()[:, 0].tolist()}
 
     def _modules(self):

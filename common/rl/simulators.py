@@ -1,13 +1,15 @@
 """Environments: real simulators with seeded resets and float32 observations, and a fleet's training environments."""
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
 
 import gymnasium
 import numpy as np
 from gymnasium import wrappers
 
 from ..errors import UserError
+from .journal import Journal
 from .randomness import reset_seed
 
 # Its thrown cube leaves contacts behind that a reset does not clear: every episode gets a simulator of its own. Even then
@@ -38,8 +40,10 @@ class Environment:
         observe: str = "full",
         delay: int = 0,
     ):
-        self.name, self.gym, self.remember = name, make(name), remember
-        self.space = space = self.gym.action_space
+        self.name, self.remember = name, remember
+        self.gym: Any = make(name)
+        self.space: Any = self.gym.action_space
+        space: Any = self.space
         vector = isinstance(space, gymnasium.spaces.Box) and len(space.shape) == 1
         if not vector or actions != "raw" and not space.is_bounded():
             kind = "vector" if actions == "raw" else "bounded vector"
@@ -110,7 +114,7 @@ def make(name: str) -> gymnasium.Env:
             raise UserError(f"unknown environment {name!r}: {error}") from error
 
 
-def without_velocities(env: gymnasium.Env) -> gymnasium.Env:
+def without_velocities(env: Any) -> gymnasium.Env:
     """The environment with its joint velocities, the last `nv` entries of the observation, left out."""
     if not hasattr(env.unwrapped, "model"):
         raise UserError(f"{env.spec.id}: observe = 'positions' needs a MuJoCo environment")
@@ -123,7 +127,7 @@ class Simulators:
     """The members' training environments and where each of them stands: whether its run goes on (`alive`), the number of its
     present episode, and its observation [members, observations]. `make()` makes one environment."""
 
-    def __init__(self, make: Callable[[], Environment], seeds: list[int]):
+    def __init__(self, make: Callable[[], Environment], seeds: Sequence[int]):
         self.seeds, self.envs = seeds, [make() for _ in seeds]
         self.observations, self.actions = self.envs[0].observations, self.envs[0].actions
         self.alive = np.ones(len(seeds), dtype=bool)
@@ -139,13 +143,13 @@ class Simulators:
         self.episode[member] += 1
         return self.reset(member)
 
-    def lose(self, members, step: int, journal) -> None:
+    def lose(self, members: Iterable[int], step: int, journal: Journal) -> None:
         """These members have diverged: their runs end at this step."""
         for m in members:
             self.alive[m] = False
             journal.diverged(m, step)
 
-    def repeat_episode(self, member: int, actions, stored: dict[int, np.ndarray]) -> float:
+    def repeat_episode(self, member: int, actions: Sequence[np.ndarray], stored: dict[int, np.ndarray]) -> float:
         """Bring a member's simulator to where its present episode stood, by playing the episode's actions once more from
         its seeded reset: restoring a simulator's state is not exact for every environment. Returns the sum of rewards.
 

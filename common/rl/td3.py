@@ -15,34 +15,38 @@ Details that matter: the policy follows the first critic alone; targets move onl
 termination; networks start as torch's do. With one critic, no delay and no smoothing this is DDPG (`common/rl/ddpg.py`).
 """
 
+from collections.abc import Sequence
 from copy import deepcopy
 
 import numpy as np
 import torch
-from torch import nn
+from numpy.random import Generator
+from torch import Tensor, nn
 
 from ..flows.networks import MLP, widths
+from .config import TD3
 from .critics import QFunctions
-from .learner import OffPolicyLearner
+from .learner import Arrays, Draws, OffPolicyLearner
 from .optimisers import descend, follow
 from .randomness import generator
+from .replay import Batch
 
 
 class Actor(nn.Module):
     """pi(s) = tanh(network(s)). obs: [members, batch, observations] -> [members, batch, actions]."""
 
-    def __init__(self, rngs, observations, hidden, actions):
+    def __init__(self, rngs: Sequence[Generator], observations: int, hidden: Sequence[int], actions: int):
         super().__init__()
         self.network = MLP(rngs, [observations, *hidden, actions])
 
-    def forward(self, obs):
+    def forward(self, obs: Tensor) -> Tensor:
         return torch.tanh(self.network(obs))
 
 
 class Learner(OffPolicyLearner):
     """A fleet of TD3 learners, one member per seed. Arrays lead with the member axis; actions lie in [-1, 1]."""
 
-    def __init__(self, config, seeds, observations, actions, device="cpu"):
+    def __init__(self, config: TD3, seeds: Sequence[int], observations: int, actions: int, device: str = "cpu"):
         self.config, self.observations, self.actions = config, observations, actions
         rngs = [generator(seed, "init") for seed in seeds]
         self.policy = Actor(rngs, observations, widths(config.base), actions).to(device)
@@ -55,25 +59,25 @@ class Learner(OffPolicyLearner):
         self.updates = 0
 
     @torch.no_grad()
-    def act(self, obs, draws=None, ablate=None):
+    def act(self, obs: Tensor, draws: Draws | None = None, ablate: str | None = None) -> Tensor:
         """Actions [members, batch, actions]: with exploration noise if `draws` are given, else pi(s)."""
         action = self.policy(obs)
         return action if draws is None else self.explore(action, draws)
 
-    def explore(self, action, draws):
+    def explore(self, action: Tensor, draws: Draws) -> Tensor:
         """clip(a + sigma n, -1, 1)."""
         return (action + self.config.exploration_noise * draws["noise"]).clamp(-1, 1)
 
-    def acting_draws(self, rng, size):
+    def acting_draws(self, rng: Generator, size: int) -> Arrays:
         """Random numbers of `size` exploring actions of one member."""
         return {"noise": rng.standard_normal((size, self.actions), dtype=np.float32)}
 
-    def update_draws(self, rng, size):
+    def update_draws(self, rng: Generator, size: int) -> Arrays:
         """Random numbers of `size` updates of one member."""
         shape = (size, self.config.batch_size, self.actions)
         return {"target_noise": rng.standard_normal(shape, dtype=np.float32)}
 
-    def update(self, batch, draws):
+    def update(self, batch: Batch, draws: Draws) -> None:
         """One step of the critics and, every `policy_delay` updates, of the policy and all targets."""
         self.updates += 1
         descend(self.critic_optimiser, self.critics.parameters(), self.critic_loss(batch, draws))
@@ -82,11 +86,11 @@ class Learner(OffPolicyLearner):
             for targets, online in ((self.targets, self.critics), (self.policy_target, self.policy)):
                 follow(targets, online, self.config.target_rate)
 
-    def improve(self, batch, draws):
+    def improve(self, batch: Batch, draws: Draws) -> None:
         """One step of the policy."""
         descend(self.policy_optimiser, self.policy.parameters(), self.policy_loss(batch))
 
-    def critic_loss(self, batch, draws):
+    def critic_loss(self, batch: Batch, draws: Draws) -> Tensor:
         """J_Q of every member, [members]."""
         c = self.config
         with torch.no_grad():
@@ -98,27 +102,27 @@ class Learner(OffPolicyLearner):
         error = self.critics(batch.obs, batch.action) - target.unsqueeze(1)
         return error.square().mean(-1).sum(-1)
 
-    def next_action(self, batch, draws):
+    def next_action(self, batch: Batch, draws: Draws) -> Tensor:
         """The target policy's action in the next state, before smoothing."""
         return self.policy_target(batch.next_obs)
 
-    def policy_loss(self, batch):
+    def policy_loss(self, batch: Batch) -> Tensor:
         """J_pi of every member, [members]."""
         return -self.critics(batch.obs, self.policy(batch.obs))[:, 0].mean(-1)
 
     @torch.no_grad()
-    def inspect(self, obs):
+    def inspect(self, obs: Tensor) -> Draws:
         """The action, [members, batch, actions]."""
         return {"action": self.act(obs)}
 
-    def summarise(self, trace):
+    def summarise(self, trace: dict[str, list[np.ndarray]]) -> dict[str, list[float]]:
         """The share of action entries at a bound."""
         return {"saturated": [float((np.abs(x) > 0.99).mean()) for x in trace["action"]]}
 
-    def state_dict(self):
+    def state_dict(self) -> Arrays:
         return super().state_dict() | {"updates": np.array([self.updates])}
 
-    def load_state_dict(self, arrays):
+    def load_state_dict(self, arrays: Arrays) -> None:
         super().load_state_dict(arrays)
         self.updates = int(arrays["updates"][0])
 

@@ -31,6 +31,7 @@ episodes, would count.
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -109,7 +110,7 @@ class Learner(ActorCritic):
             return surrogate, kl_divergence(old, new).mean(-1)
         return surrogate, (old_log_prob - log_prob).mean(-1)
 
-    def analytic(self, distribution) -> bool:
+    def analytic(self, distribution: Any) -> bool:
         """True if KL and Fisher matrix are taken in closed form."""
         return isinstance(distribution, DiagonalGaussian) and self.config.fisher in ("auto", "analytic")
 
