@@ -13,6 +13,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from common.errors import UserError
@@ -76,8 +77,8 @@ def reseal(commit: str, papers: Sequence[str] = (), threads: int | None = None) 
         past, present = _listing(before, asked), _listing(after, asked)
         reasons = {one: _reason_to_leave(one, past, present) for one in moved}
         wanted = list({one.smoke.key: one.smoke for one in moved if not reasons[one]}.values())
-        for root in (before, after):
-            _train(root, wanted, threads or len(os.sched_getaffinity(0)))
+        for root, trained in ((before, then), (after, now)):
+            _train(root, trained, wanted, threads or len(os.sched_getaffinity(0)))
         done = []
         for one in moved:
             folders = [root / one.smoke.place for root in (before, after)]
@@ -130,14 +131,16 @@ def _reason_to_leave(one, past, present):
     return "it writes other tables" if earlier["tables"] != today["tables"] else None
 
 
-def _train(root, cells, threads):
-    """Trains some smoke cells in a worktree, an experiment at a time where it has several of them."""
-    groups = {}
-    for cell in cells:
-        groups.setdefault(f"{cell.paper}/{cell.experiment}", []).append(cell.key)
-    for experiment, keys in groups.items():
-        _python(root, "-m", "papers", "run", keys[0] if len(keys) == 1 else experiment,
-                "--scale", "smoke", "--threads", str(threads))  # fmt: skip
+def _train(root, commit, cells, threads):
+    """Trains some smoke cells in a worktree, each in a process of its own, and says how far it is."""
+
+    def train(cell):
+        _python(root, "-m", "papers", "run", cell.key, "--scale", "smoke", "--threads", "1")
+        return cell.key
+
+    with ThreadPoolExecutor(threads) as pool:
+        for number, key in enumerate(pool.map(train, cells), 1):
+            print(f"at {commit[:7]}: {number} of {len(cells)} smoke cells trained, {key}", file=sys.stderr)
 
 
 def _difference(before, after):
