@@ -5,7 +5,7 @@ from itertools import count
 
 import pytest
 
-from common.lab.plan import catalog
+from common.lab.plan import catalog, experiments
 from common.lab.report import judging
 from common.settings import fields
 
@@ -38,10 +38,10 @@ def grown(paper, experiment):
 @pytest.fixture
 def grow(monkeypatch):
     """A function that grows every experiment of every paper."""
-    read = catalog._experiment
+    read = experiments.read
 
     def change():
-        monkeypatch.setattr(catalog, "_experiment", lambda paper, *rest: grown(paper, read(paper, *rest)))
+        monkeypatch.setattr(experiments, "read", lambda page, *rest: grown(page.file.split("/")[1], read(page, *rest)))
         catalog.forget()
 
     yield change

@@ -14,6 +14,7 @@ import functools
 import hashlib
 import json
 from pathlib import Path
+from typing import Any
 
 from common.errors import UserError
 
@@ -35,7 +36,7 @@ def digest(*parts: object) -> str:
     return hashlib.sha256("\0".join(map(str, parts)).encode()).hexdigest()[:12]
 
 
-def cell_digest(cell, root: Path) -> str:
+def cell_digest(cell: Any, root: Path) -> str:
     """Digest of what every member of a cell depends on: resolved settings, code, the used cells.
 
     Seeds are no part of it, nor the settings in which members differ: adding a member leaves the others' results valid.
@@ -48,7 +49,7 @@ def cell_digest(cell, root: Path) -> str:
         "loop": code_digest(f"common.rl.{cell.config.loop}", root),
         "tables": sorted(cell.tables),
         "produces": sorted(cell.produces),
-        "uses": sorted((role, used.param) for role, used in zip(cell.roles, cell.uses, strict=True)),
+        "uses": sorted((role, used.param) for role, cells in cell.uses.items() for used in cells),
     }
     return digest(json.dumps(facts, sort_keys=True, default=str))
 
@@ -87,7 +88,7 @@ def parsed(path: Path) -> ast.Module:
         raise UserError(f"{'/'.join(path.parts[-3:])}:{error.lineno}: {error.msg}") from None
 
 
-def forget():
+def forget() -> None:
     """Drops what was read, for a process in which files change."""
     for cached in (parsed, code_digest, artefact_digest):
         cached.cache_clear()
@@ -147,28 +148,22 @@ class _Walk:
         module, rest = key[0], chain
         for _ in range(20):  # a name may be passed on from import to import
             if rest[0] in bindings:
-                dotted = (*bindings[rest[0]].split("."), *rest[1:])
-                home = self._home(dotted)
-                if not home:
-                    self._refuse_dynamic(key, ".".join(dotted), line)
-                    return ".".join(dotted)
-                module, rest = ".".join(dotted[:home]), dotted[home:]
-            elif not self._is_followed(module) or not self.definition(module, rest[0]):
-                self._refuse_dynamic(key, rest[0], line)
-                return ".".join(rest)
-            else:
-                self.uses[key].append((module, rest[0]))
-                return ".".join(rest)
-            if not self._is_followed(module):
-                return ".".join(rest)
-            if not rest:
+                rest = (*bindings[rest[0]].split("."), *rest[1:])
+                home = self._home(rest)
+                module, rest = ".".join(rest[:home]), rest[home:]
+                if module and not self._is_followed(module):
+                    return ".".join(rest)
+            if module and not rest:
                 self.whole(module)
                 self.uses[key] += [(module, name) for name in self._index(module)[0]]
                 return "a module"
-            if rest[0] in self._index(module)[0]:
-                bindings = {}
-            else:
-                bindings = self._bindings(module, [])
+            if module and self.definition(module, rest[0]):
+                self.uses[key].append((module, rest[0]))
+                return ".".join(rest)
+            bindings = self._bindings(module, []) if module else {}
+            if rest[0] not in bindings:
+                self._refuse_dynamic(key, ".".join(rest), line)
+                return ".".join(rest)
         raise UserError(f"{key[0]}: {'.'.join(chain)} is imported in a circle")
 
     def _refuse_dynamic(self, key, name, line):
@@ -180,33 +175,27 @@ class _Walk:
         """How many leading words of a dotted name are a module of this repository; 0: none."""
         if dotted[0] not in ("common", "papers"):
             return 0
-        return max((i for i in range(1, len(dotted) + 1) if self._path(".".join(dotted[:i]))), default=0)
+        lengths = range(len(dotted), 0, -1)
+        return next((length for length in lengths if _path(self.root, ".".join(dotted[:length]))), 0)
 
     def _is_followed(self, module):
         """Whether this is a module of one of the packages, and not skipped."""
-        return _within(module, self.packages) and not _within(module, self.skipped) and self._path(module) is not None
-
-    def _path(self, module):
-        return _module_path(self.root, module)
+        return _within(module, self.packages) and not _within(module, self.skipped)
 
     def _bindings(self, module, nodes):
         """Name -> dotted target of the imports at a module's top level, and of those inside some of its statements."""
-        package = self._path(module).name == "__init__.py"
-        return _imports(self._tree(module).body, module, package) | _imports(nodes, module, package, nested=True)
-
-    def _tree(self, module):
-        path = self._path(module)
-        if path is None:
-            raise UserError(f"{module.replace('.', '/')}.py does not exist")
-        return parsed(path)
+        path = _path(self.root, module)
+        package = path.name == "__init__.py"
+        return _imports(parsed(path).body, module, package) | _imports(nodes, module, package, nested=True)
 
     def _index(self, module):
         """(name -> its top-level statements, statements that define no name) of a module."""
-        return _definitions(self._tree(module))
+        return _definitions(parsed(_path(self.root, module)))
 
 
 @functools.cache
-def _module_path(root, module):
+def _path(root, module):
+    """The file of a dotted module, or None."""
     stem = root.joinpath(*module.split("."))
     return next((path for path in (stem.with_suffix(".py"), stem / "__init__.py") if path.exists()), None)
 

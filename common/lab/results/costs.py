@@ -56,7 +56,7 @@ def estimates(name, scale, device="cpu", fresh=False):
         cell = waiting.pop()
         if cell.key not in wanted and sources.source(cell, fresh).kind == "missing":
             wanted[cell.key] = estimate(cell, device)
-            waiting += cell.uses
+            waiting += cell.used
     return [wanted[key] for key in sorted(wanted)]
 
 

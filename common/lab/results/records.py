@@ -84,7 +84,7 @@ def load(paper, experiment, scale, selection=None, fresh=False, available=False,
     """The `Results` of an experiment's selected cells, of all environments or of those given. Raises `UserError` if one of
     them has not been run; with `available` such a cell is left out, and counted."""
     known = catalog.cells(paper, experiment, scale)
-    chosen = catalog.select(known, selection, f"{paper}/{experiment}", scale)
+    chosen = catalog.select(known, selection)
     wanted = [cell for cell in chosen.values() if environments is None or environment(cell) in environments]
     others = len(chosen) - len(wanted)
     if available:

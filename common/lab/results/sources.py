@@ -62,7 +62,7 @@ def inputs(name, scale, fresh=False):
 
 def run_inputs(key, scale):
     """Paths, relative to the root, of the metrics that a cell's run reads: those of the cells it uses."""
-    return [source(cell, fresh=True).metrics for cell in catalog.cell(key, scale).uses]
+    return [source(cell, fresh=True).metrics for cell in catalog.cell(key, scale).used]
 
 
 def ready(cell, fresh=False):
