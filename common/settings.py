@@ -6,7 +6,6 @@ range and source, so that one declaration serves validation, the digest and the 
 
 import dataclasses
 import difflib
-import inspect
 import math
 import typing
 from collections.abc import Collection
@@ -32,11 +31,6 @@ def setting(
 def fields(cls: type) -> dict[str, dataclasses.Field]:
     """Fields of a `Config` class, by name."""
     return {field.name: field for field in dataclasses.fields(cls)}
-
-
-def declaring(cls: type, name: str) -> type:
-    """The class, of `cls` and its bases, whose declaration of a field counts."""
-    return next(base for base in cls.__mro__ if name in inspect.get_annotations(base))
 
 
 def resolve(cls: type, values: dict[str, Any], where: str) -> Any:
@@ -65,7 +59,7 @@ def nearest(name: object, known: Collection) -> str:
     """A phrase that names the allowed values closest to a misspelt one."""
     known = [str(k) for k in known]
     close = difflib.get_close_matches(str(name), known, n=3, cutoff=0.5)
-    return "did you mean " + " or ".join(close) + "?" if close else "allowed: " + ", ".join(sorted(known))
+    return "did you mean " + " or ".join(close) + "?" if close else f"allowed: {', '.join(sorted(known)) or 'none'}"
 
 
 def _checked(key, value, hint, facts, where):

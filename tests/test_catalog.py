@@ -9,7 +9,7 @@ import pytest
 
 from common.errors import UserError
 from common.lab.plan import catalog
-from tests.fake import Repository, adopted
+from tests.fake import Repository, adopted, forget
 
 FILE = "papers/toy/experiments.yaml"
 
@@ -23,7 +23,7 @@ def toy(tmp_path, monkeypatch):
 def experiment(toy, text, scale="quick", head=""):
     """The cells of an experiment of this text, on a page with this head."""
     toy.page(text, head)
-    catalog.forget()
+    forget()
     return catalog.cells("toy", "toy", scale)
 
 
@@ -178,7 +178,7 @@ def test_a_table_that_reads_no_run_depends_on_the_page(toy):
 
 
 def test_every_setting_of_every_paper_has_a_source():
-    catalog.forget()
+    forget()
     for paper in catalog.papers():
         for name in catalog.experiment_names(paper):
             cls = type(next(iter(catalog.cells(paper, name, "paper").values())).config)
@@ -211,7 +211,7 @@ def test_names_of_experiments_are_checked(toy):
     for name, message in (("Toy", "experiments.yaml:2: Toy: a name must consist of small letters, digits and _"),
                           ("toy", "experiments.yaml:4: the key 'toy' stands twice")):  # fmt: skip
         toy.write(FILE, f"experiments:\n  {name}:\n    algorithm: toy\n  toy:\n    algorithm: toy\n")
-        catalog.forget()
+        forget()
         with pytest.raises(UserError, match=message):
             catalog.experiment_names("toy")
 
@@ -230,10 +230,10 @@ def test_a_run_may_use_the_cells_that_agree_with_it(toy):
     assert [used.key for used in cell.uses["data"]] == ["toy/other/A"]
     before = cell.digest
     toy.edit(FILE, "seeds: [4, 5, 6]\n", "seeds: [4, 5, 6]\n    set: {rate: 0.5}\n")
-    catalog.forget()
+    forget()
     assert catalog.cells("toy", "toy", "quick")["A-2.0"].digest != before
     toy.edit(FILE, "set: {rate: 0.5}\n", "uses: {data: toy}\n")
-    catalog.forget()
+    forget()
     with pytest.raises(UserError, match="toy -> other -> toy is a circle"):
         catalog.cells("toy", "toy", "quick")
 
@@ -316,7 +316,7 @@ def test_mistakes_in_an_experiment_are_told_in_one_line(toy, text, message):
 )
 def test_mistakes_in_a_figure_are_told_in_one_line(toy, function, message):
     toy.write("papers/toy/figures.py", function)
-    catalog.forget()
+    forget()
     with pytest.raises(UserError, match=message) as error:
         catalog.artefacts("toy", "figures")
     assert "papers/toy/figures.py:" in str(error.value) and "\n" not in str(error.value)
@@ -344,7 +344,7 @@ def test_1200_cells_are_planned_in_seconds(toy):
 
 
 def test_every_real_experiment_resolves_and_every_name_is_unique():
-    catalog.forget()
+    forget()
     for paper in catalog.papers():
         for name in catalog.experiment_names(paper):
             for scale in catalog.SCALES:

@@ -8,6 +8,7 @@ import pytest
 from common.lab.plan import catalog, experiments
 from common.lab.report import judging
 from common.settings import fields
+from tests.fake import forget
 
 KINDS = ("policy", "toy", "fisher")  # they decide which other settings there are; no value of them is added
 
@@ -42,11 +43,11 @@ def grow(monkeypatch):
 
     def change():
         monkeypatch.setattr(experiments, "read", lambda page, *rest: grown(page.file.split("/")[1], read(page, *rest)))
-        catalog.forget()
+        forget()
 
     yield change
     monkeypatch.undo()
-    catalog.forget()
+    forget()
 
 
 def cells(paper):

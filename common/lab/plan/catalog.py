@@ -9,6 +9,7 @@ import ast
 import dataclasses
 import functools
 import importlib
+import inspect
 import itertools
 import sys
 from collections.abc import Callable
@@ -18,7 +19,7 @@ from typing import Any
 from common.errors import UserError
 from common.lab.plan import experiments, provenance
 from common.lab.plan.experiments import SCALES, text
-from common.settings import check_known, declaring, fields, resolve
+from common.settings import check_known, fields, resolve
 
 ROOT = Path(__file__).resolve().parents[3]
 KINDS = ("figures", "tables", "claims")
@@ -65,6 +66,11 @@ class Cell:
         return self.root / self.place
 
     @property
+    def work(self) -> Path:
+        """Where this checkout's unfinished work on the cell lies."""
+        return self.folder / ".work"
+
+    @property
     def published(self) -> Path:
         """Where the tracked copy of a finished run stands."""
         return self.root / "published" / self.scale / self.key
@@ -94,13 +100,6 @@ class Cell:
     def used(self) -> tuple["Cell", ...]:
         """The cells of `uses`, whatever their roles."""
         return tuple(itertools.chain(*self.uses.values()))
-
-
-def forget() -> None:
-    """Drops what was read, for a process in which files change."""
-    for cached in (_functions, _page, _classes, _cells):
-        cached.cache_clear()
-    provenance.forget()
 
 
 def replace_seeds(seeds: list[int] | None) -> None:
@@ -332,7 +331,7 @@ def _classes(root, paper):
     page = _page(root, paper)
     classes = {}
     for name in page.experiments:
-        algorithm = page.algorithm(name)
+        algorithm = page.experiments[name]["algorithm"]
         if algorithm not in classes:
             classes[algorithm] = config_class(paper, algorithm, page.where(name))
     declared = {key for _, cls in classes.values() for key in fields(cls)}
@@ -349,8 +348,8 @@ def _classes(root, paper):
 
 
 def _shared(cls, key):
-    """Whether a setting is that of common/rl: a paper's own say themselves what they are."""
-    return declaring(cls, key).__module__ == "common.rl.config"
+    """Whether a setting's declaration that counts is that of common/rl: a paper's own say themselves what they are."""
+    return next(base for base in cls.__mro__ if key in inspect.get_annotations(base)).__module__ == "common.rl.config"
 
 
 @functools.cache
@@ -358,7 +357,7 @@ def _cells(root, paper, name, scale, using=()):
     page = _page(root, paper)
     if name in using:
         raise UserError(f"{page.where(name)}: uses: {' -> '.join((*using, name))} is a circle")
-    module, cls = _classes(root, paper)[page.algorithm(name)]
+    module, cls = _classes(root, paper)[page.experiments[name]["algorithm"]]
     spec = experiments.read(page, name, scale)
     scalars = _scalars(spec, cls)
     for role, other in spec.uses.items():

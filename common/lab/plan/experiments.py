@@ -66,13 +66,6 @@ class Page:
         """The experiments whose files an experiment's runs read, {role: experiment}."""
         return _texts(self.experiments[name], "uses", self.where(name))
 
-    def algorithm(self, name: str) -> str:
-        """The algorithm's name that an experiment states."""
-        if not isinstance(self.experiments[name].get("algorithm"), str):
-            form = "must name papers/<paper>/<algorithm>.py or common/rl/<algorithm>.py"
-            raise UserError(f"{self.where(name)}: algorithm: {form}")
-        return self.experiments[name]["algorithm"]
-
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Experiment:
@@ -101,7 +94,7 @@ class _Loader(yaml.SafeLoader):
         for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
     }
 
-    def construct_mapping(self, node, deep=False):
+    def construct_mapping(self, node: Any, deep: bool = False) -> dict:
         keys = []
         for key_node, _ in node.value:
             key = self.construct_object(key_node, deep=True)
@@ -145,7 +138,10 @@ def page(path: Path, where: str) -> Page:
     for name in parts["experiments"]:
         if not NAME.fullmatch(name):
             raise UserError(f"{made.where(name)}: a name must consist of small letters, digits and _")
-        parts["experiments"][name] = _mapping(parts["experiments"], name, f"{where}:{made.lines[name]}", KEYS)
+        stated = parts["experiments"][name] = _mapping(parts["experiments"], name, f"{where}:{made.lines[name]}", KEYS)
+        if not isinstance(stated.get("algorithm"), str):
+            form = "must name papers/<paper>/<algorithm>.py or common/rl/<algorithm>.py"
+            raise UserError(f"{made.where(name)}: algorithm: {form}")
     return made
 
 
@@ -161,7 +157,7 @@ def read(page: Page, name: str, scale: str) -> Experiment:
     shared, place = page.scales.get(scale, {}), f"{page.file}: scales: {scale}"
     return Experiment(
         file=where,
-        algorithm=page.algorithm(name),
+        algorithm=content["algorithm"],
         grid={key: narrowed.get(key, values) for key, values in full.items()},
         full_grid={key: list(dict.fromkeys([*values, *narrowed.get(key, ())])) for key, values in full.items()},
         set=settings,

@@ -13,6 +13,7 @@ import dataclasses
 import functools
 import hashlib
 import json
+from importlib.util import resolve_name
 from pathlib import Path
 from typing import Any
 
@@ -88,12 +89,6 @@ def parsed(path: Path) -> ast.Module:
         raise UserError(f"{'/'.join(path.parts[-3:])}:{error.lineno}: {error.msg}") from None
 
 
-def forget() -> None:
-    """Drops what was read, for a process in which files change."""
-    for cached in (parsed, code_digest, artefact_digest):
-        cached.cache_clear()
-
-
 class _Walk:
     """Collects the definitions reachable by name inside some packages.
 
@@ -110,7 +105,7 @@ class _Walk:
         self.texts = {}  # (module, name) -> normal form
         self.uses = {}  # (module, name) -> [(module, name), ...] in the order of the text
 
-    def digest(self):
+    def digest(self) -> str:
         """Digest of all that was reached. Identities are refined until as many differ as ever will: two functions of one
         name and one text differ if they call different ones."""
         identity = {key: digest(key[1], text) for key, text in self.texts.items()}
@@ -120,7 +115,7 @@ class _Walk:
                 return digest(*sorted(refined.values()))
             identity = refined
 
-    def whole(self, module):
+    def whole(self, module: str) -> None:
         """Every statement of a module, except imports."""
         definitions, loose = self._index(module)
         for name in definitions:
@@ -128,7 +123,7 @@ class _Walk:
         for number, node in enumerate(loose):
             self._add((module, f"* {number:04d}"), [node])
 
-    def definition(self, module, name):
+    def definition(self, module: str, name: str) -> bool:
         """One top-level name of a module, and what it names. Returns whether there is one."""
         nodes = self._index(module)[0].get(name)
         if nodes is not None:
@@ -167,7 +162,7 @@ class _Walk:
         raise UserError(f"{key[0]}: {'.'.join(chain)} is imported in a circle")
 
     def _refuse_dynamic(self, key, name, line):
-        if any(name == known or name.startswith(known + ".") for known in DYNAMIC):
+        if _within(name, DYNAMIC):
             file = key[0].replace(".", "/") + ".py"
             raise UserError(f"{file}:{line}: {name} hides what a result depends on; import by name instead")
 
@@ -201,6 +196,7 @@ def _path(root, module):
 
 
 def _within(module, packages):
+    """Whether a dotted name is one of some others, or stands below it."""
     return any(module == package or module.startswith(package + ".") for package in packages)
 
 
@@ -231,6 +227,7 @@ def _defined(node):
 
 def _imports(body, module, is_package, nested=False):
     """Name -> dotted target of every import among statements (`nested`: also of those inside functions)."""
+    package = module if is_package else module.rpartition(".")[0]
     bound = {}
     for statement in body:
         for node in ast.walk(statement) if nested or not isinstance(statement, _SCOPES) else ():
@@ -239,19 +236,12 @@ def _imports(body, module, is_package, nested=False):
                     target = alias.name if alias.asname else alias.name.split(".")[0]
                     bound[alias.asname or target] = target
             elif isinstance(node, ast.ImportFrom):
-                origin = _origin(node, module, is_package)
+                origin = resolve_name("." * node.level + (node.module or ""), package)
                 for alias in node.names:
                     if alias.name == "*":
                         raise UserError(f"{module}: `from {origin} import *` hides what a result depends on")
                     bound[alias.asname or alias.name] = f"{origin}.{alias.name}"
     return bound
-
-
-def _origin(node, module, is_package):
-    """The dotted module that a `from ... import` names, relative or not."""
-    parts = module.split(".") if is_package else module.split(".")[:-1]
-    base = parts[: len(parts) - node.level + 1] if node.level else []
-    return ".".join([*base, *([node.module] if node.module else [])])
 
 
 class _NormalForm:
@@ -268,10 +258,10 @@ class _NormalForm:
         special = getattr(self, f"_{type(node).__name__}", None)
         return special(node) if special else self._fields(node)
 
-    def _fields(self, node, *dropped):
+    def _fields(self, node):
         """The type of a node and its fields by name; those that are empty do not count, so that a version of Python may
         add some."""
-        kept = {name: value for name, value in ast.iter_fields(node) if name not in (*dropped, *_NO_MEANING)}
+        kept = {name: value for name, value in ast.iter_fields(node) if name not in _NO_MEANING}
         written = (f"{name}={self(value)}" for name, value in sorted(kept.items()) if value is not None and value != [])
         return f"{type(node).__name__}({','.join(written)})"
 
@@ -304,24 +294,13 @@ class _NormalForm:
         raised = node.exc.func if isinstance(node.exc, ast.Call) else node.exc
         return f"Raise({self(raised) if raised else ''})"
 
-    def _Assert(self, node):
-        return self._fields(node, "msg")
-
-    def _arg(self, node):
-        return self._fields(node, "annotation")
-
-    def _FunctionDef(self, node):
-        return self._fields(node, "returns")
-
-    _AsyncFunctionDef = _FunctionDef
-
     def _AnnAssign(self, node):
         """As an assignment without annotation."""
         return f"Assign(targets=[{self(node.target)}],value={self(node.value)})" if node.value else ""
 
     def _ClassDef(self, node):
         """In a class that makes fields of its annotated names, which names are annotated counts."""
-        collects = any("dataclass" in ast.unparse(one) for one in node.decorator_list)
+        collects = any("dataclass" in ast.unparse(decorator) for decorator in node.decorator_list)
         collects = collects or any(ast.unparse(base).endswith("NamedTuple") for base in node.bases)
         names = [n.target.id for n in node.body if isinstance(n, ast.AnnAssign) and isinstance(n.target, ast.Name)]
         return self._fields(node) + (f" fields {' '.join(names)}" if collects else "")
@@ -329,7 +308,7 @@ class _NormalForm:
 
 _SCOPES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 _IMPORTS = (ast.Import, ast.ImportFrom)
-_NO_MEANING = ("ctx", "kind", "type_comment", "type_ignores")
+_NO_MEANING = ("annotation", "returns", "msg", "ctx", "kind", "type_comment", "type_ignores")  # msg: of an assertion
 
 
 def _is_text(node):
