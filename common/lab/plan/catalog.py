@@ -294,12 +294,11 @@ def config_class(paper: str, algorithm: str, where: str) -> tuple[str, type]:
 @functools.cache
 def _functions(root, paper, kind):
     """Function name -> ({experiment: selection or None}, line) of a paper's figures.py, tables.py or claims.py."""
-    path = root / "papers" / paper / f"{kind}.py"
-    if not path.exists():
-        return {}
     where = f"papers/{paper}/{kind}.py"
+    if not (root / where).exists():
+        return {}
     functions = {}
-    for node in provenance.parsed(path).body:
+    for node in provenance.parsed(root / where).body:
         if not isinstance(node, ast.FunctionDef) or node.name.startswith("_"):
             continue
         line = f"{where}:{node.lineno}: {node.name}"
@@ -311,11 +310,10 @@ def _functions(root, paper, kind):
         defaults = [None] * (len(signature.args) - len(signature.defaults)) + signature.defaults
         arguments = {}
         for argument, default in zip(signature.args, defaults, strict=True):
+            check_known(argument.arg, _page(root, paper).experiments, f"{line}: unknown experiment")
             if default is not None and not isinstance(getattr(default, "value", None), str):
                 raise UserError(f"{line}: the default of {argument.arg} must be a string that selects cells")
             arguments[argument.arg] = None if default is None else default.value
-        for experiment in arguments:
-            check_known(experiment, _page(root, paper).experiments, f"{line}: unknown experiment")
         functions[node.name] = (arguments, node.lineno)
     return functions
 

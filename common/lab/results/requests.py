@@ -30,13 +30,13 @@ class Asked:
     def __init__(self, config: dict[str, Any]):
         for key in config:
             check_known(key, KEYS, "config: unknown key")
-        self.default, fresh = config.get("scale", "quick"), config.get("fresh", False)
+        fresh = str(config.get("fresh", False)).lower()  # text if it comes from the command line
+        self.default = config.get("scale", "quick")
         self.device = config.get("device", "cpu")
         self.gpus = 0 if self.device == "cpu" else 1
         check_known(self.default, catalog.SCALES, "config: unknown scale")
-        if str(fresh).lower() not in ("true", "false"):  # text if it comes from the command line
-            raise UserError(f"config: fresh = {fresh!r} must be true or false")
-        self.fresh = str(fresh).lower() == "true"
+        check_known(fresh, ("true", "false"), "config: fresh cannot be")
+        self.fresh = fresh == "true"
         check_device(self.device)
         catalog.replace_seeds(experiments.seeds(config["seeds"], "config: seeds") if "seeds" in config else None)
         self.options = ("--fresh" if self.fresh else "") + catalog.seeds_option()
