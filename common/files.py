@@ -8,7 +8,7 @@ from pathlib import Path
 from common.errors import UserError
 
 
-def atomic_write(path, content):
+def atomic_write(path: str | Path, content: str | bytes) -> None:
     """Writes text or bytes aside, forces them to disk and renames the file into place.
 
     A reader sees the earlier file or the new one, never a part. Raises `UserError` if the disk is full or the place
@@ -30,7 +30,7 @@ def atomic_write(path, content):
         raise UserError(f"{shown(path)}: cannot be written: {error.strerror}; earlier results are untouched") from error
 
 
-def read_json(path):
+def read_json(path: str | Path) -> dict:
     """The mapping in a JSON file; empty if there is no such file."""
     try:
         content = json.loads(Path(path).read_text())
@@ -43,7 +43,7 @@ def read_json(path):
     return content
 
 
-def shown(path):
+def shown(path: str | Path) -> str:
     """The path as a person would type it here."""
     with contextlib.suppress(ValueError):
         return str(Path(path).resolve().relative_to(Path.cwd()))

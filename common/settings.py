@@ -6,43 +6,34 @@ range and source, so that one declaration serves validation, the digest and the 
 
 import dataclasses
 import difflib
-import inspect
 import math
 import typing
+from collections.abc import Collection
+from typing import Any
 
 from .errors import UserError
 
 
-def setting(default, meaning, source="", *, low=None, high=None, choices=None, unit="", per_member=False):
+def setting(
+    default: Any, meaning: str, source: str = "", *, low: float | None = None, high: float | None = None,
+    choices: Collection | None = None, unit: str = "", per_member: bool = False,
+) -> Any:  # fmt: skip
     """A field of a `Config`.
 
     `meaning` is one line; `source` says where the value stands ("Table 1", "authors' code", "peer: whose", "our choice:
     why"); a setting that papers share may leave it to the `sources` of their experiments.yaml. `low` and `high` are
     inclusive bounds, `choices` the allowed values. Members of one fleet may differ in a `per_member` field.
     """
-    facts = {
-        "meaning": meaning,
-        "source": source,
-        "low": low,
-        "high": high,
-        "choices": choices,
-        "unit": unit,
-        "per_member": per_member,
-    }
+    facts = dict(meaning=meaning, source=source, low=low, high=high, choices=choices, unit=unit, per_member=per_member)
     return dataclasses.field(default=default, metadata=facts)
 
 
-def fields(cls):
+def fields(cls: type) -> dict[str, dataclasses.Field]:
     """Fields of a `Config` class, by name."""
     return {field.name: field for field in dataclasses.fields(cls)}
 
 
-def declaring(cls: type, name: str) -> type:
-    """The class, of `cls` and its bases, whose declaration of a field counts."""
-    return next(base for base in cls.__mro__ if name in inspect.get_annotations(base))
-
-
-def resolve(cls, values, where):
+def resolve(cls: type, values: dict[str, Any], where: str) -> Any:
     """`cls(**values)` with every value checked. `where` names the file in error messages.
 
     Raises `UserError` for an unknown key, a wrong type, or a value that is out of range or not among the choices.
@@ -50,8 +41,7 @@ def resolve(cls, values, where):
     declared = fields(cls)
     hints = typing.get_type_hints(cls)
     for key in values:
-        if key not in declared:
-            raise UserError(f"{where}: unknown setting {key!r}; {nearest(key, declared)}")
+        check_known(key, declared, f"{where}: unknown setting")
     checked = {key: _checked(key, value, hints[key], declared[key].metadata, where) for key, value in values.items()}
     config = cls(**checked)
     if hasattr(config, "problem") and (problem := config.problem()):
@@ -59,11 +49,17 @@ def resolve(cls, values, where):
     return config
 
 
-def nearest(name, known):
+def check_known(name: object, known: Collection, problem: str) -> None:
+    """Raises `UserError` that states the problem, the name and those nearest to it, unless it is among the known ones."""
+    if name not in known:
+        raise UserError(f"{problem} {name!r}; {nearest(name, known)}")
+
+
+def nearest(name: object, known: Collection) -> str:
     """A phrase that names the allowed values closest to a misspelt one."""
     known = [str(k) for k in known]
     close = difflib.get_close_matches(str(name), known, n=3, cutoff=0.5)
-    return "did you mean " + " or ".join(close) + "?" if close else "allowed: " + ", ".join(sorted(known))
+    return "did you mean " + " or ".join(close) + "?" if close else f"allowed: {', '.join(sorted(known)) or 'none'}"
 
 
 def _checked(key, value, hint, facts, where):

@@ -250,19 +250,29 @@ class Repository:
         return {**os.environ, "PATH": path, "PYTHONPATH": str(self.root)}
 
 
+def forget():
+    """Drops what this process has read of a repository, before it reads files that have changed."""
+    from common.lab.plan import catalog, provenance
+    from common.lab.run import origin
+
+    for value in [value for module in (catalog, provenance, origin) for value in vars(module).values()]:
+        if hasattr(value, "cache_clear"):
+            value.cache_clear()
+
+
 @contextlib.contextmanager
 def adopted(repository, monkeypatch):
     """Lets this process read the fake paper instead of the real ones."""
     import papers
     from common.lab.plan import catalog
 
-    def forget():
-        catalog.forget()
+    def afresh():
+        forget()
         for name in [name for name in sys.modules if name.startswith("papers.toy")]:
             del sys.modules[name]
 
     monkeypatch.setattr(catalog, "ROOT", repository.root)
     monkeypatch.setattr(papers, "__path__", [str(repository.root / "papers")])
-    forget()
+    afresh()
     yield repository
-    forget()
+    afresh()

@@ -30,7 +30,7 @@ def synthetic(paper, experiment, scale, selection, metrics, tables=(), seeds=Non
     stands at the last step alone; {"diverged": 1} is a seed that was never evaluated. `tables`: {name: function (experiment,
     cell, z) -> [rows]}. `seeds` keeps that many.
     """
-    cells = catalog.select(catalog.cells(paper, experiment, scale), selection, experiment, scale)
+    cells = catalog.select(catalog.cells(paper, experiment, scale), selection)
     sources, rows, further = [], [], {name: [] for name in dict(tables)}
     for cell in cells.values():
         members = cell.members[:seeds]

@@ -5,9 +5,10 @@ from itertools import count
 
 import pytest
 
-from common.lab.plan import catalog
+from common.lab.plan import catalog, experiments
 from common.lab.report import judging
 from common.settings import fields
+from tests.fake import forget
 
 KINDS = ("policy", "toy", "fisher")  # they decide which other settings there are; no value of them is added
 
@@ -38,15 +39,15 @@ def grown(paper, experiment):
 @pytest.fixture
 def grow(monkeypatch):
     """A function that grows every experiment of every paper."""
-    read = catalog._experiment
+    read = experiments.read
 
     def change():
-        monkeypatch.setattr(catalog, "_experiment", lambda paper, *rest: grown(paper, read(paper, *rest)))
-        catalog.forget()
+        monkeypatch.setattr(experiments, "read", lambda page, *rest: grown(page.file.split("/")[1], read(page, *rest)))
+        forget()
 
     yield change
     monkeypatch.undo()
-    catalog.forget()
+    forget()
 
 
 def cells(paper):

@@ -9,7 +9,7 @@ import pytest
 from common.lab.plan import catalog
 from common.lab.results import sources
 from common.lab.run import harness, publishing, training
-from tests.fake import Repository, adopted
+from tests.fake import Repository, adopted, forget
 
 PAGE = "papers/toy/experiments.yaml"
 
@@ -23,7 +23,7 @@ def toy(tmp_path, monkeypatch):
     repository.edit(PAGE, "about: a toy", "tables: [ends]")
     repository.trained = []
 
-    def work(jobs, threads, device, checkpoint_seconds):
+    def work(jobs, threads, device):
         for job in jobs:
             for fleet in job:
                 group = fleet.members
@@ -48,7 +48,7 @@ def toy(tmp_path, monkeypatch):
 
 def grown(repository, seeds):
     repository.edit(PAGE, "seeds: [0, 1]", f"seeds: {seeds}")
-    catalog.forget()
+    forget()
     return catalog.cell("toy/toy/A-0.5", "day")
 
 
@@ -104,7 +104,7 @@ def test_stale_published_members_are_not_taken(toy):
     publishing.publish("toy/toy/A-0.5", "day")
     shutil.rmtree(toy.root / "results")
     toy.edit("common/rl/maths.py", "RATE = 2", "RATE = 3")
-    catalog.forget()
+    forget()
     toy.trained.clear()
     training.run("toy/toy/A-0.5", "day")
     assert toy.trained == [0, 1]

@@ -139,7 +139,7 @@ def results(world, scale, arguments, seeds=5, metrics=metrics, further=further):
     """{experiment: Results}; without cells where the scale has none."""
     loaded, spread = {}, 0.3 if world == "undecided" else 0.01
     for experiment, selection in arguments.items():
-        cells = catalog.select(catalog.cells("mcmc_po", experiment, scale), selection, experiment, scale)
+        cells = catalog.select(catalog.cells("mcmc_po", experiment, scale), selection)
         given = further(world)(list(cells.values())) if cells else ()
         loaded[experiment] = synthetic("mcmc_po", experiment, scale, selection, metrics(world), given, seeds)
         for source in loaded[experiment].cells:

@@ -11,6 +11,7 @@ import pytest
 from common.errors import UserError
 from common.lab.plan import catalog, provenance
 from common.lab.run import origin
+from tests.fake import forget
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -146,7 +147,7 @@ def digest_after(root, name, old, new, module="papers.arsac.arsac"):
     path = root / name
     assert old in path.read_text()
     path.write_text(path.read_text().replace(old, new))
-    provenance.forget()
+    forget()
     return provenance.code_digest(module, root)
 
 
@@ -209,7 +210,7 @@ def moved(root, old, new, *edits):
         for before, after in edits:
             text = text.replace(before, after)
         path.write_text(text)
-    provenance.forget()
+    forget()
     return provenance.code_digest("papers.arsac.arsac", root)
 
 
@@ -249,7 +250,7 @@ def test_which_of_two_alike_names_is_used_counts(root):
     (root / "common/rl/buffers.py").write_text(
         "from common.rl import left, right\n\n\ndef capacity():\n    return left.f() / right.f()\n"
     )
-    provenance.forget()
+    forget()
     before = provenance.code_digest("papers.arsac.arsac", root)
     assert digest_after(root, "common/rl/buffers.py", "left.f() / right.f()", "right.f() / left.f()") != before
 
@@ -259,7 +260,7 @@ def test_fields_of_a_dataclass_are_its_annotated_names(root):
         "from dataclasses import dataclass\n\n\n@dataclass\nclass Row:\n    x: int\n    y: int\n\n\n"
         "def capacity():\n    return Row(1, 2).x\n"
     )
-    provenance.forget()
+    forget()
     before = provenance.code_digest("papers.arsac.arsac", root)
     assert digest_after(root, "common/rl/buffers.py", "x: int\n", "x: float\n") == before
     assert digest_after(root, "common/rl/buffers.py", "    x: float\n    y: int", "    y: int\n    x: float") != before
@@ -277,7 +278,7 @@ def test_order_of_definitions_does_not_count(root):
     before = provenance.code_digest("papers.arsac.arsac", root)
     text = FILES["common/rl/loops.py"].split("\n\n\n")
     (root / "common/rl/loops.py").write_text("\n\n\n".join(reversed(text)))
-    provenance.forget()
+    forget()
     assert provenance.code_digest("papers.arsac.arsac", root) == before
 
 
@@ -295,7 +296,7 @@ def test_what_cannot_be_followed_is_refused(root):
 
 
 def artefact_digests(root):
-    provenance.forget()
+    forget()
     wanted = (("figures", "fig1"), ("figures", "table1"), ("claims", "c01"))
     return [provenance.artefact_digest("arsac", kind, (name,), root) for kind, name in wanted]
 
@@ -369,9 +370,9 @@ def checkout(tmp_path, monkeypatch):
     for name in ("common", "papers"):
         shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
     monkeypatch.setattr(catalog, "ROOT", tmp_path)
-    catalog.forget()
+    forget()
     yield tmp_path
-    catalog.forget()
+    forget()
 
 
 def all_digests(root, old=None, new=None, name=None):
@@ -380,7 +381,7 @@ def all_digests(root, old=None, new=None, name=None):
         text = (root / name).read_text()
         assert old in text
         (root / name).write_text(text.replace(old, new, 1))
-    catalog.forget()
+    forget()
     known = [(p, e) for p in catalog.papers() for e in catalog.experiment_names(p)]
     cells = {cell.key: (cell.config, cell.digest) for p, e in known for cell in catalog.cells(p, e, "paper").values()}
     return cells, {f"claims_{paper}": catalog.artefact_digest(f"claims_{paper}") for paper in catalog.papers()}
@@ -403,7 +404,8 @@ def test_the_sign_of_a_test_statistic_counts(checkout):
     assert all(after[f"claims_{paper}"] != before[f"claims_{paper}"] for paper in ("arsac", "mcmc_po", "trpo_nf"))
 
 
-def test_the_record_of_an_environment_names_no_machine(tmp_path):
-    found = origin.describe(tmp_path)
+def test_the_record_of_an_environment_names_no_machine(tmp_path, monkeypatch):
+    monkeypatch.setattr(catalog, "ROOT", tmp_path)
+    found = origin.describe.__wrapped__()
     assert found["commit"] is None and found["packages"]["numpy"]
     assert platform.node() not in str(found) and str(tmp_path) not in str(found)

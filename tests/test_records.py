@@ -17,8 +17,8 @@ from common.files import atomic_write
 from common.lab.plan import catalog
 from common.lab.report import plots, stamping, stats, tabular
 from common.lab.results import costs, records, sources
-from common.lab.run import harness, watch
-from tests.fake import Repository, adopted
+from common.lab.run import fleets, joining, origin, watch
+from tests.fake import Repository, adopted, forget
 
 matplotlib.use("agg")
 GOOD = "member,seed,step,metric,value\n0,4,10,return,1.5\n0,4,20,return,2.5\n"
@@ -116,7 +116,7 @@ def test_results_join_cells_with_their_grid(toy):
         results.curve("retrun")
     with pytest.raises(UserError, match="toy has no setting 'gian'; did you mean gain"):
         results.curve("return", gian=1.0)
-    with pytest.raises(UserError, match="tables: 'trace' is not among them"):
+    with pytest.raises(UserError, match="tables: it does not write 'trace'; allowed: none"):
         results.table("trace")
 
 
@@ -158,7 +158,7 @@ def test_only_cells_that_record_a_metric_count_for_it(toy):
 def test_scalars_are_as_they_were_set(toy):
     rates = [f"{{seed: {seed}, rate: {rate}}}" for rate in ("0.1234567891", "1e-4") for seed in (1, 2)]
     toy.page(f"algorithm: toy\nmembers: [{', '.join(rates)}]\ntables: [trace]")
-    catalog.forget()
+    forget()
     cell = catalog.cells("toy", "toy", "quick")["all"]
     write(cell)
     records.write_rows(cell.folder / "trace.csv", [{"member": i, **m, "x": 0.5} for i, m in enumerate(cell.members)])
@@ -170,7 +170,7 @@ def test_scalars_are_as_they_were_set(toy):
 
 def test_a_further_table_without_rows_is_one_clear_line(toy):
     toy.page("algorithm: toy\nseeds: [1, 2]\ntables: [trace]")
-    catalog.forget()
+    forget()
     write(catalog.cells("toy", "toy", "quick")["all"], diverged=[1, 2])
     with pytest.raises(UserError, match="no rows of the table 'trace': not run, or all members diverged"):
         records.load("toy", "toy", "quick").table("trace")
@@ -237,13 +237,13 @@ def test_what_a_figure_rests_on_stands_below_it(toy, tmp_path):
 def test_members_trained_at_several_commits_name_them_all(toy):
     cell = catalog.cell("toy/toy/A-1.0", "day")
     for number, member in enumerate(cell.members):
-        spec = json.loads(harness.specify(cell, [member], "cpu", 60.0).read_text())
+        spec = json.loads(fleets.Fleet(cell, (member,)).specify("cpu", origin.describe()).read_text())
         assert set(spec["made_by"]) == {"commit", "dirty"}
         kept = {"digest": cell.digest, "labels": spec["labels"], "members": [member], "tables": {}, "seconds": 1.0,
                 "peak_mb": 1, "records": [[0, 1200, "return", "1.0"]], "device": "cpu", "matmul": "highest"}  # fmt: skip
         made = {"commit": "aaaaaaa1", "dirty": False} if number else {"commit": "bbbbbbb1", "dirty": True}
         atomic_write(spec["part"], json.dumps(kept | made))
-    harness.join(cell, {"commit": "ccccccc1", "dirty": False})  # nothing was trained at this one
+    joining.join(cell, {"commit": "ccccccc1", "dirty": False})  # nothing was trained at this one
     results = records.load("toy", "toy", "day", "env=A, gain=1.0")
     assert "commit aaaaaaa, bbbbbbb+" in stamping.summary([results], "day")
     assert "ccccccc" not in stamping.summary([results], "day")

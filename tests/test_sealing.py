@@ -10,7 +10,7 @@ from common.errors import UserError
 from common.lab.plan import catalog
 from common.lab.results import sources
 from common.lab.run import sealing
-from tests.fake import Repository, adopted
+from tests.fake import Repository, adopted, forget
 
 MATHS, TOY, CONFIG = "common/rl/maths.py", "papers/toy/toy.py", "papers/toy/config.py"
 PAGE = "papers/toy/experiments.yaml"
@@ -26,7 +26,7 @@ def git(root, *arguments):
 def commit(repository):
     git(repository.root, "add", "-A")
     git(repository.root, "commit", "-qm", "x")
-    catalog.forget()
+    forget()
     for name in [name for name in sys.modules if name.startswith("papers.toy")]:
         del sys.modules[name]
     return git(repository.root, "rev-parse", "HEAD")

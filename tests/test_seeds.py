@@ -58,7 +58,7 @@ def test_an_experiment_that_others_use_keeps_its_seeds(toy):
     before = catalog.cells("toy", "toy", "quick")["A"]
     catalog.replace_seeds([8, 9])
     after = catalog.cells("toy", "toy", "quick")["A"]
-    assert after.digest == before.digest and after.uses[0].members == before.uses[0].members
+    assert after.digest == before.digest and after.used[0].members == before.used[0].members
     assert catalog.cells("toy", "other", "quick")["A"].members == ({"seed": 4}, {"seed": 5}, {"seed": 6})
 
 

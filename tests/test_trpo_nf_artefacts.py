@@ -58,7 +58,7 @@ def made_up(tmp_path_factory):
 
     @functools.cache
     def build(experiment, scale, selection):
-        chosen = catalog.select(catalog.cells("trpo_nf", experiment, scale), selection, experiment, scale).values()
+        chosen = catalog.select(catalog.cells("trpo_nf", experiment, scale), selection).values()
         found = []
         for number, cell in enumerate(chosen):
             folder = tmp_path / f"{experiment}-{scale}" / cell.name

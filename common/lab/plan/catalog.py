@@ -9,17 +9,21 @@ import ast
 import dataclasses
 import functools
 import importlib
+import inspect
+import itertools
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from common.errors import UserError
 from common.lab.plan import experiments, provenance
 from common.lab.plan.experiments import SCALES, text
-from common.settings import declaring, fields, nearest, resolve
+from common.settings import check_known, fields, resolve
 
 ROOT = Path(__file__).resolve().parents[3]
 KINDS = ("figures", "tables", "claims")
-_asked = {"seeds": None}  # of this process
+_asked: dict[str, list[int] | None] = {"seeds": None}  # of this process
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -28,8 +32,7 @@ class Cell:
 
     `config` holds the resolved settings; `members` the seeds and, where members differ, their scalar settings:
     ({'seed': 4}, ...) or ({'seed': 4, 'learning_rate': 1e-3}, ...). `uses` are the cells whose files this one reads,
-    `roles` the names under which it does, in the same order. `module` is the algorithm's module, `root` the folder over
-    results/ and published/.
+    {role: cells}. `module` is the algorithm's module, `root` the folder over results/ and published/.
     """
 
     paper: str
@@ -38,71 +41,65 @@ class Cell:
     scale: str
     algorithm: str
     module: str
-    config: object
-    point: dict
-    members: tuple
-    tables: tuple
-    produces: tuple
-    uses: tuple
-    roles: tuple
+    config: Any
+    point: dict[str, Any]
+    members: tuple[dict[str, Any], ...]
+    tables: tuple[str, ...]
+    produces: tuple[str, ...]
+    uses: dict[str, tuple["Cell", ...]]
     file: str
     root: Path
 
     @property
-    def key(self):
+    def key(self) -> str:
         """`<paper>/<experiment>/<cell>`, as the command line names it."""
         return f"{self.paper}/{self.experiment}/{self.name}"
 
     @property
-    def place(self):
+    def place(self) -> str:
         """results/<scale>/<paper>/<experiment>/<cell>, relative to the root."""
         return f"results/{self.scale}/{self.key}"
 
     @property
-    def folder(self):
+    def folder(self) -> Path:
         """Where this checkout's run of the cell is written."""
         return self.root / self.place
 
     @property
-    def published(self):
+    def work(self) -> Path:
+        """Where this checkout's unfinished work on the cell lies."""
+        return self.folder / ".work"
+
+    @property
+    def published(self) -> Path:
         """Where the tracked copy of a finished run stands."""
         return self.root / "published" / self.scale / self.key
 
     @property
-    def scalars(self):
+    def scalars(self) -> tuple[str, ...]:
         """Names of the settings in which members differ."""
         return tuple(key for key in self.members[0] if key != "seed")
 
     @functools.cached_property
-    def digest(self):
+    def digest(self) -> str:
         """What every member's result depends on besides its own seed and scalars."""
         return provenance.cell_digest(self, ROOT)
 
     @property
-    def param(self):
+    def param(self) -> str:
         """The digest and the members: a change means that something has to be run."""
         return f"{self.digest}:" + ";".join(",".join(text(v) for v in member.values()) for member in self.members)
 
-    def threads(self, cores):
-        """Worker processes that train the cell on a CPU: one a member, as far as there are cores. One process trains all at
-        smoke, because starting it costs more than the training, and where the algorithm says that a `whole_fleet` does."""
+    def threads(self, cores: int) -> int:
+        """Worker processes that train the cell on a CPU: one per member, as far as there are cores. One process trains all
+        at smoke, because starting it costs more than the training, and where the algorithm asks for the `whole_fleet`."""
         whole = self.scale == "smoke" or getattr(self.config, "whole_fleet", False)
         return 1 if whole else min(len(self.members), cores)
 
-    def used(self, role):
-        """The used cells under a name of `uses`, in grid order."""
-        return tuple(cell for name, cell in zip(self.roles, self.uses, strict=True) if name == role)
-
-    def settings(self, member):
-        """The resolved settings of one member: `config` with the member's scalars."""
-        return dataclasses.replace(self.config, **{key: member[key] for key in self.scalars})
-
-
-def forget():
-    """Drops what was read, for a process in which files change."""
-    for cached in (_functions, _page, _classes, _cells):
-        cached.cache_clear()
-    provenance.forget()
+    @property
+    def used(self) -> tuple["Cell", ...]:
+        """The cells of `uses`, whatever their roles."""
+        return tuple(itertools.chain(*self.uses.values()))
 
 
 def replace_seeds(seeds: list[int] | None) -> None:
@@ -125,80 +122,74 @@ def reseeded(cell: Cell, seeds: list[int] | None) -> Cell:
     return dataclasses.replace(cell, members=experiments.reseeded(cell.members, seeds))
 
 
-def papers():
+def papers() -> list[str]:
     """Names of the reproduced papers: the packages under papers/."""
     return sorted(path.parent.name for path in (ROOT / "papers").glob("[a-z]*/__init__.py"))
 
 
-def artefacts(paper, kind):
+def artefacts(paper: str, kind: str) -> dict[str, dict[str, str | None]]:
     """Public functions of papers/<paper>/<kind>.py -> {experiment: selection or None}, in the file's order."""
-    _known(paper, papers(), "paper")
-    _known(kind, KINDS, "kind")
+    check_known(paper, papers(), "unknown paper")
+    check_known(kind, KINDS, "unknown kind")
     return {name: dict(arguments) for name, (arguments, _) in _functions(ROOT, paper, kind).items()}
 
 
-def artefact_line(paper, kind, name):
+def artefact_line(paper: str, kind: str, name: str) -> int:
     """The line at which an artefact's function stands."""
     return _functions(ROOT, paper, kind)[name][1]
 
 
-def find(name):
+def find(name: str) -> tuple[str, str]:
     """(paper, kind) of a figure or table, or ('<paper>', 'claims') for `claims_<paper>`.
 
     Raises `UserError` with the nearest names if there is none, and if two papers have one of that name.
     """
     homes = names()
-    if name not in homes:
-        raise UserError(f"no figure, table or claims are called {name!r}; {nearest(name, homes)}")
+    check_known(name, homes, "no figure, table or claims are called")
     if len(homes[name]) > 1:
         raise UserError(f"{name!r} is not unique: " + ", ".join(f"papers/{p}/{k}.py" for p, k in homes[name]))
     return homes[name][0]
 
 
-def names(kind=None):
+def names() -> dict[str, list[tuple[str, str]]]:
     """Artefact name -> list of (paper, kind) that have it; claims of a paper are one artefact, `claims_<paper>`."""
-    homes = {}
-    for paper in papers():
-        for one in KINDS if kind is None else (kind,):
-            functions = artefacts(paper, one)
-            for name in functions if one != "claims" else [f"claims_{paper}"] if functions else []:
-                homes.setdefault(name, []).append((paper, one))
+    homes: dict[str, list[tuple[str, str]]] = {}
+    for paper, kind in itertools.product(papers(), KINDS):
+        functions = artefacts(paper, kind)
+        for name in functions if kind != "claims" else [f"claims_{paper}"] if functions else []:
+            homes.setdefault(name, []).append((paper, kind))
     return homes
 
 
-def reads(paper, kind, name):
-    """{experiment: selection or None} of an artefact; of `claims_<paper>`, {experiment: set of selections}."""
-    if kind != "claims" or not name.startswith("claims_"):
-        return artefacts(paper, kind)[name]
-    merged = {}
-    for arguments in artefacts(paper, "claims").values():
+def reads(name: str) -> dict[str, list[str | None]]:
+    """{experiment: selections of its cells} of an artefact; of `claims_<paper>`, those of all claims."""
+    functions = artefacts(*find(name))
+    selections: dict[str, list[str | None]] = {}
+    for arguments in [functions[name]] if name in functions else functions.values():
         for experiment, selection in arguments.items():
-            merged.setdefault(experiment, set()).add(selection)
-    return merged
+            selections.setdefault(experiment, []).append(selection)
+    return selections
 
 
-def artefact_cells(name, scale):
-    """The cells an artefact reads at a scale, each once, in grid order."""
-    paper, kind = find(name)
-    wanted = {}
-    for experiment, selections in reads(paper, kind, name).items():
-        every = cells(paper, experiment, scale)
-        for selection in selections if isinstance(selections, set) else {selections}:
-            wanted |= {cell.key: cell for cell in select(every, selection, f"{paper}/{experiment}", scale).values()}
-    return list(wanted.values())
+def artefact_cells(name: str, scale: str) -> list[Cell]:
+    """The cells an artefact reads at a scale, each once."""
+    paper, _ = find(name)
+    pairs = [(experiment, selection) for experiment, selections in reads(name).items() for selection in selections]
+    chosen = [select(cells(paper, experiment, scale), selection).values() for experiment, selection in pairs]
+    return list({cell.key: cell for cell in itertools.chain(*chosen)}.values())
 
 
-def artefact_digest(name):
+def artefact_digest(name: str) -> str:
     """Digest of what an artefact's function computes; of all claims of a paper for `claims_<paper>`. To a table that reads
     no run belongs the page of experiments, whose settings it may list."""
     paper, kind = find(name)
     functions = artefacts(paper, kind) if kind == "claims" else [name]
     page = _page(ROOT, paper)
-    listed = [page.sources, page.defaults, page.experiments] if kind == "tables" and not artefacts(paper, kind)[name] else []
+    listed = [page.sources, page.defaults, page.experiments] if kind == "tables" and not reads(name) else []
     return provenance.digest(provenance.artefact_digest(paper, kind, tuple(functions), ROOT), *listed)
 
 
-def function(paper, kind, name):
+def function(paper: str, kind: str, name: str) -> Callable:
     """A figure's, table's or claim's function, imported. Only here is a paper's module imported by a name made up at run
     time: what a digest walks calls this, and is not walked further."""
     return getattr(importlib.import_module(f"papers.{paper}.{kind}"), name)
@@ -206,7 +197,7 @@ def function(paper, kind, name):
 
 def experiment_names(paper: str) -> list[str]:
     """Names of a paper's experiments, in the order of its page."""
-    _known(paper, papers(), "paper")
+    check_known(paper, papers(), "unknown paper")
     return list(_page(ROOT, paper).experiments)
 
 
@@ -215,60 +206,56 @@ def experiment_line(paper: str, experiment: str) -> int:
     return _page(ROOT, paper).lines[experiment]
 
 
-def cells(paper, experiment, scale):
+def cells(paper: str, experiment: str, scale: str) -> dict[str, Cell]:
     """Cell name -> `Cell` of an experiment at a scale, in grid order."""
-    _known(scale, SCALES, "scale")
-    _known(experiment, experiment_names(paper), "experiment", paper)
-    return {name: reseeded(one, _asked["seeds"]) for name, one in _cells(ROOT, paper, experiment, scale).items()}
+    check_known(scale, SCALES, "unknown scale")
+    check_known(experiment, experiment_names(paper), f"{paper}: unknown experiment")
+    return {name: reseeded(cell, _asked["seeds"]) for name, cell in _cells(ROOT, paper, experiment, scale).items()}
 
 
-def cell(key, scale):
+def cell(key: str, scale: str) -> Cell:
     """The `Cell` that `<paper>/<experiment>/<cell>` names."""
     parts = key.strip("/").split("/")
     if len(parts) != 3:
         raise UserError(f"{key!r} does not name a cell; the form is <paper>/<experiment>/<cell>")
-    paper, experiment, name = parts
-    known = cells(paper, experiment, scale)
-    _known(name, known, "cell", f"{paper}/{experiment} at scale {scale}")
-    return known[name]
+    known = cells(parts[0], parts[1], scale)
+    check_known(parts[2], known, f"{parts[0]}/{parts[1]} at scale {scale}: unknown cell")
+    return known[parts[2]]
 
 
 def targeted(target: str, scale: str) -> list[Cell]:
     """The cells that <paper>[/<experiment>[/<cell>]] names; `all` names those of every paper."""
     if target == "all":
         return [cell for paper in papers() for cell in targeted(paper, scale)]
-    parts = target.strip("/").split("/")
-    if len(parts) == 3:
-        return [cell(target, scale)]
-    if len(parts) > 3:
+    paper, *rest = target.strip("/").split("/")
+    if len(rest) > 2:
         raise UserError(f"{target!r}: the form is <paper>[/<experiment>[/<cell>]]")
-    known = parts[1:] or experiment_names(parts[0])
-    return [cell for experiment in known for cell in cells(parts[0], experiment, scale).values()]
+    if len(rest) == 2:
+        return [cell(target, scale)]
+    return [cell for name in rest or experiment_names(paper) for cell in cells(paper, name, scale).values()]
 
 
-def select(known, selection, where="", scale=None):
-    """The cells that satisfy 'key=value|other, key=value'; all of them if the selection is None.
+def select(known: dict[str, Cell], selection: str | None) -> dict[str, Cell]:
+    """Those of an experiment's cells that satisfy 'key=value|other, key=value'; all of them if the selection is None.
 
     Keys are those of the grid. A value has to stand in the grid as written in full; a scale that leaves it out yields
     no cell.
     """
-    if not selection or not known:
-        return dict(known)
-    first = next(iter(known.values()))
-    full = experiments.read(_page(ROOT, first.paper), first.experiment, scale or first.scale).full_grid
     kept = dict(known)
+    if not selection or not known:
+        return kept
+    first = next(iter(known.values()))
+    place = f"{first.paper}/{first.experiment}: selection {selection!r}"
+    full = experiments.read(_page(ROOT, first.paper), first.experiment, first.scale).full_grid
     for condition in selection.split(","):
         key, equals, values = (part.strip() for part in condition.partition("="))
-        place = f"{where or first.experiment}: selection {selection!r}"
         if not equals:
             raise UserError(f"{place}: {condition.strip()!r} must have the form key=value")
-        if key not in full:
-            raise UserError(f"{place}: unknown key {key!r}; {nearest(key, full)}")
+        check_known(key, full, f"{place}: unknown key")
         wanted = [value.strip() for value in values.split("|")]
         for value in wanted:
-            if value not in map(text, full[key]):
-                raise UserError(f"{place}: no {key} is {value!r}; {nearest(value, map(text, full[key]))}")
-        kept = {name: one for name, one in kept.items() if text(one.point[key]) in wanted}
+            check_known(value, list(map(text, full[key])), f"{place}: no {key} is")
+        kept = {name: cell for name, cell in kept.items() if text(cell.point[key]) in wanted}
     return kept
 
 
@@ -278,52 +265,44 @@ def sources(paper: str, cls: type) -> dict[str, str]:
     return {key: field.metadata["source"] or stated.get(key, "") for key, field in fields(cls).items()}
 
 
-def config_class(paper, algorithm, where):
+def config_class(paper: str, algorithm: str, where: str) -> tuple[str, type]:
     """(module, dataclass) of an algorithm: papers/<paper>/<algorithm>.py with its class in that paper's config.py, else
     common/rl/<algorithm>.py with its class in common/rl/config.py."""
-    for package in (f"papers.{paper}", "common.rl"):
-        if (ROOT / package.replace(".", "/") / f"{algorithm}.py").exists():
-            return f"{package}.{algorithm}", _dataclass(f"{package}.config", algorithm, where)
-    known = [path.stem for home in (f"papers/{paper}", "common/rl") for path in (ROOT / home).glob("*.py")]
-    raise UserError(
-        f"{where}: algorithm: neither papers/{paper}/{algorithm}.py nor common/rl/{algorithm}.py exists; "
-        + nearest(algorithm, [name for name in known if name not in ("__init__", "config", *KINDS)])
-    )
-
-
-def _dataclass(module, algorithm, where):
-    file = module.replace(".", "/") + ".py"
+    homes = {path.stem: home for home in ("common/rl", f"papers/{paper}") for path in (ROOT / home).glob("*.py")
+             if path.stem not in ("__init__", "config", *KINDS)}  # fmt: skip
+    check_known(algorithm, homes, f"{where}: algorithm: neither papers/{paper} nor common/rl has a module")
+    file = f"{homes[algorithm]}/config.py"
+    package = homes[algorithm].replace("/", ".")
     if str(ROOT) not in sys.path:
         sys.path.insert(0, str(ROOT))
     try:
-        content = vars(importlib.import_module(module))
+        content = vars(importlib.import_module(f"{package}.config"))
     except ModuleNotFoundError as error:
         raise UserError(f"{where}: algorithm: {algorithm} has no settings: {file}: {error}") from None
     except SyntaxError as error:
         raise UserError(f"{file}:{error.lineno}: {error.msg}") from None
     classes = {name.lower(): value for name, value in content.items() if dataclasses.is_dataclass(value)}
-    if algorithm.replace("_", "").lower() not in classes:
+    cls: Any = classes.get(algorithm.replace("_", ""))
+    if cls is None:
         raise UserError(f"{where}: algorithm: {file} has no dataclass for {algorithm!r}; it has {sorted(classes)}")
-    found = classes[algorithm.replace("_", "").lower()]
-    loop = getattr(found, "loop", None)
+    loop = getattr(cls, "loop", None)
     if not (ROOT / "common" / "rl" / f"{loop}.py").exists():
-        raise UserError(f"{file}: {found.__name__}: loop = {loop!r} must name a module of common/rl that trains it")
-    return found
+        raise UserError(f"{file}: {cls.__name__}: loop = {loop!r} must name a module of common/rl that trains it")
+    return f"{package}.{algorithm}", cls
 
 
 @functools.cache
 def _functions(root, paper, kind):
     """Function name -> ({experiment: selection or None}, line) of a paper's figures.py, tables.py or claims.py."""
-    path = root / "papers" / paper / f"{kind}.py"
-    if not path.exists():
-        return {}
     where = f"papers/{paper}/{kind}.py"
-    found = {}
-    for node in provenance.parsed(path).body:
+    if not (root / where).exists():
+        return {}
+    functions = {}
+    for node in provenance.parsed(root / where).body:
         if not isinstance(node, ast.FunctionDef) or node.name.startswith("_"):
             continue
         line = f"{where}:{node.lineno}: {node.name}"
-        if node.name in found:
+        if node.name in functions:
             raise UserError(f"{line} is defined twice")
         signature = node.args
         if signature.vararg or signature.kwarg or signature.posonlyargs or signature.kwonlyargs:
@@ -331,13 +310,12 @@ def _functions(root, paper, kind):
         defaults = [None] * (len(signature.args) - len(signature.defaults)) + signature.defaults
         arguments = {}
         for argument, default in zip(signature.args, defaults, strict=True):
+            check_known(argument.arg, _page(root, paper).experiments, f"{line}: unknown experiment")
             if default is not None and not isinstance(getattr(default, "value", None), str):
                 raise UserError(f"{line}: the default of {argument.arg} must be a string that selects cells")
             arguments[argument.arg] = None if default is None else default.value
-        for experiment in arguments:
-            _known(experiment, _page(root, paper).experiments, "experiment", line)
-        found[node.name] = (arguments, node.lineno)
-    return found
+        functions[node.name] = (arguments, node.lineno)
+    return functions
 
 
 @functools.cache
@@ -351,34 +329,25 @@ def _classes(root, paper):
     page = _page(root, paper)
     classes = {}
     for name in page.experiments:
-        algorithm = page.algorithm(name)
+        algorithm = page.experiments[name]["algorithm"]
         if algorithm not in classes:
             classes[algorithm] = config_class(paper, algorithm, page.where(name))
     declared = {key for _, cls in classes.values() for key in fields(cls)}
     for scale, change in page.scales.items():
         for key in change["set"]:
-            if key not in declared:
-                place = f"{page.file}: scales: {scale}: set"
-                raise UserError(f"{place}: no algorithm of the paper has {key!r}; {nearest(key, declared)}")
+            check_known(key, declared, f"{page.file}: scales: {scale}: set: no algorithm of the paper has")
     shared = {key for _, cls in classes.values() for key in fields(cls) if _shared(cls, key)}
-    unsourced = {key for _, cls in classes.values() for key, field in fields(cls).items() if not field.metadata["source"]}
     for key in page.defaults:
-        if key not in shared:
-            raise UserError(f"{page.file}: defaults: no setting that papers share is {key!r} here; {nearest(key, shared)}")
+        check_known(key, shared, f"{page.file}: defaults: no setting that papers share is")
+    unsourced = {key for _, cls in classes.values() for key, field in fields(cls).items() if not field.metadata["source"]}
     for key in page.sources:
-        if key not in unsourced:
-            place = f"{page.file}: sources: no setting without a source of its own"
-            raise UserError(f"{place} is {key!r}; {nearest(key, unsourced)}")
+        check_known(key, unsourced, f"{page.file}: sources: no setting without a source of its own is")
     return classes
 
 
 def _shared(cls, key):
-    """Whether a setting is that of common/rl: a paper's own say themselves what they are."""
-    return declaring(cls, key).__module__ == "common.rl.config"
-
-
-def _defaults(page, cls):
-    return {key: value for key, value in page.defaults.items() if key in fields(cls) and _shared(cls, key)}
+    """Whether a setting's declaration that counts is that of common/rl: a paper's own say themselves what they are."""
+    return next(base for base in cls.__mro__ if key in inspect.get_annotations(base)).__module__ == "common.rl.config"
 
 
 @functools.cache
@@ -386,24 +355,22 @@ def _cells(root, paper, name, scale, using=()):
     page = _page(root, paper)
     if name in using:
         raise UserError(f"{page.where(name)}: uses: {' -> '.join((*using, name))} is a circle")
-    module, cls = _classes(root, paper)[page.algorithm(name)]
+    module, cls = _classes(root, paper)[page.experiments[name]["algorithm"]]
     spec = experiments.read(page, name, scale)
     scalars = _scalars(spec, cls)
-    used = {}
     for role, other in spec.uses.items():
-        _known(other, page.experiments, "experiment", f"{spec.file}: uses: {role}")
-        used[role] = _cells(root, paper, other, scale, (*using, name))
-    stated = _defaults(page, cls) | spec.set | {key: value for key, value in spec.scaled.items() if key in fields(cls)}
+        check_known(other, page.experiments, f"{spec.file}: uses: {role}: unknown experiment")
+    used = {role: _cells(root, paper, other, scale, (*using, name)).values() for role, other in spec.uses.items()}
+    stated = {key: value for key, value in page.defaults.items() if key in fields(cls) and _shared(cls, key)} | spec.set
+    stated |= {key: value for key, value in spec.scaled.items() if key in fields(cls)}
     result = {}
     for cell_name, point in experiments.points(spec).items():
-        values = stated | point
         for member in scalars:
-            resolve(cls, values | member, spec.file)
-        pairs = [(role, one) for role, others in used.items() for one in _agreeing(others, point, spec.file, role)]
+            resolve(cls, stated | point | member, spec.file)
         result[cell_name] = Cell(
             paper=paper, experiment=name, name=cell_name, scale=scale, algorithm=spec.algorithm, module=module,
-            config=resolve(cls, values, spec.file), point=point, members=spec.members, tables=spec.tables,
-            produces=spec.produces, uses=tuple(one for _, one in pairs), roles=tuple(role for role, _ in pairs),
+            config=resolve(cls, stated | point, spec.file), point=point, members=spec.members, tables=spec.tables,
+            produces=spec.produces, uses={role: _agreeing(cells, point, spec.file, role) for role, cells in used.items()},
             file=spec.file, root=root,
         )  # fmt: skip
     return result
@@ -411,30 +378,20 @@ def _cells(root, paper, name, scale, using=()):
 
 def _scalars(spec, cls):
     """The distinct scalar settings of the members, checked to be settings in which members may differ."""
-    declared = fields(cls)
-    allowed = [key for key, field in declared.items() if field.metadata.get("per_member")]
-    distinct = []
-    for member in spec.members:
-        values = {key: value for key, value in member.items() if key != "seed"}
-        for key in values:
-            if key not in allowed:
-                known = f"allowed: {', '.join(allowed)}" if allowed else f"{cls.__name__} allows none"
-                raise UserError(f"{spec.file}: members cannot differ in {key!r}; {known}")
-            if key in spec.set or key in spec.full_grid:
-                raise UserError(f"{spec.file}: {key} differs between members and stands in set or grid too")
-        if values not in distinct:
-            distinct.append(values)
+    allowed = [key for key, field in fields(cls).items() if field.metadata["per_member"]]
+    distinct = experiments.scalars(spec.members)
+    for key in distinct[0]:  # all name the same
+        if key not in allowed:
+            known = f"allowed: {', '.join(allowed)}" if allowed else f"{cls.__name__} allows none"
+            raise UserError(f"{spec.file}: members cannot differ in {key!r}; {known}")
+        if key in spec.set or key in spec.full_grid:
+            raise UserError(f"{spec.file}: {key} differs between members and stands in set or grid too")
     return distinct
 
 
-def _agreeing(others, point, where, role):
+def _agreeing(cells, point, where, role):
     """The used experiment's cells that share every value of the grid with this point."""
-    agreeing = [one for one in others.values() if all(point.get(k, v) == v for k, v in one.point.items())]
+    agreeing = tuple(cell for cell in cells if all(point.get(k, v) == v for k, v in cell.point.items()))
     if not agreeing:
         raise UserError(f"{where}: uses: {role}: no cell of that experiment agrees with {point}")
     return agreeing
-
-
-def _known(name, known, what, where=""):
-    if name not in known:
-        raise UserError(f"{where}{': ' if where else ''}unknown {what} {name!r}; {nearest(name, known)}")

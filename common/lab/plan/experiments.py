@@ -24,11 +24,12 @@ import dataclasses
 import itertools
 import re
 from pathlib import Path
+from typing import Any
 
 import yaml
 
 from common.errors import UserError
-from common.settings import nearest
+from common.settings import check_known
 
 SCALES = ("smoke", "quick", "day", "paper")
 PAGE = ("seeds", "scales", "sources", "defaults", "experiments")
@@ -59,14 +60,11 @@ class Page:
     @property
     def used(self) -> set[str]:
         """Experiments whose files others use."""
-        return {name for name in self.experiments for name in _uses(self.experiments[name], self.where(name)).values()}
+        return {other for name in self.experiments for other in self.uses(name).values()}
 
-    def algorithm(self, name: str) -> str:
-        """The algorithm's name that an experiment states."""
-        if not isinstance(self.experiments[name].get("algorithm"), str):
-            form = "must name papers/<paper>/<algorithm>.py or common/rl/<algorithm>.py"
-            raise UserError(f"{self.where(name)}: algorithm: {form}")
-        return self.experiments[name]["algorithm"]
+    def uses(self, name: str) -> dict[str, str]:
+        """The experiments whose files an experiment's runs read, {role: experiment}."""
+        return _texts(self.experiments[name], "uses", self.where(name))
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -96,7 +94,7 @@ class _Loader(yaml.SafeLoader):
         for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
     }
 
-    def construct_mapping(self, node, deep=False):
+    def construct_mapping(self, node: Any, deep: bool = False) -> dict:
         keys = []
         for key_node, _ in node.value:
             key = self.construct_object(key_node, deep=True)
@@ -121,7 +119,7 @@ def page(path: Path, where: str) -> Page:
         return Page(where, {}, {}, {}, {}, {}, {})
     try:
         loader = _Loader(path.read_text(encoding="utf-8"))
-        node = loader.get_single_node()
+        node: Any = loader.get_single_node()
         content = loader.construct_document(node) if node else None
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
@@ -129,44 +127,37 @@ def page(path: Path, where: str) -> Page:
         raise UserError(f"{place}: {' '.join(str(getattr(error, 'problem', error)).split())}") from None
     if not isinstance(content, dict):
         raise UserError(f"{where}: must be a mapping of {', '.join(PAGE)}")
-    _known(content, PAGE, where)
+    for key in content:
+        check_known(key, PAGE, f"{where}: unknown key")
     parts = {key: _mapping(content, key, where) for key in PAGE if key != "seeds"}
-    _known(parts["scales"], SCALES, f"{where}: scales")
-    for scale in parts["scales"]:
-        change = parts["scales"][scale] = _mapping(parts["scales"], scale, f"{where}: scales")
-        _known(change, ("seeds", "set"), f"{where}: scales: {scale}")
-        change["set"] = _mapping(change, "set", f"{where}: scales: {scale}")
-    for setting, source in parts["sources"].items():
-        if not isinstance(source, str):
-            raise UserError(f"{where}: sources: {setting}: must be text, not {source!r}")
+    for scale, change in _scales(parts, where, ("seeds", "set")).items():
+        parts["scales"][scale] = change | {"set": _mapping(change, "set", f"{where}: scales: {scale}")}
+    _texts(content, "sources", where)
     listed = next((value.value for key, value in node.value if key.value == "experiments"), ())
     made = Page(where, content, **parts, lines={key.value: key.start_mark.line + 1 for key, _ in listed})
     for name in parts["experiments"]:
         if not NAME.fullmatch(name):
             raise UserError(f"{made.where(name)}: a name must consist of small letters, digits and _")
-        parts["experiments"][name] = _mapping(parts["experiments"], name, f"{where}:{made.lines[name]}")
-        _known(parts["experiments"][name], KEYS, made.where(name))
+        stated = parts["experiments"][name] = _mapping(parts["experiments"], name, f"{where}:{made.lines[name]}", KEYS)
+        if not isinstance(stated.get("algorithm"), str):
+            form = "must name papers/<paper>/<algorithm>.py or common/rl/<algorithm>.py"
+            raise UserError(f"{made.where(name)}: algorithm: {form}")
     return made
 
 
 def read(page: Page, name: str, scale: str) -> Experiment:
     """An experiment of a page at a scale, its shape checked. Settings are checked against a `Config` later."""
     content, where = page.experiments[name], page.where(name)
-    scales = _mapping(content, "scales", where)
-    _known(scales, SCALES, f"{where}: scales")
-    for known in scales:
-        _known(_mapping(scales, known, f"{where}: scales"), SCALED, f"{where}: scales: {known}")
-    change, there = scales.get(scale) or {}, f"{where}: scales: {scale}"
-    full, narrowed = _grid(content, where), _grid(change, there)
-    _known(narrowed, full, f"{there}: grid", "no such key in the experiment's grid")
+    change, there = _scales(content, where, SCALED).get(scale, {}), f"{where}: scales: {scale}"
+    full = _grid(content, where)
+    narrowed = _grid(change, there, full)
     settings = _mapping(content, "set", where) | _mapping(change, "set", there)
-    for key in full:
-        if key in settings:
-            raise UserError(f"{where}: {key} stands in grid and in set; one of them must go")
+    if twice := full.keys() & settings:
+        raise UserError(f"{where}: {min(twice)} stands in grid and in set; one of them must go")
     shared, place = page.scales.get(scale, {}), f"{page.file}: scales: {scale}"
     return Experiment(
         file=where,
-        algorithm=page.algorithm(name),
+        algorithm=content["algorithm"],
         grid={key: narrowed.get(key, values) for key, values in full.items()},
         full_grid={key: list(dict.fromkeys([*values, *narrowed.get(key, ())])) for key, values in full.items()},
         set=settings,
@@ -174,13 +165,13 @@ def read(page: Page, name: str, scale: str) -> Experiment:
         members=_members((content, where), (change, there), (shared, place), (page.head, page.file)),
         tables=_names(content, "tables", where, taken=("metrics",)),
         produces=_names(content, "produces", where),
-        uses=_uses(content, where),
+        uses=page.uses(name),
     )
 
 
-def points(experiment):
+def points(experiment: Experiment) -> dict[str, dict]:
     """Cell name -> the grid's values at that point. A grid without keys has the one cell `all`."""
-    cells = {}
+    cells: dict[str, dict] = {}
     for values in itertools.product(*experiment.grid.values()):
         name = "-".join(map(text, values)) or "all"
         point = dict(zip(experiment.grid, values, strict=True))
@@ -192,29 +183,32 @@ def points(experiment):
     return cells
 
 
-def text(value):
+def text(value: object) -> str:
     """A grid's value as it stands in names and selections: `true`, `0.0003`, `1x32`."""
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def _known(mapping, allowed, where, problem="unknown key"):
-    for key in mapping:
-        if key not in allowed:
-            raise UserError(f"{where}: {problem}: {key!r}; {nearest(key, allowed)}")
-
-
-def _mapping(content, key, where):
+def _mapping(content, key, where, allowed=None):
+    """The mapping that `content` has under a key, empty if there is none; its own keys are among those allowed."""
     value = content.get(key)
     if value is None:
         return {}
     if not isinstance(value, dict) or not all(isinstance(name, str) for name in value):
         raise UserError(f"{where}: {key}: must be a mapping, not {value!r}")
+    for name in value if allowed is not None else ():
+        check_known(name, allowed, f"{where}: {key}: unknown key")
     return value
 
 
-def _grid(content, where):
+def _scales(content, where, allowed):
+    """What a page or an experiment states for scales, {scale: mapping with some of the allowed keys}."""
+    scales = _mapping(content, "scales", where, SCALES)
+    return {scale: _mapping(scales, scale, f"{where}: scales", allowed) for scale in scales}
+
+
+def _grid(content, where, allowed=None):
     """A mapping from settings to non-empty lists of plain values."""
-    grid = _mapping(content, "grid", where)
+    grid = _mapping(content, "grid", where, allowed)
     for name, values in grid.items():
         if not isinstance(values, list) or not values or not all(isinstance(v, SCALAR) for v in values):
             raise UserError(f"{where}: grid: {name}: must be a list of one or more plain values, not {values!r}")
@@ -230,12 +224,12 @@ def _names(content, key, where, taken=()):
     return tuple(names)
 
 
-def _uses(content, where):
-    uses = _mapping(content, "uses", where)
-    for role, name in uses.items():
-        if not isinstance(name, str):
-            raise UserError(f"{where}: uses: {role}: must be the name of an experiment, not {name!r}")
-    return uses
+def _texts(content, key, where):
+    texts = _mapping(content, key, where)
+    for name, value in texts.items():
+        if not isinstance(value, str):
+            raise UserError(f"{where}: {key}: {name}: must be text, not {value!r}")
+    return texts
 
 
 def seeds(value: object, where: str) -> list[int]:
@@ -243,21 +237,25 @@ def seeds(value: object, where: str) -> list[int]:
     entries = value.split(",") if isinstance(value, str) else [value] if isinstance(value, int) else value
     if not isinstance(entries, list) or not entries:
         raise UserError(f"{where}: no seeds; must be a list of integers or ranges such as 0-4, not {value!r}")
-    found = []
+    listed: list[int] = []
     for entry in entries:
         ends = re.fullmatch(r"([0-9]+)(?:-([0-9]+))?", str(entry).strip())
         first, last = (int(ends[1]), int(ends[2] or ends[1])) if ends else (1, 0)
         if not first <= last <= LARGEST_SEED or last - first > 10_000:
             raise UserError(f"{where}: {entry!r} must be an integer in [0, {LARGEST_SEED}], or a range such as 0-4")
-        found += range(first, last + 1)
-    return found
+        listed += range(first, last + 1)
+    return listed
 
 
-def reseeded(members: tuple, seeds: list[int]) -> tuple:
+def scalars(members: tuple[dict, ...]) -> list[dict]:
+    """The distinct settings of members besides their seeds."""
+    settings = [{key: value for key, value in member.items() if key != "seed"} for member in members]
+    return [values for i, values in enumerate(settings) if values not in settings[:i]]
+
+
+def reseeded(members: tuple[dict, ...], seeds: list[int]) -> tuple[dict, ...]:
     """Members with these seeds in place of theirs, each distinct set of scalars with every seed."""
-    scalars = [{key: value for key, value in member.items() if key != "seed"} for member in members]
-    distinct = [values for i, values in enumerate(scalars) if values not in scalars[:i]]
-    return tuple({"seed": seed, **values} for values in distinct for seed in seeds)
+    return tuple({"seed": seed, **values} for values in scalars(members) for seed in seeds)
 
 
 def _members(own, change, shared, usual):

@@ -13,7 +13,9 @@ import dataclasses
 import functools
 import hashlib
 import json
+from importlib.util import resolve_name
 from pathlib import Path
+from typing import Any
 
 from common.errors import UserError
 
@@ -35,7 +37,7 @@ def digest(*parts: object) -> str:
     return hashlib.sha256("\0".join(map(str, parts)).encode()).hexdigest()[:12]
 
 
-def cell_digest(cell, root: Path) -> str:
+def cell_digest(cell: Any, root: Path) -> str:
     """Digest of what every member of a cell depends on: resolved settings, code, the used cells.
 
     Seeds are no part of it, nor the settings in which members differ: adding a member leaves the others' results valid.
@@ -48,7 +50,7 @@ def cell_digest(cell, root: Path) -> str:
         "loop": code_digest(f"common.rl.{cell.config.loop}", root),
         "tables": sorted(cell.tables),
         "produces": sorted(cell.produces),
-        "uses": sorted((role, used.param) for role, used in zip(cell.roles, cell.uses, strict=True)),
+        "uses": sorted((role, used.param) for role, cells in cell.uses.items() for used in cells),
     }
     return digest(json.dumps(facts, sort_keys=True, default=str))
 
@@ -96,12 +98,6 @@ def parsed(path: Path) -> ast.Module:
         raise UserError(f"{'/'.join(path.parts[-3:])}:{error.lineno}: {error.msg}") from None
 
 
-def forget():
-    """Drops what was read, for a process in which files change."""
-    for cached in (parsed, code_digest, artefact_digest):
-        cached.cache_clear()
-
-
 class _Walk:
     """Collects the definitions reachable by name inside some packages.
 
@@ -118,7 +114,7 @@ class _Walk:
         self.texts = {}  # (module, name) -> normal form
         self.uses = {}  # (module, name) -> [(module, name), ...] in the order of the text
 
-    def digest(self):
+    def digest(self) -> str:
         """Digest of all that was reached. Identities are refined until as many differ as ever will: two functions of one
         name and one text differ if they call different ones."""
         identity = {key: digest(key[1], text) for key, text in self.texts.items()}
@@ -128,7 +124,7 @@ class _Walk:
                 return digest(*sorted(refined.values()))
             identity = refined
 
-    def whole(self, module):
+    def whole(self, module: str) -> None:
         """Every statement of a module, except imports."""
         definitions, loose = self._index(module)
         for name in definitions:
@@ -136,7 +132,7 @@ class _Walk:
         for number, node in enumerate(loose):
             self._add((module, f"* {number:04d}"), [node])
 
-    def definition(self, module, name):
+    def definition(self, module: str, name: str) -> bool:
         """One top-level name of a module, and what it names. Returns whether there is one."""
         nodes = self._index(module)[0].get(name)
         if nodes is not None:
@@ -156,32 +152,26 @@ class _Walk:
         module, rest = key[0], chain
         for _ in range(20):  # a name may be passed on from import to import
             if rest[0] in bindings:
-                dotted = (*bindings[rest[0]].split("."), *rest[1:])
-                home = self._home(dotted)
-                if not home:
-                    self._refuse_dynamic(key, ".".join(dotted), line)
-                    return ".".join(dotted)
-                module, rest = ".".join(dotted[:home]), dotted[home:]
-            elif not self._is_followed(module) or not self.definition(module, rest[0]):
-                self._refuse_dynamic(key, rest[0], line)
-                return ".".join(rest)
-            else:
-                self.uses[key].append((module, rest[0]))
-                return ".".join(rest)
-            if not self._is_followed(module):
-                return ".".join(rest)
-            if not rest:
+                rest = (*bindings[rest[0]].split("."), *rest[1:])
+                home = self._home(rest)
+                module, rest = ".".join(rest[:home]), rest[home:]
+                if module and not self._is_followed(module):
+                    return ".".join(rest)
+            if module and not rest:
                 self.whole(module)
                 self.uses[key] += [(module, name) for name in self._index(module)[0]]
                 return "a module"
-            if rest[0] in self._index(module)[0]:
-                bindings = {}
-            else:
-                bindings = self._bindings(module, [])
+            if module and self.definition(module, rest[0]):
+                self.uses[key].append((module, rest[0]))
+                return ".".join(rest)
+            bindings = self._bindings(module, []) if module else {}
+            if rest[0] not in bindings:
+                self._refuse_dynamic(key, ".".join(rest), line)
+                return ".".join(rest)
         raise UserError(f"{key[0]}: {'.'.join(chain)} is imported in a circle")
 
     def _refuse_dynamic(self, key, name, line):
-        if any(name == known or name.startswith(known + ".") for known in DYNAMIC):
+        if _within(name, DYNAMIC):
             file = key[0].replace(".", "/") + ".py"
             raise UserError(f"{file}:{line}: {name} hides what a result depends on; import by name instead")
 
@@ -189,38 +179,33 @@ class _Walk:
         """How many leading words of a dotted name are a module of this repository; 0: none."""
         if dotted[0] not in ("common", "papers"):
             return 0
-        return max((i for i in range(1, len(dotted) + 1) if self._path(".".join(dotted[:i]))), default=0)
+        lengths = range(len(dotted), 0, -1)
+        return next((length for length in lengths if _path(self.root, ".".join(dotted[:length]))), 0)
 
     def _is_followed(self, module):
         """Whether this is a module of one of the packages, and not skipped."""
-        return _within(module, self.packages) and not _within(module, self.skipped) and self._path(module) is not None
-
-    def _path(self, module):
-        return _module_path(self.root, module)
+        return _within(module, self.packages) and not _within(module, self.skipped)
 
     def _bindings(self, module, nodes):
         """Name -> dotted target of the imports at a module's top level, and of those inside some of its statements."""
-        package = self._path(module).name == "__init__.py"
-        return _imports(self._tree(module).body, module, package) | _imports(nodes, module, package, nested=True)
-
-    def _tree(self, module):
-        path = self._path(module)
-        if path is None:
-            raise UserError(f"{module.replace('.', '/')}.py does not exist")
-        return parsed(path)
+        path = _path(self.root, module)
+        package = path.name == "__init__.py"
+        return _imports(parsed(path).body, module, package) | _imports(nodes, module, package, nested=True)
 
     def _index(self, module):
         """(name -> its top-level statements, statements that define no name) of a module."""
-        return _definitions(self._tree(module))
+        return _definitions(parsed(_path(self.root, module)))
 
 
 @functools.cache
-def _module_path(root, module):
+def _path(root, module):
+    """The file of a dotted module, or None."""
     stem = root.joinpath(*module.split("."))
     return next((path for path in (stem.with_suffix(".py"), stem / "__init__.py") if path.exists()), None)
 
 
 def _within(module, packages):
+    """Whether a dotted name is one of some others, or stands below it."""
     return any(module == package or module.startswith(package + ".") for package in packages)
 
 
@@ -251,6 +236,7 @@ def _defined(node):
 
 def _imports(body, module, is_package, nested=False):
     """Name -> dotted target of every import among statements (`nested`: also of those inside functions)."""
+    package = module if is_package else module.rpartition(".")[0]
     bound = {}
     for statement in body:
         for node in ast.walk(statement) if nested or not isinstance(statement, _SCOPES) else ():
@@ -259,19 +245,12 @@ def _imports(body, module, is_package, nested=False):
                     target = alias.name if alias.asname else alias.name.split(".")[0]
                     bound[alias.asname or target] = target
             elif isinstance(node, ast.ImportFrom):
-                origin = _origin(node, module, is_package)
+                origin = resolve_name("." * node.level + (node.module or ""), package)
                 for alias in node.names:
                     if alias.name == "*":
                         raise UserError(f"{module}: `from {origin} import *` hides what a result depends on")
                     bound[alias.asname or alias.name] = f"{origin}.{alias.name}"
     return bound
-
-
-def _origin(node, module, is_package):
-    """The dotted module that a `from ... import` names, relative or not."""
-    parts = module.split(".") if is_package else module.split(".")[:-1]
-    base = parts[: len(parts) - node.level + 1] if node.level else []
-    return ".".join([*base, *([node.module] if node.module else [])])
 
 
 class _NormalForm:
@@ -288,10 +267,10 @@ class _NormalForm:
         special = getattr(self, f"_{type(node).__name__}", None)
         return special(node) if special else self._fields(node)
 
-    def _fields(self, node, *dropped):
+    def _fields(self, node):
         """The type of a node and its fields by name; those that are empty do not count, so that a version of Python may
         add some."""
-        kept = {name: value for name, value in ast.iter_fields(node) if name not in (*dropped, *_NO_MEANING)}
+        kept = {name: value for name, value in ast.iter_fields(node) if name not in _NO_MEANING}
         written = (f"{name}={self(value)}" for name, value in sorted(kept.items()) if value is not None and value != [])
         return f"{type(node).__name__}({','.join(written)})"
 
@@ -324,24 +303,13 @@ class _NormalForm:
         raised = node.exc.func if isinstance(node.exc, ast.Call) else node.exc
         return f"Raise({self(raised) if raised else ''})"
 
-    def _Assert(self, node):
-        return self._fields(node, "msg")
-
-    def _arg(self, node):
-        return self._fields(node, "annotation")
-
-    def _FunctionDef(self, node):
-        return self._fields(node, "returns")
-
-    _AsyncFunctionDef = _FunctionDef
-
     def _AnnAssign(self, node):
         """As an assignment without annotation."""
         return f"Assign(targets=[{self(node.target)}],value={self(node.value)})" if node.value else ""
 
     def _ClassDef(self, node):
         """In a class that makes fields of its annotated names, which names are annotated counts."""
-        collects = any("dataclass" in ast.unparse(one) for one in node.decorator_list)
+        collects = any("dataclass" in ast.unparse(decorator) for decorator in node.decorator_list)
         collects = collects or any(ast.unparse(base).endswith("NamedTuple") for base in node.bases)
         names = [n.target.id for n in node.body if isinstance(n, ast.AnnAssign) and isinstance(n.target, ast.Name)]
         return self._fields(node) + (f" fields {' '.join(names)}" if collects else "")
@@ -349,7 +317,7 @@ class _NormalForm:
 
 _SCOPES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 _IMPORTS = (ast.Import, ast.ImportFrom)
-_NO_MEANING = ("ctx", "kind", "type_comment", "type_ignores")
+_NO_MEANING = ("annotation", "returns", "msg", "ctx", "kind", "type_comment", "type_ignores")  # msg: of an assertion
 
 
 def _is_text(node):

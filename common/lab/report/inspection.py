@@ -32,7 +32,7 @@ def explain(name, scale, fresh=False):
         line = catalog.artefact_line(paper, kind, function)
         print(f"  papers/{paper}/{kind}.py:{line}  {function}({_arguments(catalog.artefacts(paper, kind)[function])})")
     cells = catalog.artefact_cells(name, scale)
-    for experiment in catalog.reads(paper, kind, name):
+    for experiment in catalog.reads(name):
         mine = [cell for cell in cells if cell.experiment == experiment]
         line = catalog.experiment_line(paper, experiment)
         print(f"  papers/{paper}/experiments.yaml:{line}  {experiment}" + ("" if mine else ": no cell at this scale"))
@@ -74,8 +74,9 @@ def _explain_cell(cell, fresh):
     else:
         state = "to be run"
     print(f"    {cell.name}  seeds {seeds}  digest {cell.digest}  {state}")
-    for role, used in zip(cell.roles, cell.uses, strict=True):
-        print(f"      uses {role}: {used.key}  digest {used.digest}")
+    for role, cells in cell.uses.items():
+        for used in cells:
+            print(f"      uses {role}: {used.key}  digest {used.digest}")
 
 
 def _module(module):

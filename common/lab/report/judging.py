@@ -27,7 +27,7 @@ def cells(paper: str, claim: str, scale: str) -> list[catalog.Cell]:
     selected = []
     for experiment, selection in catalog.artefacts(paper, "claims")[claim].items():
         known = catalog.cells(paper, experiment, scale)
-        selected += catalog.select(known, selection, f"{paper}/{experiment}", scale).values()
+        selected += catalog.select(known, selection).values()
     return selected
 
 

@@ -5,6 +5,8 @@ import functools
 import os
 import subprocess
 import sys
+from pathlib import Path
+from typing import Any
 
 from common.files import read_json
 from common.lab.plan import catalog
@@ -42,33 +44,39 @@ class Estimate:
 
 
 @functools.cache
-def calibration():
+def calibration() -> float:
     """This machine's speed: GFLOP/s of float32 products of 256x256 matrices in one thread, the best of eight rounds."""
-    one = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
-    done = subprocess.run([sys.executable, "-c", _CALIBRATE], env=os.environ | one, capture_output=True, text=True)
+    threads = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+    done = subprocess.run([sys.executable, "-c", _CALIBRATE], env=os.environ | threads, capture_output=True, text=True)
     return round(float(done.stdout), 1) if done.returncode == 0 else FALLBACK_SPEED
 
 
-def estimates(name, scale, device="cpu", fresh=False):
+def estimates(name: str, scale: str, device: str = "cpu", fresh: bool = False) -> list[Estimate]:
     """An `Estimate` for every cell that an artefact reads, or that these use, and that has still to be run."""
-    wanted, waiting = {}, catalog.artefact_cells(name, scale)
+    wanted: dict[str, Estimate] = {}
+    waiting = catalog.artefact_cells(name, scale)
     while waiting:
         cell = waiting.pop()
         if cell.key not in wanted and sources.source(cell, fresh).kind == "missing":
             wanted[cell.key] = estimate(cell, device)
-            waiting += cell.uses
+            waiting += cell.used
     return [wanted[key] for key in sorted(wanted)]
 
 
-def estimate(cell, device="cpu", missing=None):
+def estimate(cell: catalog.Cell, device: str = "cpu", missing: int | None = None) -> Estimate:
     """The cost of so many members of one cell; unless told, of those that are not finished."""
     if missing is None:
-        held = [one for one in (sources.own(cell), sources.unfinished(cell)) if one and not one.stale]
-        missing = len(cell.members) - max((len(one.finished) for one in held), default=0)
+        held = [source for source in (sources.own(cell), sources.unfinished(cell)) if source and not source.stale]
+        missing = len(cell.members) - max((len(source.finished) for source in held), default=0)
     settings = dataclasses.asdict(cell.config)
-    alike = [one for one in measured(catalog.ROOT) if one["keys"] == set(settings) and one["device"] == kind(device)]
+    alike = [run for run in measured(catalog.ROOT)
+             if run["settings"].keys() == settings.keys() and run["device"] == kind(device)]  # fmt: skip
     if alike:
-        best = max(alike, key=lambda one: (_agreement(cell, settings, one), one["core_seconds"]))
+        best = max(alike, key=lambda run: (
+            f"/{cell.paper}/{cell.experiment}/" in run["key"],
+            sum(settings[key] == value for key, value in run["settings"].items()),
+            run["core_seconds"],
+        ))  # fmt: skip
         rate, speed, basis = best["rate"], best["calibration"], f"measured: {best['key']}"
     else:
         rate, speed, basis = FALLBACK.get(cell.algorithm, UNKNOWN), FALLBACK_SPEED, "a guess: nothing alike was run"
@@ -76,25 +84,20 @@ def estimate(cell, device="cpu", missing=None):
     return Estimate(cell, missing, missing * work(settings) * rate * scaling, basis)
 
 
-def _agreement(cell, settings, one):
-    same = f"/{cell.paper}/{cell.experiment}/" in one["key"]
-    return same, sum(settings[key] == value for key, value in one["settings"].items())
-
-
-def work(settings):
+def work(settings: dict[str, Any]) -> int:
     """Units of work of one member: steps, or iterations, of a run with these settings."""
     return next((settings[key] for key in WORK if key in settings), 1)
 
 
-def kind(device):
+def kind(device: str) -> str:
     """The sort of device, without its number or name; a run on a CPU records the processor's architecture."""
-    return "cpu" if str(device).startswith(("cpu", "x86", "aarch64", "arm64", "AMD64")) else "gpu"
+    return "cpu" if device.startswith(("cpu", "x86", "aarch64", "arm64", "AMD64")) else "gpu"
 
 
 @functools.cache
-def measured(root):
-    """Rates of all finished runs: core-seconds a member and unit of work, with the settings they were measured at."""
-    found = []
+def measured(root: Path) -> list[dict[str, Any]]:
+    """Rates of all finished runs: core-seconds per member and unit of work, with the settings they were measured at."""
+    runs = []
     places = ("published/*/*/*/*/run.json", "results/*/*/*/*/run.json", "results/*/*/*/*/.work/partial/run.json")
     for path in sorted(path for place in places for path in root.glob(place)):
         if path.parts[-5] == "smoke":  # start-up takes longer than the training
@@ -105,21 +108,18 @@ def measured(root):
         seconds = sum(part["seconds"] for part in parts)
         if not members or not seconds or not settings:
             continue
-        found.append(
-            {
-                "key": "/".join(path.relative_to(root).parts[:5]),
-                "keys": set(settings),
-                "settings": settings,
-                "device": kind(parts[0].get("device", "cpu")),
-                "rate": seconds / members / work(settings),
-                "core_seconds": seconds,
-                "calibration": record.get("calibration"),
-            }
-        )
-    return found
+        runs.append({
+            "key": "/".join(path.relative_to(root).parts[:5]),
+            "settings": settings,
+            "device": kind(parts[0].get("device", "cpu")),
+            "rate": seconds / members / work(settings),
+            "core_seconds": seconds,
+            "calibration": record.get("calibration"),
+        })  # fmt: skip
+    return runs
 
 
-def duration(seconds):
+def duration(seconds: float) -> str:
     """Seconds as people say them: 40 s, 12 min, 3.5 h, 2.1 days."""
     for size, unit, digits in ((86400, "days", 1), (3600, "h", 1), (60, "min", 0)):
         if seconds >= 1.5 * size:

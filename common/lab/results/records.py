@@ -8,6 +8,9 @@ import csv
 import dataclasses
 import functools
 import io
+from collections.abc import Collection, Iterable, Mapping
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -16,14 +19,14 @@ from common.errors import UserError
 from common.files import atomic_write, shown
 from common.lab.plan import catalog
 from common.lab.results import costs, sources
-from common.settings import nearest
+from common.settings import check_known, fields
 
 COLUMNS = ("member", "seed", "step", "metric", "value")
 KEYS = ("member", "seed")
 RUN = ["cell", "member"]  # what tells runs apart, over cells
 
 
-def write_rows(path, rows):
+def write_rows(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
     """Writes rows, mappings with the same keys, as a CSV, whole or not at all. Floats become shortest float32 text.
 
     Raises `UserError` if there are no rows, if their keys differ, or if the file cannot be written.
@@ -42,7 +45,7 @@ def write_rows(path, rows):
     atomic_write(path, buffer.getvalue())
 
 
-def read_rows(path, columns=KEYS):
+def read_rows(path: Path, columns: Iterable[str] = KEYS) -> pd.DataFrame:
     """A tidy table as a DataFrame, checked: all `columns` are there, and at least one row."""
     try:
         frame = pd.read_csv(path)
@@ -58,7 +61,7 @@ def read_rows(path, columns=KEYS):
     return frame
 
 
-def read_metrics(path):
+def read_metrics(path: Path) -> pd.DataFrame:
     """A cell's metrics as a DataFrame, checked: columns are complete, steps are integers that are not negative."""
     frame = read_rows(path, COLUMNS)
     for column in ("step", "value"):
@@ -70,26 +73,28 @@ def read_metrics(path):
     return frame.assign(step=steps.astype(np.int64), value=frame["value"].astype(np.float64))
 
 
-def reported(paper):
+def reported(paper: str) -> pd.DataFrame:
     """The numbers that a paper prints, or that were read off its plots: papers/<paper>/reported.csv as a DataFrame."""
     return read_rows(catalog.ROOT / "papers" / paper / "reported.csv", columns=())
 
 
-def environment(cell):
+def environment(cell: catalog.Cell) -> str | None:
     """The environment of a cell; None of a toy."""
     return getattr(cell.config, "env", None)
 
 
-def load(paper, experiment, scale, selection=None, fresh=False, available=False, environments=None):
+def load(
+    paper: str, experiment: str, scale: str, selection: str | None = None, fresh: bool = False, available: bool = False,
+    environments: Collection[str | None] | None = None,
+) -> "Results":  # fmt: skip
     """The `Results` of an experiment's selected cells, of all environments or of those given. Raises `UserError` if one of
     them has not been run; with `available` such a cell is left out, and counted."""
-    known = catalog.cells(paper, experiment, scale)
-    chosen = catalog.select(known, selection, f"{paper}/{experiment}", scale)
+    chosen = catalog.select(catalog.cells(paper, experiment, scale), selection)
     wanted = [cell for cell in chosen.values() if environments is None or environment(cell) in environments]
     others = len(chosen) - len(wanted)
     if available:
-        found = [source for cell in wanted if (source := sources.source(cell, fresh)).kind != "missing"]
-        return Results(scale, found, len(wanted) - len(found), others)
+        held = [source for cell in wanted if (source := sources.source(cell, fresh)).kind != "missing"]
+        return Results(scale, held, len(wanted) - len(held), others)
     return Results(scale, [sources.ready(cell, fresh) for cell in wanted], others=others)
 
 
@@ -104,13 +109,13 @@ class Results:
     """
 
     scale: str
-    cells: list
+    cells: list[sources.Source]
     missing: int = 0
     others: int = 0
-    given: dict = dataclasses.field(default_factory=dict)
+    given: dict[str, pd.DataFrame] = dataclasses.field(default_factory=dict)
 
     @functools.cached_property
-    def frame(self):
+    def frame(self) -> pd.DataFrame:
         """Metrics of all cells: `cell`, the grid's columns, `member, seed, <scalars>, step, metric, value`."""
         if "metrics" in self.given:
             return self.given["metrics"]
@@ -118,42 +123,42 @@ class Results:
         return self._join(tables, COLUMNS, self.cells)
 
     @property
-    def diverged(self):
+    def diverged(self) -> int:
         """How many members diverged."""
         return len(self.frame.loc[self.frame["metric"] == "diverged", RUN].drop_duplicates())
 
     @property
-    def seeds(self):
+    def seeds(self) -> int:
         """Finished members of the cell that has fewest."""
         return min((len(source.finished) for source in self.cells), default=0)
 
     @property
-    def wanted(self):
+    def wanted(self) -> int:
         """Members that every cell should have."""
         return max((len(source.cell.members) for source in self.cells), default=0)
 
     @property
-    def steps(self):
+    def steps(self) -> int:
         """The last recorded step of the cell whose records end first."""
         kept = self.frame[self.frame["metric"] != "diverged"]
         return int(kept.groupby("cell")["step"].max().min()) if len(kept) else 0
 
     @property
-    def budget(self):
+    def budget(self) -> int:
         """Steps, or iterations, that every finished member had, of the cell that had fewest. The last record may stand a
         batch before the end, or long before, if a member diverged."""
         return min((costs.work(dataclasses.asdict(source.cell.config)) for source in self.cells), default=0)
 
     @property
-    def metrics(self):
+    def metrics(self) -> list[str]:
         """Names of the metrics that were recorded."""
         return sorted(self.frame["metric"].unique())
 
-    def has(self, metric):
+    def has(self, metric: str) -> bool:
         """Whether a metric was recorded, or may have been missed: no member lived to its first evaluation."""
         return metric in self.metrics or self.diverged == len(self.frame[RUN].drop_duplicates())
 
-    def table(self, name, **where):
+    def table(self, name: str, **where: Any) -> pd.DataFrame:
         """A further tidy table of all cells, joined as `frame` is and selected as `curve` is. Raises `UserError` if the runs
         do not write it, or did not because no cell was run or every member diverged."""
         rows = self._where(self.given[name] if name in self.given else self._written(name), where)
@@ -162,7 +167,7 @@ class Results:
             raise UserError(f"no rows of the table {name!r}{asked}: not run, or all members diverged")
         return rows
 
-    def curve(self, metric, **where):
+    def curve(self, metric: str, **where: Any) -> pd.DataFrame:
         """One metric as a DataFrame with the columns of `frame`, in order of cell, member and step.
 
         `where` keeps rows by settings: a value, or a list of allowed ones, of the grid, of scalars, of `seed` or of any
@@ -170,10 +175,10 @@ class Results:
         """
         frame = self._where(self.frame, where)
         if not self.has(metric):
-            raise UserError(f"no run recorded the metric {metric!r}; {nearest(metric, self.metrics)}")
+            check_known(metric, self.metrics, "no run recorded the metric")
         return frame[frame["metric"] == metric].reset_index(drop=True)
 
-    def final(self, metric, last=10, **where):
+    def final(self, metric: str, last: int = 10, **where: Any) -> np.ndarray:
         """Mean of each member's last evaluations, as an array in order of cell and member; NaN if it diverged, be it before
         its first evaluation. A cell whose members live and do not record the metric has no numbers of it."""
         frame = self._where(self.frame, where)
@@ -185,16 +190,14 @@ class Results:
         means = np.where(broken, np.nan, ends.reindex(runs).to_numpy(np.float64))
         return means[known & (recorded | broken)]
 
-    def setting(self, name):
+    def setting(self, name: str) -> list:
         """The values that a setting has over the cells, each once."""
         return list(dict.fromkeys(_setting(source.cell, name) for source in self.cells))
 
     def _written(self, name):
         """A further table of all cells, as their runs wrote it."""
         for source in self.cells:
-            if name not in source.cell.tables:
-                known = nearest(name, source.cell.tables) if source.cell.tables else "it writes none"
-                raise UserError(f"{source.cell.file}: tables: {name!r} is not among them; {known}")
+            check_known(name, source.cell.tables, f"{source.cell.file}: tables: it does not write")
         written = [source for source in self.cells if not self._lost(source)]
         return self._join([read_rows(source.folder / f"{name}.csv") for source in written], KEYS, written)
 
@@ -237,13 +240,11 @@ def _members(table, wanted):
 
 
 def _setting(cell, name):
-    known = {field.name for field in dataclasses.fields(cell.config)}
-    if name not in known:
-        raise UserError(f"{cell.file}: {cell.algorithm} has no setting {name!r}; {nearest(name, known)}")
+    check_known(name, fields(type(cell.config)), f"{cell.file}: {cell.algorithm} has no setting")
     return getattr(cell.config, name)
 
 
-def text(value):
+def text(value: object) -> str:
     """A value as it stands in a CSV: floats as the shortest text of their float32, all else as it is."""
     if isinstance(value, bool | np.bool_):
         return str(value).lower()

@@ -3,17 +3,18 @@
 import re
 from dataclasses import replace
 from pathlib import PurePosixPath
+from typing import Any
 
 from common.errors import UserError
 from common.lab.plan import catalog, experiments
 from common.lab.results import sources
-from common.settings import nearest
+from common.settings import check_known
 
 SUFFIXES = {"figures": (".pdf", ".png"), "tables": (".md", ".tex", ".csv"), "claims": (".md", ".csv")}
 KEYS = ("scale", "device", "fresh", "seeds")
 
 
-def check_device(device):
+def check_device(device: object) -> None:
     """Raises `UserError` unless the device has a form that torch knows."""
     if not isinstance(device, str) or not re.fullmatch(r"cpu|cuda(:\d+)?|mps", device):
         raise UserError(f"unknown device {device!r}; allowed: cpu, cuda, cuda:<number>, mps")
@@ -26,46 +27,46 @@ class Asked:
     Raises `UserError` for unknown keys and values.
     """
 
-    def __init__(self, config):
+    def __init__(self, config: dict[str, Any]):
         for key in config:
-            if key not in KEYS:
-                raise UserError(f"config: unknown key {key!r}; {nearest(key, KEYS)}")
-        self.default, fresh = config.get("scale", "quick"), config.get("fresh", False)
+            check_known(key, KEYS, "config: unknown key")
+        fresh = str(config.get("fresh", False)).lower()  # text if it comes from the command line
+        self.default = config.get("scale", "quick")
         self.device = config.get("device", "cpu")
         self.gpus = 0 if self.device == "cpu" else 1
-        if self.default not in catalog.SCALES:
-            raise UserError(f"config: unknown scale {self.default!r}; allowed: {', '.join(catalog.SCALES)}")
-        if str(fresh).lower() not in ("true", "false"):  # text if it comes from the command line
-            raise UserError(f"config: fresh = {fresh!r} must be true or false")
-        self.fresh = str(fresh).lower() == "true"
+        check_known(self.default, catalog.SCALES, "config: unknown scale")
+        check_known(fresh, ("true", "false"), "config: fresh cannot be")
+        self.fresh = fresh == "true"
         check_device(self.device)
         catalog.replace_seeds(experiments.seeds(config["seeds"], "config: seeds") if "seeds" in config else None)
         self.options = ("--fresh" if self.fresh else "") + catalog.seeds_option()
         self.run_options = f"{catalog.seeds_option()} --exactly" if "seeds" in config else ""
 
-    def scale(self, at):
+    def scale(self, at: str) -> str:
         """The scale of a file in figures/ (`at` is '') or figures/<scale>/ (`at` is '<scale>/')."""
         return at.rstrip("/") or self.default
 
-    def run_param(self, key, scale):
+    def run_param(self, key: str, scale: str) -> str:
         """What a cell's run depends on: its digest and members, or those that it holds beside the wanted ones, so that a run
         which has them all is left as it is."""
         cell = catalog.cell(key, scale)
         held = sources.own(cell)
-        whole = held and not held.stale and not held.partial
-        return (replace(cell, members=tuple(held.record["members"])) if whole else cell).param
+        if held and not held.stale and not held.partial:
+            cell = replace(cell, members=tuple(held.record["members"]))
+        return cell.param
 
-    def inputs(self, name, at):
-        """Files that an artefact reads. Tells if it is about to replace a picture of a larger scale."""
+    def inputs(self, name: str, at: str) -> list[str]:
+        """Paths, relative to the root, of the metrics that an artefact reads. Tells if it is about to replace a picture of a
+        larger scale."""
         _, kind = catalog.find(name)
         sources.say_if_larger(f"figures/{at}{name}{SUFFIXES[kind][0]}", self.scale(at))
-        return sources.inputs(name, self.scale(at), self.fresh)
+        return [sources.source(cell, self.fresh).metrics for cell in catalog.artefact_cells(name, self.scale(at))]
 
-    def everything(self, at=""):
+    def everything(self, at: str = "") -> list[str]:
         """Files of every figure, table and paper's verdicts; `at` is '' or '<scale>/'."""
         return [f"figures/{at}{name}{SUFFIXES[homes[0][1]][0]}" for name, homes in catalog.names().items()]
 
-    def check(self, arguments):
+    def check(self, arguments: list[str]) -> None:
         """Checks what a command line asks for: files below figures/ or results/, and the targets `all` and `smoke`.
 
         Raises `UserError`, with the nearest names, for what does not exist, and for mistakes in experiments it reads.

@@ -11,8 +11,9 @@ import sys
 from pathlib import Path
 
 from common.errors import UserError
-from common.files import atomic_write, read_json
+from common.files import read_json
 from common.lab.plan import catalog
+from common.lab.plan.catalog import Cell
 
 LENIENT = ("day", "paper")  # scales at which a stale or partial published cell is drawn, and says so
 
@@ -22,7 +23,7 @@ class Source:
     """Where a cell's results stand. `kind` is 'published', 'results' or 'missing'; `stale` says that they are of other
     settings or code than today's; `finished` are the wanted members that the folder holds."""
 
-    cell: catalog.Cell
+    cell: Cell
     kind: str
     folder: Path
     record: dict
@@ -30,16 +31,16 @@ class Source:
     finished: tuple
 
     @property
-    def partial(self):
+    def partial(self) -> bool:
         return len(self.finished) < len(self.cell.members)
 
     @property
-    def metrics(self):
+    def metrics(self) -> str:
         """The cell's table of metrics, relative to the root if it stands below it."""
         return str((self.folder / "metrics.csv").relative_to(self.cell.root))
 
 
-def source(cell, fresh=False):
+def source(cell: Cell, fresh: bool = False) -> Source:
     """The copy of a cell that stands for it.
 
     A published copy with today's digest and all wanted members; else this checkout's own, be the run finished or not; else,
@@ -47,62 +48,47 @@ def source(cell, fresh=False):
     to be run.
     """
     published, mine = publication(cell), own(cell)
-    for found in (published, mine, unfinished(cell)):
-        if found and not found.stale and not found.partial:
-            return found
+    for held in (published, mine, unfinished(cell)):
+        if held and not held.stale and not held.partial:
+            return held
     if published and published.finished and cell.scale in LENIENT and not fresh:
         return published
-    return dataclasses.replace(mine or published or _none(cell), kind="missing", folder=cell.folder)
+    none = Source(cell, "missing", cell.folder, {}, False, ())
+    return dataclasses.replace(mine or published or none, kind="missing", folder=cell.folder)
 
 
-def inputs(name, scale, fresh=False):
-    """Paths, relative to the root, of the metrics that an artefact reads at a scale."""
-    return [source(cell, fresh).metrics for cell in catalog.artefact_cells(name, scale)]
-
-
-def run_inputs(key, scale):
+def run_inputs(key: str, scale: str) -> list[str]:
     """Paths, relative to the root, of the metrics that a cell's run reads: those of the cells it uses."""
-    return [source(cell, fresh=True).metrics for cell in catalog.cell(key, scale).uses]
+    return [source(cell, fresh=True).metrics for cell in catalog.cell(key, scale).used]
 
 
-def ready(cell, fresh=False):
+def ready(cell: Cell, fresh: bool = False) -> Source:
     """The cell's source, which must exist. Raises `UserError` with the command that makes it."""
-    found = source(cell, fresh)
-    if found.kind != "missing":
-        return found
-    state = "is stale" if found.stale else "lacks members" if found.record else "has not been run"
+    held = source(cell, fresh)
+    if held.kind != "missing":
+        return held
+    state = "is stale" if held.stale else "lacks members" if held.record else "has not been run"
     command = f"python -m papers run {cell.key} --scale {cell.scale}{catalog.seeds_option()}"
     raise UserError(f"{cell.key} {state} at scale {cell.scale}; run: {command}")
 
 
-def publication(cell):
+def publication(cell: Cell) -> Source | None:
     """The tracked copy of a cell's results, or None."""
     return _look(cell, "published", cell.published)
 
 
-def own(cell):
+def own(cell: Cell) -> Source | None:
     """This checkout's finished run of a cell, or None."""
     return _look(cell, "results", cell.folder)
 
 
-def unfinished(cell):
+def unfinished(cell: Cell) -> Source | None:
     """The finished members of a run that still lacks others, which no figure reads; None if there are none."""
-    return _look(cell, "results", cell.folder / ".work" / "partial")
-
-
-def files(source):
-    """The files of a cell's results; run.json, which tells that the others are complete, comes last."""
-    return [*sorted(source.folder.glob("*.csv")), source.folder / "run.json"]
-
-
-def copy(source, folder):
-    """Copies a cell's results, file by file, each whole or not at all."""
-    for file in files(source):
-        atomic_write(Path(folder) / file.name, file.read_bytes())
+    return _look(cell, "results", cell.work / "partial")
 
 
 @functools.cache
-def say_if_larger(path, scale):
+def say_if_larger(path: str | Path, scale: str) -> None:
     """Tells a person that a picture or table of a larger scale is about to be replaced."""
     path = Path(path)
     drawn = re.search(rb"scale=(\w+)", path.read_bytes()) if path.exists() else None
@@ -120,7 +106,3 @@ def _look(cell, kind, folder):
     held = record.get("members", [])
     finished = tuple(member for member in cell.members if member in held)
     return Source(cell, kind, folder, record, record.get("digest") != cell.digest, finished)
-
-
-def _none(cell):
-    return Source(cell, "missing", cell.folder, {}, False, ())

@@ -5,7 +5,10 @@ The file is a magic line, the SHA-256 of the rest, and a safetensors payload who
 
 import hashlib
 import json
+from pathlib import Path
+from typing import Any
 
+import numpy as np
 from safetensors.numpy import load, save
 
 from common.errors import UserError
@@ -15,13 +18,13 @@ MAGIC = b"checkpoint 1\n"
 DIGEST_LENGTH = 64
 
 
-def write(path, arrays, state):
-    """Write atomically. `arrays`: {name: numpy array}; `state`: anything JSON can hold."""
+def write(path: Path, arrays: dict[str, np.ndarray], state: Any) -> None:
+    """Writes arrays by name and a state, anything that JSON can hold, whole or not at all."""
     payload = save(arrays, metadata={"state": json.dumps(state)})
     atomic_write(path, MAGIC + hashlib.sha256(payload).hexdigest().encode() + b"\n" + payload)
 
 
-def read(path):
+def read(path: Path) -> tuple[dict[str, np.ndarray], Any]:
     """The arrays and the state. Raises `UserError` if the file is truncated or altered."""
     content = path.read_bytes()
     start = len(MAGIC) + DIGEST_LENGTH + 1

@@ -16,20 +16,12 @@ from common.files import atomic_write
 from common.lab.plan.catalog import Cell
 from common.lab.run.locks import hold
 
+CHECKPOINT_SECONDS = 60.0
+
 
 def label(member: dict) -> str:
     """A member's name: its seed, and the scalars in which it differs."""
     return "_".join([str(member["seed"])] + [f"{key}={value}" for key, value in member.items() if key != "seed"])
-
-
-def work_folder(cell: Cell) -> Path:
-    """Where a cell's unfinished work lies."""
-    return Path(cell.folder) / ".work"
-
-
-def lock_file(cell: Cell) -> Path:
-    """The file that a process holds while it trains a cell or joins its results."""
-    return work_folder(cell) / "lock"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,32 +42,31 @@ class Fleet:
 
     @property
     def folder(self) -> Path:
-        return work_folder(self.cell) / self.name
+        return self.cell.work / self.name
 
     @property
     def part(self) -> Path:
-        return work_folder(self.cell) / f"part-{self.name}.json"
+        return self.cell.work / f"part-{self.name}.json"
 
     @property
     def log(self) -> Path:
         """Where its worker's messages go."""
-        return work_folder(self.cell) / f"worker-{self.name}.log"
+        return self.cell.work / f"worker-{self.name}.log"
 
     def prepare(self) -> None:
         """Make the folder ready. Checkpoints of other settings or code are kept under another name, and a line says so."""
         with hold(self.folder.with_suffix(".lock")):  # an orphan of an earlier run may still be writing
             stamp = self.folder / "digest"
             if self.folder.exists() and (not stamp.exists() or stamp.read_text() != self.cell.digest):
-                aside = self.folder.with_name(self.folder.name + ".aside")
+                aside = self.folder.with_name(f"{self.name}.aside")
                 shutil.rmtree(aside, ignore_errors=True)
                 self.folder.rename(aside)
-                print(
-                    f"{self.folder}: checkpoints of other settings or code were set aside as {aside.name}", file=sys.stderr
-                )
+                said = f"checkpoints of other settings or code were set aside as {aside.name}"
+                print(f"{self.folder}: {said}", file=sys.stderr)
             self.folder.mkdir(parents=True, exist_ok=True)
             atomic_write(stamp, self.cell.digest)
 
-    def specify(self, device: str, checkpoint_seconds: float, made_by: dict) -> Path:
+    def specify(self, device: str, made_by: dict) -> Path:
         """Write the spec that its worker reads; returns its path. `made_by` holds the commit and whether it was edited."""
         config = type(self.cell.config)
         spec = {
@@ -89,9 +80,9 @@ class Fleet:
             "device": device,
             "folder": str(self.folder),
             "part": str(self.part),
-            "checkpoint_seconds": checkpoint_seconds,
+            "checkpoint_seconds": CHECKPOINT_SECONDS,
         }
-        path = work_folder(self.cell) / f"spec-{self.name}.json"
+        path = self.cell.work / f"spec-{self.name}.json"
         atomic_write(path, json.dumps(spec))
         return path
 
@@ -99,7 +90,7 @@ class Fleet:
 def split(cell: Cell, members: list[dict], fleets: int) -> list[Fleet]:
     """`members` of a cell as at most that many fleets. A split that an interrupted run began is kept, because its
     checkpoints are."""
-    path = work_folder(cell) / "split.json"
+    path = cell.work / "split.json"
     waiting = {label(member): member for member in members}
     groups = []
     if path.exists() and (earlier := json.loads(path.read_text()))["digest"] == cell.digest:

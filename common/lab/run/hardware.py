@@ -6,7 +6,7 @@ import torch
 LARGEST_ERROR = 1e-3
 
 
-def prepare(device="cpu"):
+def prepare(device: str = "cpu") -> str:
     """One thread, denormals as zeros (dead units' Adam moments cost 20 times more otherwise), and on a CPU the faster of
     the two float32 matrix libraries; a GPU keeps float32 whole (TF32 would round its factors to 10 bits). Returns the name
     of the precision setting, for the run's record."""
@@ -14,11 +14,12 @@ def prepare(device="cpu"):
     torch.set_flush_denormal(True)
     if device != "cpu":
         torch.set_float32_matmul_precision("highest")
-        return torch.get_float32_matmul_precision()
-    return choose_matmul()
+    else:
+        _choose_matmul()
+    return torch.get_float32_matmul_precision()
 
 
-def choose_matmul():
+def _choose_matmul():
     """Let torch use oneDNN for float32 products where that keeps float32's accuracy.
 
     torch routes float32 products to oneDNN only at precision "medium", which permits bfloat16. On a CPU without bfloat16
@@ -27,11 +28,9 @@ def choose_matmul():
     """
     torch.set_float32_matmul_precision("medium")
     generator = torch.Generator().manual_seed(0)
-    for shape in ((256, 23, 256), (256, 256, 256), (256, 256, 12), (256, 256, 1)):
-        rows, inner, columns = shape
+    for rows, inner, columns in ((256, 23, 256), (256, 256, 256), (256, 256, 12), (256, 256, 1)):
         a = torch.randn(2, rows, inner, generator=generator)
         b = torch.randn(2, inner, columns, generator=generator)
         if (torch.bmm(a, b) - torch.bmm(a.double(), b.double())).abs().max() > LARGEST_ERROR:
             torch.set_float32_matmul_precision("highest")
             break
-    return torch.get_float32_matmul_precision()

@@ -1,7 +1,6 @@
 """Trains cells: splits their members into fleets, one worker process each, and joins what these leave."""
 
 import contextlib
-import functools
 import os
 import subprocess
 import sys
@@ -11,9 +10,8 @@ from pathlib import Path
 
 from common.errors import UserError
 from common.lab.plan.catalog import Cell
-from common.lab.results import costs
 from common.lab.run import joining, origin
-from common.lab.run.fleets import Fleet, label, lock_file, split
+from common.lab.run.fleets import Fleet, label, split
 from common.lab.run.locks import hold
 
 ENVIRONMENT = {
@@ -26,15 +24,7 @@ ENVIRONMENT = {
 }
 
 
-def run_all(
-    cells: list[Cell],
-    threads: int = 1,
-    device: str = "cpu",
-    seeds: list[int] | None = None,
-    checkpoint_seconds: float = 60.0,
-    fleets: int = 1,
-    anew: bool = False,
-) -> list[Path]:
+def run_all(cells: list[Cell], threads: int, device: str, seeds: list[int] | None, fleets: int, anew: bool) -> list[Path]:
     """Train the members of some cells that are not finished yet (only those with one of `seeds`, if given), and write the
     results of all that are. Returns the cells' folders. Published members count as finished, unless `anew`.
 
@@ -43,11 +33,11 @@ def run_all(
     thread, because starting a process costs more than their training. Raises `UserError` if another process trains one of
     the cells, or if a worker fails.
     """
-    folders = {}
+    folders: dict[Cell, Path] = {}
     with contextlib.ExitStack() as locks:
         waiting: list[Fleet] = []
         for cell in cells:
-            locks.enter_context(hold(lock_file(cell)))
+            locks.enter_context(hold(cell.work / "lock"))
             made_by(cell)  # as it is now, before the training
             (joining.disown if anew else joining.adopt)(cell)
             missing = unfinished(cell, fleets if device == "cpu" else 1, seeds)
@@ -57,7 +47,7 @@ def run_all(
         small = [fleet for fleet in waiting if fleet.cell.scale == "smoke"]
         jobs = [small[i::threads] for i in range(min(threads, len(small)))]
         jobs += [[fleet] for fleet in waiting if fleet.cell.scale != "smoke"]
-        for job in train(jobs, threads, device, checkpoint_seconds):
+        for job in train(jobs, threads, device):
             waiting = [fleet for fleet in waiting if fleet not in job]
             for cell in dict.fromkeys(fleet.cell for fleet in job):
                 if not any(fleet.cell is cell for fleet in waiting):
@@ -65,7 +55,7 @@ def run_all(
     return [folders[cell] for cell in cells]
 
 
-def unfinished(cell: Cell, fleets: int, seeds: list[int] | None = None) -> list[Fleet]:
+def unfinished(cell: Cell, fleets: int, seeds: list[int] | None) -> list[Fleet]:
     """The fleets that have to be trained, their folders made ready."""
     wanted = [member for member in cell.members if seeds is None or member["seed"] in seeds]
     if not wanted:
@@ -79,24 +69,19 @@ def unfinished(cell: Cell, fleets: int, seeds: list[int] | None = None) -> list[
 
 def made_by(cell: Cell) -> dict:
     """What run.json says of the machine and the code."""
-    return _machine(cell.scale != "smoke")  # no rate is read off a run of seconds
+    return origin.describe(calibrated=cell.scale != "smoke")  # no rate is read off a run of seconds
 
 
-@functools.cache
-def _machine(calibrated):
-    described = origin.describe()
-    return described | {"calibration": costs.calibration()} if calibrated else described
-
-
-def train(jobs: list[list[Fleet]], threads: int, device: str, checkpoint_seconds: float) -> Iterator[list[Fleet]]:
+def train(jobs: list[list[Fleet]], threads: int, device: str) -> Iterator[list[Fleet]]:
     """One worker process per job, which trains its fleets one after the other; at most `threads` at a time. Yields each
     job as it ends. Raises `UserError` if a worker fails."""
-    waiting, running = list(jobs), []
+    waiting = list(jobs)
+    running: list[tuple[list[Fleet], subprocess.Popen]] = []
     try:
         while waiting or running:
             while waiting and len(running) < threads:
                 job = waiting.pop(0)
-                running.append((job, _start(job, device, checkpoint_seconds)))
+                running.append((job, _start(job, device)))
             time.sleep(0.1)
             for job, process in [pair for pair in running if pair[1].poll() is not None]:
                 running.remove((job, process))
@@ -110,9 +95,9 @@ def train(jobs: list[list[Fleet]], threads: int, device: str, checkpoint_seconds
             process.wait()
 
 
-def _start(job, device, checkpoint_seconds):
+def _start(job, device):
     """Write the specs of a job and start its worker."""
-    specs = [fleet.specify(device, checkpoint_seconds, made_by(fleet.cell)) for fleet in job]
+    specs = [fleet.specify(device, made_by(fleet.cell)) for fleet in job]
     with open(job[0].log, "a") as log:
         command = [sys.executable, "-m", "common.lab.run.worker", *map(str, specs)]
         return subprocess.Popen(command, env={**os.environ, **ENVIRONMENT}, stdout=log, stderr=log)

@@ -8,7 +8,7 @@ from pathlib import Path
 from common.files import atomic_write
 from common.lab.plan.catalog import Cell
 from common.lab.results import records, sources
-from common.lab.run.fleets import label, work_folder
+from common.lab.run.fleets import label
 
 # What run.json keeps of each part.
 KEPT = ("labels", "seconds", "peak_mb", "device", "matmul", "commit", "dirty", "resealed")
@@ -17,7 +17,7 @@ ADOPTED = "part-published-{}.json"
 
 def parts(cell: Cell) -> list[dict]:
     """The finished parts that today's settings and code wrote."""
-    files = sorted(work_folder(cell).glob("part-*.json"))
+    files = sorted(cell.work.glob("part-*.json"))
     return [part for file in files if (part := json.loads(file.read_text()))["digest"] == cell.digest]
 
 
@@ -33,7 +33,8 @@ def adopt(cell: Cell) -> None:
     if held is None or held.stale:
         return
     own = finished(cell)
-    wanted = {_written(member): label(member) for member in held.finished if label(member) not in own}
+    missing = [member for member in held.finished if label(member) not in own]
+    wanted = {tuple(map(records.text, member.values())): label(member) for member in missing}
     keys = ("seed", *cell.scalars)
     tables = {file.stem: _rows_by_member(file, keys) for file in sorted(held.folder.glob("*.csv"))}
     metrics = tables.pop("metrics")
@@ -52,12 +53,12 @@ def adopt(cell: Cell) -> None:
         }  # fmt: skip
         if "resealed" in held.record:
             part["resealed"] = held.record["resealed"]
-        atomic_write(work_folder(cell) / ADOPTED.format(number), json.dumps(part))
+        atomic_write(cell.work / ADOPTED.format(number), json.dumps(part))
 
 
 def disown(cell: Cell) -> None:
     """Forget the parts that `adopt` wrote."""
-    for file in work_folder(cell).glob(ADOPTED.format("*")):
+    for file in cell.work.glob(ADOPTED.format("*")):
         file.unlink()
 
 
@@ -67,7 +68,8 @@ def join(cell: Cell, made_by: dict) -> Path:
     """
     done = parts(cell)
     place = {name: (part, i) for part in done for i, name in enumerate(part["labels"])}
-    metrics, tables, diverged = [], {table: [] for table in cell.tables}, {}
+    metrics, diverged = [], {}
+    tables: dict[str, list[dict]] = {table: [] for table in cell.tables}
     for index, member in enumerate(cell.members):
         if label(member) not in place:
             continue
@@ -82,7 +84,7 @@ def join(cell: Cell, made_by: dict) -> Path:
             rows.extend({**keys, **row} for m, row in part["tables"].get(table, []) if m == i)
     metrics.sort(key=lambda row: (row["member"], row["metric"], row["step"]))
     whole = all(label(member) in place for member in cell.members)
-    folder = Path(cell.folder) if whole else work_folder(cell) / "partial"
+    folder = cell.folder if whole else cell.work / "partial"
     for table, rows in tables.items():
         if rows:  # there are none if every member diverged
             records.write_rows(folder / f"{table}.csv", rows)
@@ -108,11 +110,6 @@ def _record(cell, done, diverged):
         "settings": dataclasses.asdict(cell.config),
         "parts": [{key: part[key] for key in KEPT if key in part} for part in done],
     }
-
-
-def _written(member):
-    """A member's seed and scalars as a CSV holds them."""
-    return tuple(records.text(value) for value in member.values())
 
 
 def _rows_by_member(path, keys):

@@ -7,12 +7,13 @@
 
 import json
 import os
-import resource
 import shutil
 import sys
 import time
 import zlib
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -21,74 +22,81 @@ from common.files import atomic_write
 from common.lab.run import checkpoints
 
 PROGRESS_SECONDS = 2.0
+KEPT = ("records", "tables", "lengths", "checksums", "saves")  # what a checkpoint keeps of a journal
 
 
 class Journal:
     """Records and checkpoints of `members` (their labels). `digest` tells which settings and code wrote them; `stopping()`
     asks whether to stop at the next step."""
 
-    def __init__(self, folder, members, digest, every_seconds=60.0, stopping=lambda: False):
-        self.folder = Path(folder)
-        self.members = members
-        self.digest = digest
-        self.every_seconds = every_seconds
-        self.stopping = stopping
-        self.records = []  # [member index, step, metric, value]
-        self.tables = {}  # table -> [[member index, row], ...]
-        self.pending = [[] for _ in members]  # rows not yet on disk
+    def __init__(
+        self,
+        folder: str | Path,
+        members: list[str],
+        digest: str,
+        every_seconds: float = 60.0,
+        stopping: Callable[[], bool] = lambda: False,
+    ):
+        self.folder, self.members, self.digest = Path(folder), members, digest
+        self.every_seconds, self.stopping = every_seconds, stopping
+        self.records: list[list] = []  # [member index, step, metric, value]
+        self.tables: dict[str, list[list]] = {}  # table -> [[member index, row], ...]
+        self.pending: list[list[np.ndarray]] = [[] for _ in members]  # rows not yet on disk
         self.lengths = [0] * len(members)  # bytes on disk that count
         self.checksums = [0] * len(members)
-        self.saves = 0
+        self.saves = self.start_step = 0
         self.seconds = 0.0  # of earlier processes
-        self.start_step = 0
         self.started = self.saved = self.shown = time.monotonic()
         self.folder.mkdir(parents=True, exist_ok=True)
 
     # What a loop calls
 
-    def record(self, step, metric, values, alive=None):
-        """One value a member; members that are not alive record nothing."""
+    def record(self, step: int, metric: str, values: Sequence[float], alive: Sequence[bool] | None = None) -> None:
+        """One value per member; members that are not alive record nothing."""
         for m, value in enumerate(values):
             if alive is None or alive[m]:
                 self.records.append([m, int(step), metric, str(np.float32(value))])
 
-    def diverged(self, member, step):
+    def diverged(self, member: int, step: int) -> None:
         """The member's action was not finite at that step: it is counted, and runs no further."""
         self.records.append([int(member), int(step), "diverged", "1.0"])
         print(f"seed {self.members[member]} diverged at step {step}", file=sys.stderr)
 
-    def table(self, name, member, rows):
+    def table(self, name: str, member: int, rows: list[dict]) -> None:
         """Rows of a further tidy table, each a dict."""
         self.tables.setdefault(name, []).extend([int(member), row] for row in rows)
 
-    def append(self, member, rows):
+    def append(self, member: int, rows: np.ndarray) -> None:
         """Rows [n, width] of the member's log; they reach the disk with the next checkpoint."""
         self.pending[member].append(np.ascontiguousarray(rows, dtype=np.float32))
 
-    def log(self, member, width):
+    def log(self, member: int, width: int) -> np.ndarray:
         """The member's log as the last checkpoint knows it, [rows, width]."""
         return np.frombuffer(self._log_path(member).read_bytes()[: self.lengths[member]], np.float32).reshape(-1, width)
 
-    def end(self, learner, replay=None):
+    def end(self, learner: Any, replay: Any = None) -> None:
         """Offered the trained learner and its replay when a loop ends, for the files that an experiment `produces`."""
 
-    def due(self, step, total):
+    def due(self, step: int, total: int) -> bool:
         """Whether to save now: every so often, and before stopping. Shows progress on the way."""
         now = time.monotonic()
         if now - self.shown > PROGRESS_SECONDS:
             self._show(step, total, now)
         return step < total and (now - self.saved > self.every_seconds or self.stopping())
 
-    def save(self, step, arrays, state):
+    def save(self, step: int, arrays: dict[str, np.ndarray], state: Any) -> None:
         """Logs first, then the checkpoint that counts on them. Ends the process if it was asked to stop."""
         for m in range(len(self.members)):
             self._flush(m)
-        self._write_checkpoint(step, arrays, state)
+        path = self.folder / f"checkpoint-{self.saves % 2}"
+        self.saves += 1
+        facts = {"digest": self.digest, "step": int(step), "state": state, "seconds": self.elapsed()}
+        checkpoints.write(path, arrays, facts | {name: getattr(self, name) for name in KEPT})
         self.saved = time.monotonic()
         if self.stopping():
             raise SystemExit(f"stopped at step {step}; run again to go on")
 
-    def resume(self):
+    def resume(self) -> tuple[int, dict[str, np.ndarray], Any] | None:
         """(step, arrays, state) of the newest checkpoint that is whole, or None. Says why one is passed over."""
         candidates = []
         for path in sorted(self.folder.glob("checkpoint-?")):
@@ -101,19 +109,19 @@ class Journal:
         if not candidates:
             return None
         step, arrays, state = max(candidates, key=lambda c: c[0])
-        self.records, self.tables = state["records"], state["tables"]
-        self.lengths, self.checksums = state["lengths"], state["checksums"]
-        self.seconds, self.saves, self.start_step = state["seconds"], state["saves"], step
+        for name in KEPT:
+            setattr(self, name, state[name])
+        self.seconds, self.start_step = state["seconds"], step
         print(f"going on from step {step}", file=sys.stderr)
         return step, arrays, state["state"]
 
     # For the worker
 
-    def elapsed(self):
+    def elapsed(self) -> float:
         """Seconds of computing, over all processes that worked on this run."""
         return self.seconds + time.monotonic() - self.started
 
-    def close(self):
+    def close(self) -> None:
         """Remove checkpoints and logs: the run is finished and its results are elsewhere."""
         shutil.rmtree(self.folder)
         self._progress_path().unlink(missing_ok=True)
@@ -142,21 +150,6 @@ class Journal:
         self.lengths[member] += len(rows)
         self.checksums[member] = zlib.crc32(rows, self.checksums[member])
 
-    def _write_checkpoint(self, step, arrays, state):
-        everything = {
-            "digest": self.digest,
-            "step": int(step),
-            "state": state,
-            "records": self.records,
-            "tables": self.tables,
-            "lengths": self.lengths,
-            "checksums": self.checksums,
-            "seconds": self.elapsed(),
-            "saves": self.saves + 1,
-        }
-        checkpoints.write(self.folder / f"checkpoint-{self.saves % 2}", arrays, everything)
-        self.saves += 1
-
     def _check(self, path, state):
         """Raise UserError unless the checkpoint is this run's and its logs are whole."""
         if state["digest"] != self.digest:
@@ -168,17 +161,15 @@ class Journal:
                 raise UserError(f"{log}: truncated or altered (the checkpoint at step {state['step']} needs it)")
 
     def _show(self, step, total, now):
-        rate = (step - self.start_step) * len(self.members) / (now - self.started)
         returns = [float(value) for _, _, metric, value in self.records[-60:] if metric == "return"]
         progress = {
             "members": self.members,
             "step": int(step),
             "total": int(total),
-            "rate": rate,
+            "rate": (step - self.start_step) * len(self.members) / (now - self.started),
             "return": float(np.mean(returns[-len(self.members) :])) if returns else None,
             "updated": time.time(),
             "pid": os.getpid(),
-            "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
         }
         atomic_write(self._progress_path(), json.dumps(progress))
         self.shown = now

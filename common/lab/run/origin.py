@@ -1,47 +1,48 @@
 """What made a result: code, packages and machine, as a run's record states them."""
 
+import contextlib
+import functools
 import platform
+import re
 import subprocess
 from importlib import metadata
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[3]
+from common.lab.plan import catalog
+from common.lab.results import costs
+
 PACKAGES = ("torch", "numpy", "gymnasium", "mujoco", "minari", "scipy", "pandas")
 
 
-def describe(root=ROOT):
-    """What made a result: commit, dirty flag, packages, python, platform and processor, without host names or paths."""
-    commit = _git(root, "rev-parse", "HEAD")
+@functools.cache
+def describe(calibrated: bool = False) -> dict:
+    """What made a result, as it was when first asked: commit, dirty flag, packages, python, platform and processor, without
+    host names or paths; and the machine's speed, if `calibrated`."""
+    commit, packages = git("rev-parse", "HEAD"), {}
+    for name in PACKAGES:
+        with contextlib.suppress(metadata.PackageNotFoundError):
+            packages[name] = metadata.version(name)
     return {
         "commit": commit,
-        "dirty": None if commit is None else bool(_git(root, "status", "--porcelain", "common", "papers")),
-        "packages": {name: version for name in PACKAGES if (version := _version(name))},
+        "dirty": None if commit is None else bool(git("status", "--porcelain", "common", "papers")),
+        "packages": packages,
         "python": platform.python_version(),
         "platform": f"{platform.system()} {platform.machine()}",
         "processor": _processor(),
+        **({"calibration": costs.calibration()} if calibrated else {}),
     }
 
 
-def _git(root, *arguments):
-    """Output of a git command in the checkout, or None without git or a commit."""
+def git(*arguments: str) -> str | None:
+    """Output of a git command in this checkout, or None if it fails or there is no git."""
     try:
-        done = subprocess.run(["git", *arguments], cwd=root, capture_output=True, text=True, timeout=30)
-    except (OSError, subprocess.TimeoutExpired):
+        done = subprocess.run(["git", *arguments], cwd=catalog.ROOT, capture_output=True, text=True)
+    except OSError:
         return None
     return done.stdout.strip() if done.returncode == 0 else None
 
 
-def _version(package):
-    try:
-        return metadata.version(package)
-    except metadata.PackageNotFoundError:
-        return None
-
-
 def _processor():
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return platform.processor() or "unknown"
-    named = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return named[0] if named else platform.processor() or "unknown"
+    file = Path("/proc/cpuinfo")
+    named = re.search(r"^model name\s*: *(.*\S)", file.read_text() if file.exists() else "", re.MULTILINE)
+    return named[1] if named else platform.processor() or "unknown"

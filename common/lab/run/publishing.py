@@ -1,11 +1,11 @@
 """Copies finished results to published/, where git tracks them."""
 
 from common.errors import UserError
-from common.files import shown
+from common.files import atomic_write, shown
 from common.lab.plan import catalog
 from common.lab.plan.catalog import Cell
 from common.lab.results import sources
-from common.lab.run import fleets, harness, joining, locks
+from common.lab.run import harness, joining, locks
 
 LARGEST_PUBLISHED = 2 * 10**6  # bytes of one file
 
@@ -18,29 +18,30 @@ def publish(target: str, scale: str, partial: bool = False) -> list[tuple[Cell, 
     """
     done = []
     for cell in catalog.targeted(target, scale):
-        found = sources.own(cell) or (sources.unfinished(cell) if partial else None)
+        mine = sources.own(cell) or (sources.unfinished(cell) if partial else None)
         held = sources.publication(cell)
         known = held.finished if held and not held.stale else ()
-        if found is None or found.stale or not found.finished:
-            done.append((cell, "not run" if found is None or not found.finished else "stale, left out"))
-        elif found.partial and not partial:
-            done.append((cell, f"{len(found.finished)} of {len(cell.members)} members: --partial publishes them"))
-        elif all(member in known for member in found.finished):
+        if mine is None or mine.stale or not mine.finished:
+            done.append((cell, "not run" if mine is None or not mine.finished else "stale, left out"))
+        elif mine.partial and not partial:
+            done.append((cell, f"{len(mine.finished)} of {len(cell.members)} members: --partial publishes them"))
+        elif all(member in known for member in mine.finished):
             done.append((cell, "was published already"))
         else:
-            if not all(member in found.finished for member in known):
-                found = _joined(cell)
-            large = [path for path in sources.files(found) if path.stat().st_size > LARGEST_PUBLISHED]
-            if large:
+            if not all(member in mine.finished for member in known):
+                mine = _joined(cell)
+            files = [*sorted(mine.folder.glob("*.csv")), mine.folder / "run.json"]  # tells that the others are complete
+            if large := [file for file in files if file.stat().st_size > LARGEST_PUBLISHED]:
                 raise UserError(f"{shown(large[0])}: over {LARGEST_PUBLISHED / 1e6:.0f} MB, too large to publish")
-            sources.copy(found, cell.published)
-            done.append((cell, f"published, {len(found.finished)} of {len(cell.members)} members"))
+            for file in files:
+                atomic_write(cell.published / file.name, file.read_bytes())
+            done.append((cell, f"published, {len(mine.finished)} of {len(cell.members)} members"))
     return done
 
 
 def _joined(cell):
     """This checkout's run of a cell with the published members that it lacks."""
-    with locks.hold(fleets.lock_file(cell)):
+    with locks.hold(cell.work / "lock"):
         joining.adopt(cell)
         joining.join(cell, harness.made_by(cell))
     return sources.own(cell) or sources.unfinished(cell)

@@ -7,6 +7,7 @@ all tables are equal byte for byte, the result is given today's digest and its r
 
 import contextlib
 import dataclasses
+import itertools
 import json
 import os
 import subprocess
@@ -21,6 +22,7 @@ from common.files import atomic_write, read_json
 from common.lab.plan import catalog, provenance
 from common.lab.plan.catalog import Cell
 from common.lab.results import sources
+from common.lab.run.origin import git
 
 # Prints what a commit says of some cells. Every commit that a result may come from must run it.
 LISTING = """
@@ -62,32 +64,31 @@ def reseal(commit: str, papers: Sequence[str] = (), threads: int | None = None) 
     `UserError` for an unknown commit or paper, and if there are changes that are not committed, for a seal names the commit
     whose code it vouches for.
     """
-    then, now = (_git("rev-parse", "--verify", "--quiet", f"{name}^{{commit}}") for name in (commit, "HEAD"))
+    then, now = (git("rev-parse", "--verify", "--quiet", f"{name}^{{commit}}") for name in (commit, "HEAD"))
     if not then:
         raise UserError(f"{commit!r} is no commit of this repository")
-    if _git("status", "--porcelain", "common", "papers"):
-        raise UserError(
-            "common/ or papers/ hold changes that are not committed; commit them first, for a seal names a commit"
-        )
-    moved = [cell for paper in papers or catalog.papers() for cell in _moved(paper)]
-    if not moved:
+    if git("status", "--porcelain", "common", "papers"):
+        raise UserError("common/ or papers/ hold changes that are not committed; commit them first: a seal names a commit")
+    cases = [case for paper in papers or catalog.papers() for case in _moved(paper)]
+    if not cases:
         return []
-    asked = [(cell.scale, cell.key) for one in moved for cell in (one.cell, one.smoke)]
+    asked = [(cell.scale, cell.key) for case in cases for cell in (case.cell, case.smoke)]
     with _worktree(then) as before, _worktree(now) as after:
-        past, present = _listing(before, asked), _listing(after, asked)
-        reasons = {one: _reason_to_leave(one, past, present) for one in moved}
-        wanted = list({one.smoke.key: one.smoke for one in moved if not reasons[one]}.values())
+        past, present = (json.loads(_python(root, "-c", LISTING, said=json.dumps(asked))) for root in (before, after))
+        reasons = {case: _reason_to_leave(case, past, present) for case in cases}
+        wanted = list({case.smoke.key: case.smoke for case in cases if not reasons[case]}.values())
         for root, trained in ((before, then), (after, now)):
             _train(root, trained, wanted, threads or len(os.sched_getaffinity(0)))
         done = []
-        for one in moved:
-            folders = [root / one.smoke.place for root in (before, after)]
-            reason = reasons[one] or _difference(*folders)
+        for case in cases:
+            folders = [root / case.smoke.place for root in (before, after)]
+            reason = reasons[case] or _difference(*folders)
             if not reason:
-                seal = {"from": then, "to": now, "smoke": one.smoke.key, "digest": _bytes_digest(folders[1])}
-                for file in one.files:
-                    _seal(file, one.cell, seal)
-            done.append((one.cell, f"left: {reason}" if reason else f"resealed, by {one.smoke.key} at smoke"))
+                tables = [(path.name, path.read_bytes().hex()) for path in sorted(folders[1].glob("*.csv"))]
+                seal = {"from": then, "to": now, "smoke": case.smoke.key, "digest": provenance.digest(*tables)}
+                for file in case.files:
+                    _seal(file, case.cell, seal)
+            done.append((case.cell, f"left: {reason}" if reason else f"resealed, by {case.smoke.key} at smoke"))
     return done
 
 
@@ -105,7 +106,7 @@ def _moved(paper):
 def _records(cell):
     """The files that hold the digest of a cell's results."""
     copies = (sources.publication(cell), sources.own(cell), sources.unfinished(cell))
-    return [copy.folder / "run.json" for copy in copies if copy] + sorted((cell.folder / ".work").glob("part-*.json"))
+    return [copy.folder / "run.json" for copy in copies if copy] + sorted(cell.work.glob("part-*.json"))
 
 
 def _nearest(cell, small):
@@ -113,18 +114,18 @@ def _nearest(cell, small):
     return max(small, key=lambda other: sum(other.point[name] == value for name, value in cell.point.items()))
 
 
-def _reason_to_leave(one, past, present):
+def _reason_to_leave(case, past, present):
     """Why no smoke run can vouch for a cell, or None."""
-    if one.name not in past or f"smoke/{one.smoke.key}" not in past:
+    if case.name not in past or f"smoke/{case.smoke.key}" not in past:
         return "that commit has no such cell"
-    earlier, today = past[one.name], present[one.name]
-    if any(read_json(file).get("digest") not in (earlier["digest"], today["digest"]) for file in one.files):
+    earlier, today = past[case.name], present[case.name]
+    if any(read_json(file).get("digest") not in (earlier["digest"], today["digest"]) for file in case.files):
         return "it was stale at that commit already"
     was, is_now = earlier["settings"], today["settings"]
     changed = [name for name in was.keys() & is_now.keys() if was[name] != is_now[name]]
     # A setting that only one commit has must be vouched for at the value that the cell gives it.
     for settings, smoke in ((was, past), (is_now, present)):
-        tried = smoke[f"smoke/{one.smoke.key}"]["settings"]
+        tried = smoke[f"smoke/{case.smoke.key}"]["settings"]
         changed += [name for name in was.keys() ^ is_now.keys() if name in settings and tried[name] != settings[name]]
     if changed:
         return f"its settings have changed: {', '.join(sorted(changed))}"
@@ -149,16 +150,11 @@ def _difference(before, after):
     if names[0] != names[1]:
         return f"its smoke run writes {', '.join(names[1])}; it wrote {', '.join(names[0])}"
     for name in names[0]:
-        was, is_now = ((folder / name).read_bytes().splitlines() for folder in (before, after))
-        if was != is_now:
-            line = next((i for i, (a, b) in enumerate(zip(was, is_now, strict=False)) if a != b), min(len(was), len(is_now)))
-            shown = [lines[line].decode() if line < len(lines) else "no line" for lines in (was, is_now)]
-            return f"its smoke run differs: {name}:{line + 1}: {shown[1]}; it was {shown[0]}"
+        lines = ((folder / name).read_text().splitlines() for folder in (before, after))
+        for number, (was, is_now) in enumerate(itertools.zip_longest(*lines, fillvalue="no line"), start=1):
+            if was != is_now:
+                return f"its smoke run differs: {name}:{number}: {is_now}; it was {was}"
     return None
-
-
-def _bytes_digest(folder):
-    return provenance.digest(*((path.name, path.read_bytes().hex()) for path in sorted(folder.glob("*.csv"))))
 
 
 def _seal(file, cell, seal):
@@ -175,16 +171,12 @@ def _worktree(commit):
     """A checkout of a commit in a temporary folder."""
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder) / "checkout"
-        if _git("worktree", "add", "--detach", str(root), commit) is None:
+        if git("worktree", "add", "--detach", str(root), commit) is None:
             raise UserError(f"git could not check out {commit}")
         try:
             yield root
         finally:
-            _git("worktree", "remove", "--force", str(root))
-
-
-def _listing(root, asked):
-    return json.loads(_python(root, "-c", LISTING, said=json.dumps(asked)))
+            git("worktree", "remove", "--force", str(root))
 
 
 def _python(root, *arguments, said=None):
@@ -197,12 +189,3 @@ def _python(root, *arguments, said=None):
         lines = done.stderr.strip().splitlines() or ["died without a word"]
         raise UserError(f"in a checkout of the commit, {' '.join(arguments[:4])} failed: {lines[-1]}")
     return done.stdout
-
-
-def _git(*arguments):
-    """Output of a git command in this checkout, or None if it fails."""
-    try:
-        done = subprocess.run(["git", *arguments], cwd=catalog.ROOT, capture_output=True, text=True)
-    except OSError:
-        return None
-    return done.stdout.strip() if done.returncode == 0 else None

@@ -39,8 +39,8 @@ def run(
     folders = []
     while cells:
         waiting = {cell.key for cell in cells}
-        ready = [cell for cell in cells if not waiting & {used.key for used in cell.uses}]
-        for used in {used for cell in ready for used in cell.uses}:
+        ready = [cell for cell in cells if not waiting & {used.key for used in cell.used}]
+        for used in {used for cell in ready for used in cell.used}:
             sources.ready(used, fresh=True)
         split = 1 if len(ready) > 1 else threads if asked else ready[0].threads(threads)
         folders += harness.run_all(ready, threads, device, seeds, fleets=split, anew=anew)

@@ -1,4 +1,4 @@
-"""Shows what is running: one line a cell, from the progress files that its workers write.
+"""Shows what is running: one line per cell, from the progress files that its workers write.
 
 Beside a workflow the lines stay at the bottom of the terminal while its own messages, which other processes write, scroll
 above them; elsewhere they are printed now and then.
@@ -11,6 +11,9 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TextIO
 
 from common.lab.plan import catalog
 from common.lab.results.costs import duration
@@ -20,17 +23,17 @@ PLAIN_SECONDS = 30.0
 SILENT_SECONDS = 120.0  # a worker that has not written for so long is not shown
 BAR = 20
 
-_shown = []
+_shown: list[subprocess.Popen] = []
 
 
-def start():
-    """Starts showing progress beside the workflow that calls this, until it ends."""
-    command = ["python", "-m", "papers", "status", "--watch", "--parent", str(os.getpid())]
+def start() -> None:
+    """Starts showing progress beside the process that calls this, until it ends."""
+    command = [sys.executable, "-m", "papers", "status", "--watch", "--parent", str(os.getpid())]
     with contextlib.suppress(OSError):
         _shown.append(subprocess.Popen(command, stdout=sys.stderr, stdin=subprocess.DEVNULL))
 
 
-def stop():
+def stop() -> None:
     """Ends what `start` began, so that the terminal is whole again."""
     while _shown:
         process = _shown.pop()
@@ -39,7 +42,7 @@ def stop():
             process.wait(timeout=5)
 
 
-def show(watch=False, parent=None):
+def show(watch: bool = False, parent: int | None = None) -> None:
     """Prints what is running, once or, with `watch`, until interrupted or until the process `parent` has ended."""
     if not watch:
         print("\n".join(lines(running())) or "nothing is running")
@@ -65,30 +68,25 @@ def show(watch=False, parent=None):
 
 
 @contextlib.contextmanager
-def live():
+def live() -> Iterator[None]:
     """Shows what is running below what this process prints, while it lasts; in a terminal only."""
-    if not sys.stderr.isatty():
+    if sys.stderr.isatty():
+        start()
+    try:
         yield
-        return
-    from rich.console import Console
-    from rich.live import Live
-    from rich.text import Text
-
-    def content():
-        return Text.from_ansi("\n".join(lines(running(), colour=True)))
-
-    with Live(get_renderable=content, refresh_per_second=REFRESH_SECONDS, console=Console(stderr=True), transient=True):
-        yield
+    finally:
+        stop()
 
 
-def running(now=None):
-    """Cells that are being run: {'<scale> <cell>': progress of each worker}."""
-    cells = {}
+def running(now: float | None = None) -> dict[str, list[dict]]:
+    """Cells that are being run: {'<scale> <cell>': progress of each worker}. now: seconds since the epoch; this moment's
+    by default."""
+    cells: dict[str, list[dict]] = {}
     for path in sorted((catalog.ROOT / "results").glob("*/*/*/*/.work/progress-*.json")):
         try:
             progress = json.loads(path.read_text())
             recent = (now or time.time()) - progress["updated"] < SILENT_SECONDS
-            if recent and progress["step"] < progress["total"] and _alive(progress["pid"]):
+            if recent and progress["step"] < progress["total"] and Path(f"/proc/{progress['pid']}").exists():
                 scale, *cell = path.parts[-6:-2]
                 cells.setdefault(f"{scale} {'/'.join(cell)}", []).append(progress)
         except (OSError, ValueError, KeyError):  # being replaced, or not ours
@@ -96,8 +94,8 @@ def running(now=None):
     return cells
 
 
-def lines(cells, colour=False):
-    """One line a cell: how far, members, steps per second of all of them together, last return, time left."""
+def lines(cells: dict[str, list[dict]], colour: bool = False) -> list[str]:
+    """One line per cell: how far, members, steps per second of all of them together, last return, time left."""
     width = max(map(len, cells), default=0)
     return [f"{name:<{width}}  {_line(workers, colour)}" for name, workers in cells.items()]
 
@@ -110,25 +108,10 @@ def _line(workers, colour):
     left = [(w["total"] - w["step"]) * len(w["members"]) / w["rate"] for w in workers if w["rate"] > 0]
     filled = round(BAR * done / total)
     bar = "━" * filled + ("\x1b[2m" if colour else "") + "─" * (BAR - filled) + ("\x1b[0m" if colour else "")
-    parts = [
-        f"{bar} {100 * done / total:3.0f} %",
-        f"{members} members",
-        f"{sum(worker['rate'] for worker in workers):.0f} steps/s",
-    ]
-    if returns:
-        parts.append(f"return {sum(returns) / len(returns):.0f}")
-    parts.append(f"{duration(max(left))} left" if left else "starting")
-    return "  ".join(parts)
-
-
-def _alive(pid):
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
+    speed = sum(worker["rate"] for worker in workers)
+    mean = f"return {sum(returns) / len(returns):.0f}  " if returns else ""
+    ends = f"{duration(max(left))} left" if left else "starting"
+    return f"{bar} {100 * done / total:3.0f} %  {members} members  {speed:.0f} steps/s  {mean}{ends}"
 
 
 class Footer:
@@ -137,10 +120,11 @@ class Footer:
     Every change is one write, so that no other process's output falls between its parts.
     """
 
-    def __init__(self, stream):
-        self.stream, self.height, self.size = stream, 0, None
+    def __init__(self, stream: TextIO):
+        self.stream, self.height = stream, 0
+        self.size: os.terminal_size | None = None
 
-    def draw(self, content):
+    def draw(self, content: list[str]) -> None:
         """Shows these lines in place of the earlier ones, as many as fit into half of the terminal."""
         size = os.get_terminal_size(self.stream.fileno())
         content = content[: size.lines // 2]
@@ -152,7 +136,7 @@ class Footer:
             text += f"\x1b[{first + number};1H\x1b[2K\x1b[?7l{line}\x1b[?7h"
         self._write(text + "\x1b8")
 
-    def close(self):
+    def close(self) -> None:
         """Gives the whole terminal back."""
         if self.height:
             self._write(self._reserve(0, os.get_terminal_size(self.stream.fileno())))

@@ -14,7 +14,9 @@ import platform
 import resource
 import signal
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -24,9 +26,9 @@ from common.lab.run.journal import Journal
 from common.lab.run.locks import hold
 
 
-def main(paths):
+def main(paths: list[str]) -> int:
     """Exit status 0: every part is written; 2: a mistake a person can correct, named in the last line of stderr."""
-    stopping = Stopping()
+    stopping = _stopping()
     for path in paths:
         spec = json.loads(Path(path).read_text())
         try:
@@ -38,7 +40,7 @@ def main(paths):
     return 0
 
 
-def work(spec, stopping):
+def work(spec: dict, stopping: Callable[[], bool]) -> None:
     """Train the spec's members and write its part file. `stopping()` asks whether to end at the next step."""
     import torch
 
@@ -50,16 +52,13 @@ def work(spec, stopping):
     seeds = [member["seed"] for member in spec["members"]]
     journal = Journal(spec["folder"], spec["labels"], spec["digest"], spec["checkpoint_seconds"], stopping)
     loop.run(learner, config, seeds, journal, spec["device"])
-    on_gpu = spec["device"] != "cpu"
     part = {
-        "digest": spec["digest"],
-        "labels": spec["labels"],
-        "members": spec["members"],
+        **{key: spec[key] for key in ("digest", "labels", "members")},
         "records": journal.records,
         "tables": journal.tables,
         "seconds": round(journal.elapsed(), 1),
         "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
-        "device": torch.cuda.get_device_name() if on_gpu else platform.machine(),
+        "device": platform.machine() if spec["device"] == "cpu" else torch.cuda.get_device_name(),
         "matmul": matmul,
         **spec.get("made_by", {}),
     }
@@ -67,30 +66,21 @@ def work(spec, stopping):
     journal.close()
 
 
-def configuration(spec):
+def configuration(spec: dict) -> Any:
     """The `Config` of the fleet; a setting in which members differ is an array [members]."""
     module, name = spec["config"].split(":")
-    scalars = {}
-    for key in spec["members"][0]:
-        if key != "seed":
-            scalars[key] = np.array([member[key] for member in spec["members"]], dtype=np.float32)
+    keys = [key for key in spec["members"][0] if key != "seed"]
+    scalars = {key: np.array([member[key] for member in spec["members"]], dtype=np.float32) for key in keys}
     return dataclasses.replace(getattr(importlib.import_module(module), name)(**spec["settings"]), **scalars)
 
 
-class Stopping:
-    """True once the process was asked to end, or its parent is gone."""
-
-    def __init__(self):
-        self.asked = False
-        self.parent = os.getppid()
-        for sign in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(sign, self._ask)
-
-    def _ask(self, *_):
-        self.asked = True
-
-    def __call__(self):
-        return self.asked or os.getppid() != self.parent
+def _stopping() -> Callable[[], bool]:
+    """A function that says whether the process was asked to end, or its parent is gone."""
+    asked: list[int] = []
+    parent = os.getppid()
+    for sign in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(sign, lambda number, _: asked.append(number))
+    return lambda: bool(asked) or os.getppid() != parent
 
 
 if __name__ == "__main__":
