@@ -26,7 +26,7 @@ def test_difference_is_welch_and_student():
         assert (verdict.low, verdict.high) == pytest.approx(tuple(reference.confidence_interval(0.95)))
 
 
-def test_difference_agrees_with_its_interval_in_every_direction():
+def test_difference_agrees_with_its_interval_in_both_directions():
     rng = generator(7)
     seen = set()
     for _ in range(150):
@@ -35,9 +35,6 @@ def test_difference_agrees_with_its_interval_in_every_direction():
         assert v.status == ("reproduced" if v.low > margin else "contradicted" if v.high < margin else "inconclusive")
         assert (v.p <= 0.05) == (v.status != "inconclusive")
         assert difference(b, a, direction="less", margin=margin).status == v.status
-        either = difference(a, b, direction="either", margin=margin)
-        opposite = {"reproduced": "contradicted", "contradicted": "reproduced", "inconclusive": "inconclusive"}
-        assert either.status == opposite[equivalence(a, b, margin).status]
         seen |= {v.status}
     assert seen == {"reproduced", "contradicted", "inconclusive"}
 
@@ -209,7 +206,6 @@ def test_an_arm_that_diverged_whole_is_untested():
         lambda: difference([1.0, 2, 3], [1.0, 2, 3], margin=-1),
         lambda: difference([1.0, 2, 3], [1.0, 2, 3], margin=nan),
         lambda: difference([1.0, 2, 3], [1.0, 2, 3, 4], paired=True),
-        lambda: difference([1.0, 2, 3], [1.0, 2, 3], level=95),
         lambda: equivalence([1.0, 2, 3], [1.0, 2, 3], 0),
         lambda: non_inferiority([1.0, 2, 3], [1.0, 2, 3], -1),
         lambda: mean_within([1.0, 2, 3]),
