@@ -5,12 +5,9 @@ import numpy as np
 from matplotlib.ticker import MaxNLocator
 
 from common.lab.report import plots
-from common.lab.report.measures import environments
+from common.lab.report.measures import environments, first_member
 from common.lab.results import records
 from papers.arsac.schematic import draw_policy
-
-# Points of a Savitzky-Golay window (cubic), or None for curves as measured. The authors' Figure 4 has 71 of 100 points.
-SMOOTHING = None
 
 SIZES = ("1x32", "1x128", "2x256")
 SIZE_COLOURS = dict(zip(SIZES, ("#E69F00", "#D55E00", "#CC79A7"), strict=True))
@@ -58,8 +55,7 @@ def fig2_flow_policy(arsac="env=Walker2d-v4, base=1x32"):
         ax.set_xlabel("step of the episode")
         ax.xaxis.set_major_locator(MaxNLocator(5, integer=True))
     fig.suptitle(f"{environments(arsac)[0]}, base {arsac.setting('base')[0]}, seed {seed}", fontsize=9)
-    plots.legend_below(fig)
-    return fig
+    return plots.finish(fig)
 
 
 def fig3_logscale(arsac="env=HalfCheetah-v4"):
@@ -70,8 +66,7 @@ def fig3_logscale(arsac="env=HalfCheetah-v4"):
     for env in environments(arsac):
         _log_scales(ax, arsac, env)
     ax.set_ylabel("mean log-scale, ln β")
-    plots.legend_below(fig)
-    return fig
+    return plots.finish(fig)
 
 
 def fig4_performance(sac, arsac="base=1x32|1x128"):
@@ -83,14 +78,12 @@ def fig4_performance(sac, arsac="base=1x32|1x128"):
     for env, ax in axes.items():
         for (algorithm, base), colour in FIGURE_4.items():
             curve = runs[algorithm].curve("return", env=env, base=base)
-            plots.seeds_and_mean(ax, curve, f"{algorithm} {base}", colour, smooth=SMOOTHING)
+            plots.seeds_and_mean(ax, curve, f"{algorithm} {base}", colour)
         _dashed(ax, sac.final("return", env=env, base="2x256"), "SAC 2x256, final mean", "black")
         for (algorithm, base), colour in FIGURE_4.items():
             _authors(ax, "return", env, algorithm.lower(), base, colour, runs[algorithm].steps)
         plots.steps_axis(ax, env, left=0, right=sac.steps)
-    plots.outer_labels(fig, "return")
-    plots.legend_below(fig, ncols=3)
-    return fig
+    return plots.finish(fig, "return", ncols=3)
 
 
 def fig5_logscale_all(arsac):
@@ -100,9 +93,7 @@ def fig5_logscale_all(arsac):
     fig, axes = plots.panels(environments(arsac), 2)
     for env, ax in axes.items():
         _log_scales(ax, arsac, env)
-    plots.outer_labels(fig, "mean log-scale, ln β")
-    plots.legend_below(fig)
-    return fig
+    return plots.finish(fig, "mean log-scale, ln β")
 
 
 def figx_arsac_controls(
@@ -119,19 +110,11 @@ def figx_arsac_controls(
     fig, axes = plots.panels(["base 1x128", "base 2x256"], 2, sharey="row")
     for base, ax in zip(("1x128", "2x256"), axes.values(), strict=True):
         wide = sac.curve("return", base="2x256") if base == "1x128" else sac_wide.curve("return")
-        curves = (
-            arsac.curve("return", base=base),
-            arsac_history_critic.curve("return", base=base),
-            sac.curve("return", base=base),
-            sac_history.curve("return", base=base),
-            wide,
-        )
-        for (label, colour), curve in zip(POLICIES.items(), curves, strict=True):
-            plots.seeds_and_mean(ax, curve, label, colour, smooth=SMOOTHING)
+        curves = [run.curve("return", base=base) for run in (arsac, arsac_history_critic, sac, sac_history)]
+        for (label, colour), curve in zip(POLICIES.items(), [*curves, wide], strict=True):
+            plots.seeds_and_mean(ax, curve, label, colour)
         plots.steps_axis(ax, f"HalfCheetah-v4, base {base}", left=0, right=sac.steps)
-    plots.outer_labels(fig, "return")
-    plots.legend_below(fig, ncols=3)
-    return fig
+    return plots.finish(fig, "return", ncols=3)
 
 
 def figx_arsac_pomdp(
@@ -158,13 +141,11 @@ def figx_arsac_pomdp(
         for ax, (title, runs, where) in zip(row, columns, strict=True):
             for label, results in runs.items():
                 curve = results.curve("return", env=env, **where)
-                plots.seeds_and_mean(ax, curve, label, POLICIES[label], smooth=SMOOTHING)
+                plots.seeds_and_mean(ax, curve, label, POLICIES[label])
             for label, results in (("ARSAC", arsac), ("SAC", sac)):
                 _dashed(ax, results.final("return", env=env), f"{label}, all observed", POLICIES[label])
             plots.steps_axis(ax, f"{env}, {title}", left=0, right=arsac_masked.steps)
-    plots.outer_labels(fig, "return")
-    plots.legend_below(fig, ncols=3)
-    return fig
+    return plots.finish(fig, "return", ncols=3)
 
 
 def _log_scales(ax, arsac, env):
@@ -195,12 +176,9 @@ def _dashed(ax, values, label, colour):
 def _episode(arsac, steps=50):
     """The data of Figure 2: (seed, trace of its first 50 steps, dimensions from the least to the most flow-driven, the
     shift's share of the variance by dimension)."""
-    trace, dimensions = arsac.table("trace"), arsac.table("dimensions")
-    seed = dimensions["seed"].iloc[0]
-    mine = dimensions[dimensions["seed"] == seed].set_index("dim")
+    trace, mine = first_member(arsac, "trace"), first_member(arsac, "dimensions").set_index("dim")
     driven = (mine["shift_share"] / mine["base_share"]).fillna(0.0).sort_values(kind="stable")
-    trace = trace[(trace["seed"] == seed) & (trace["step"] < steps)]
-    return seed, trace, list(driven.index), mine["shift_share"]
+    return mine["seed"].iloc[0], trace[trace["step"] < steps], list(driven.index), mine["shift_share"]
 
 
 def _trace_column(axes, rows, released):

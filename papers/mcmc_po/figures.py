@@ -4,7 +4,7 @@ import numpy as np
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter, NullLocator
 
 from common.lab.report import plots
-from common.lab.report.measures import environments
+from common.lab.report.measures import environments, first_member
 from papers.mcmc_po.comparisons import final
 
 BLUE, ORANGE, GREEN, PINK, YELLOW, SKY, BLACK = plots.PALETTE
@@ -46,8 +46,7 @@ def figx_mcmc_curves(hmc, sac, sac_auto, sac_coupling):
                 plots.seeds_and_mean(ax, curve, label, colour)
             plots.steps_axis(ax, env)
             ax.set_ylabel("return" if metric == "return" else SPREAD)
-    plots.legend_below(fig)
-    return fig
+    return plots.finish(fig)
 
 
 def figx_amortization_gap(bandit, hmc_steps, hmc="env=Hopper-v4"):
@@ -73,8 +72,7 @@ def figx_amortization_gap(bandit, hmc_steps, hmc="env=Hopper-v4"):
         plots.not_run(axes[0, 3])
     for letter, ax in zip("abcd", axes[0], strict=True):
         ax.set_title(f"({letter})", loc="left")
-    plots.legend_below(fig)
-    return fig
+    return plots.finish(fig)
 
 
 def figx_pid(bandit_pid, hmc_fixed, hmc="env=Hopper-v4|HalfCheetah-v4, leapfrog_steps=5"):
@@ -104,8 +102,7 @@ def figx_pid(bandit_pid, hmc_fixed, hmc="env=Hopper-v4|HalfCheetah-v4, leapfrog_
             ax.set_ylabel(label)
         _around_one(row[0])
         row[1].set_ylim(-0.05, 1.05)
-    plots.legend_below(fig, ncols=5)
-    return fig
+    return plots.finish(fig, ncols=5)
 
 
 def figx_gate(
@@ -146,8 +143,7 @@ def figx_leapfrog(bandit="leapfrog_steps=5"):
     the policy (full) and from the posterior itself (dashed), which only the Metropolis-corrected kernel leaves
     invariant."""
     fig, axes = plots.grid(1, 4, 2.5)
-    seed = bandit.table("density")["seed"].iloc[0]
-    density, paths = (table[table["seed"] == seed] for table in (bandit.table("density"), bandit.table("trajectories")))
+    density, paths = (first_member(bandit, name) for name in ("density", "trajectories"))
     kinds = {"plain": KERNELS["plain"], "trained": KERNELS["gated"]}
     for ax, kind, letter in zip(axes[0], kinds, "ab", strict=False):
         grid = density.pivot(index="u2", columns="u1", values="log_mass")
@@ -165,8 +161,7 @@ def figx_leapfrog(bandit="leapfrog_steps=5"):
     axes[0, 2].set_title("(c)", loc="left")
     _kernels(axes[0, 3], bandit.table("kernels"))
     axes[0, 3].set_title("(d)", loc="left")
-    plots.legend_below(fig)
-    return fig
+    return plots.finish(fig)
 
 
 def figx_langevin(td3, langevin, langevin_frozen, ddpg, langevin_ddpg):
@@ -189,8 +184,7 @@ def figx_langevin(td3, langevin, langevin_frozen, ddpg, langevin_ddpg):
                 plots.seeds_and_mean(ax, langevin_frozen.curve(metric, env=env), "flow, frozen, PID", GREEN)
             plots.steps_axis(ax, f"{algorithm}, {env}")
             ax.set_ylabel("return" if metric == "return" else SPREAD)
-    plots.legend_below(fig, ncols=3)
-    return fig
+    return plots.finish(fig, ncols=3)
 
 
 def figx_sweeps(

@@ -1,5 +1,5 @@
 """What TRPO-NF's claims compare: one number per member (see `common.lab.report.measures`), for members differ in more than
-seeds; margins and the paper's budget."""
+seeds; and the paper's budget."""
 
 from functools import partial
 
@@ -7,12 +7,11 @@ import numpy as np
 from scipy.stats import ks_2samp
 
 from common.lab.report import measures, stats, verdicts
-from common.lab.report.measures import environments, last, magnitude, of_table
+from common.lab.report.measures import environments, last, of_table
 
 PAPER_STEPS = 1_000_000
 PAPER_SEEDS = 5
 STARTS = 10  # random starts of a toy that suffice for a verdict
-MARGIN = 0.1  # of the reference's final return: closer than that is "the same"
 COMMAND = "snakemake --cores 16 figures/claims_trpo_nf.md --config scale=paper"
 
 judged = partial(verdicts.judged, steps=PAPER_STEPS, seeds=PAPER_SEEDS, command=COMMAND)
@@ -24,26 +23,14 @@ def final(results, **where):
     return per_member(results, "return", last(), **where)
 
 
-def best(results, **where):
-    """Highest recorded return of every member."""
-    return per_member(results, "return", lambda steps, values: values.max(), **where)
-
-
 def measured(results, metric, **where):
     """A toy's final measurement, one per random start."""
     return per_member(results, metric, last(1), **where)
 
 
-def scaled(values, reference):
-    """Final returns relative to a reference class: (x - its mean) / the size of its mean. Returns may be negative, as
-    Reacher's are."""
-    finite = np.asarray(reference)[np.isfinite(reference)]
-    return (values - (finite.mean() if len(finite) else np.nan)) / magnitude(reference)
-
-
-def over_environments(runs, **where):
-    """{environment: final returns} of several results that share no environment."""
-    return {env: final(results, env=env, **where) for results in runs for env in environments(results)}
+def ends(policy, *runs):
+    """{environment: final returns} of a policy class over several results, which share no environment."""
+    return {env: final(results, env=env, policy=policy) for results in runs for env in environments(results)}
 
 
 def improves(ours, theirs, quantity):

@@ -7,7 +7,8 @@ effect, an interval and a p-value (of the decision, on the scale of 1 - level), 
 - one with two ends (equality) is **reproduced** if the interval at 90 % lies inside, the two one-sided tests,
   **contradicted** if that at 95 % lies outside; the interval shown is the one that decides;
 - else it is **inconclusive**; `seeds_to_settle` would decide it with a power of 80 % if the effect and spread seen were
-  the true ones: a guide, uncertain itself. Fewer than three seeds in an arm: **untested (n < 3)**.
+  the true ones: a guide, uncertain itself. Fewer than three seeds in an arm: **untested (n < 3)**; none at all:
+  **untested (no runs at this scale)**.
 
 **Diverged seeds** (not finite) are never dropped in silence. They are left out of effect and interval, counted in the
 note, and the verdict stands only if it also holds with all of them set to the lowest, and to the highest, value seen:
@@ -32,6 +33,7 @@ from common.lab.report.verdicts import Verdict, untested
 
 LEVEL = 0.95
 ALPHA = 1 - LEVEL
+MARGIN = 0.1  # of the reference's mean: closer than that is "the same"
 
 
 def _require(condition, message):
@@ -86,6 +88,8 @@ def _tested(arms, test, low, high, quantity, paired=False, fills=()) -> Verdict:
             return untested("n < 3", test(arms).effect if n else nan, n=n, quantity=quantity)
         return _judge(test(arms), n, low, high, quantity)
 
+    if not all(map(len, arms)):
+        return untested("no runs at this scale", quantity=quantity)
     finite = [np.isfinite(x) for x in arms]
     kept = [np.logical_and(*finite)] * 2 if paired else finite
     verdict = judge([x[ok] for x, ok in zip(arms, kept, strict=True)])
@@ -103,8 +107,14 @@ def _tested(arms, test, low, high, quantity, paired=False, fills=()) -> Verdict:
 
 def _arms(*values) -> list[np.ndarray]:
     arms = [np.asarray(x, dtype=float) for x in values]
-    _require(arms and all(x.ndim == 1 and x.size for x in arms), f"arms hold [seeds]: got {[x.shape for x in arms]}")
+    _require(arms and all(x.ndim == 1 for x in arms), f"arms hold [seeds]: got {[x.shape for x in arms]}")
     return arms
+
+
+def magnitude(values: ArrayLike) -> float:
+    """Size of a reference's return, for margins in its units: |mean| of the finite values [n], 1 if there are none."""
+    finite = np.asarray(values)[np.isfinite(values)]
+    return max(abs(float(finite.mean())), 1e-9) if len(finite) else 1.0
 
 
 def _region(low, high) -> tuple[float, float]:
@@ -178,8 +188,8 @@ def difference(
     """Claim: mean(a) - mean(b) is greater than margin, or less than -margin.
 
     Welch's t-test, for arms of unequal spread; Student's on the differences if `paired` (a[i], b[i] share streams).
-    Seeds must be independent, means near normal. a [n], b [m], one number per seed. ValueError: empty arm, unknown
-    direction, margin < 0, paired arms of two lengths.
+    Seeds must be independent, means near normal. a [n], b [m], one number per seed. ValueError: unknown direction,
+    margin < 0, paired arms of two lengths.
     """
     regions = {"greater": (margin, inf), "less": (-inf, -margin)}
     message = f"needs margin >= 0 and a direction of {', '.join(regions)}: got {margin} and {direction!r}"
@@ -187,26 +197,26 @@ def difference(
     return _compare(a, b, *regions[direction], quantity, paired)
 
 
-def equivalence(a: ArrayLike, b: ArrayLike, margin: float, quantity: str = "") -> Verdict:
+def equivalence(a: ArrayLike, b: ArrayLike, margin: float | None = None, quantity: str = "") -> Verdict:
     """Claim: |mean(a) - mean(b)| < margin ("no clear benefit"). Two one-sided t-tests (Schuirmann 1987).
 
-    The margin is in the units of a, fixed before the runs. Conditions as in `difference`. ValueError: margin <= 0.
+    The margin is in the units of a, fixed before the runs; default: `MARGIN` of the reference b. Conditions as in
+    `difference`. ValueError: margin <= 0.
     """
+    margin = MARGIN * magnitude(b) if margin is None else margin
     _require(margin > 0, f"margin {margin} is not positive")
     return _compare(a, b, -margin, margin, quantity)
 
 
-def non_inferiority(a: ArrayLike, b: ArrayLike, margin: float, quantity: str = "") -> Verdict:
-    """Claim: mean(a) - mean(b) > -margin ("a reaches b"). Conditions as in `difference`. ValueError: margin < 0."""
+def non_inferiority(a: ArrayLike, b: ArrayLike, margin: float | None = None, quantity: str = "") -> Verdict:
+    """Claim: mean(a) - mean(b) > -margin ("a reaches b"). As in `equivalence`; ValueError: margin < 0."""
+    margin = MARGIN * magnitude(b) if margin is None else margin
     _require(margin >= 0, f"margin {margin} is negative")
     return _compare(a, b, -margin, inf, quantity)
 
 
 def mean_within(a: ArrayLike, low: float | None = None, high: float | None = None, quantity: str = "") -> Verdict:
-    """Claim: low < mean(a) < high, one bound or both, for a [n]. Student's t.
-
-    ValueError: empty arm, no bound, low >= high.
-    """
+    """Claim: low < mean(a) < high, one bound or both, for a [n]. Student's t. ValueError: no bound, low >= high."""
     return _tested(_arms(a), lambda arms: _t_test(arms, arms[0].mean()), *_region(low, high), quantity)
 
 
@@ -308,8 +318,8 @@ def ordered(
 
     groups: [levels][seeds] in the claimed order, or {environment: [levels][seeds]}: JT is summed, labels are permuted
     within an environment. Effect: share of pairs in which the later level exceeds the earlier (1/2: no order). p: twice
-    the smaller one-sided. Diverged seeds are put below, then above, all others. ValueError: under two levels, empty one,
-    unknown direction, too many.
+    the smaller one-sided. Diverged seeds are put below, then above, all others. ValueError: under two levels, unknown
+    direction, too many.
     """
     regions = {"increasing": (0.5, inf), "decreasing": (-inf, 0.5)}
     _require(direction in regions, f"direction {direction!r} is none of {', '.join(regions)}")
@@ -386,6 +396,7 @@ def aggregate(
     """
     (low, high), arms = _region(low, high), [_arms(*method) for method in methods]
     runs, n = np.concatenate(sum(arms, [])), min(map(len, sum(arms, [])))
+    _require(n, "an aggregate needs a seed in every environment")
     with np.errstate(invalid="ignore"):
         effect = float(statistic(*arms))
     if n < 3 or min(map(len, arms)) < 3:
