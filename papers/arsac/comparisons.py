@@ -7,10 +7,8 @@ import numpy as np
 from common.lab.report import measures, verdicts
 
 PAPER_STEPS = 1_000_000
-PAPER_SEEDS = 4
-COMMAND = "snakemake --cores 16 figures/claims_arsac.md --config scale=paper"
 
-judged = partial(verdicts.judged, steps=PAPER_STEPS, seeds=PAPER_SEEDS, command=COMMAND)
+judged = partial(verdicts.judged, steps=PAPER_STEPS, seeds=4, command=verdicts.at_paper_scale("arsac"))
 
 
 def first(high):

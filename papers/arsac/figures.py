@@ -74,14 +74,13 @@ def fig4_performance(sac, arsac="base=1x32|1x128"):
     line: their mean with its 95 % interval (three or more seeds). Dashed: mean final return of SAC at its usual size,
     2x256. Dotted: the authors' means of 4 seeds on -v2, which they smoothed, up to the end of our runs."""
     fig, axes = plots.panels(environments(arsac), 2)
-    runs = {"SAC": sac, "ARSAC": arsac}
+    algorithms = {"SAC": sac, "ARSAC": arsac}
+    runs = {f"{algorithm} {base}": (algorithms[algorithm], {"base": base}) for algorithm, base in FIGURE_4}
     for env, ax in axes.items():
-        for (algorithm, base), colour in FIGURE_4.items():
-            curve = runs[algorithm].curve("return", env=env, base=base)
-            plots.seeds_and_mean(ax, curve, f"{algorithm} {base}", colour)
+        plots.curves(ax, "return", runs, FIGURE_4.values(), env=env)
         _dashed(ax, sac.final("return", env=env, base="2x256"), "SAC 2x256, final mean", "black")
         for (algorithm, base), colour in FIGURE_4.items():
-            _authors(ax, "return", env, algorithm.lower(), base, colour, runs[algorithm].steps)
+            _authors(ax, "return", env, algorithm.lower(), base, colour, algorithms[algorithm].steps)
         plots.steps_axis(ax, env, left=0, right=sac.steps)
     return plots.finish(fig, "return", ncols=3)
 
@@ -109,10 +108,9 @@ def figx_arsac_controls(
     Faint: seeds; line: their mean with its 95 % interval (three or more seeds)."""
     fig, axes = plots.panels(["base 1x128", "base 2x256"], 2, sharey="row")
     for base, ax in zip(("1x128", "2x256"), axes.values(), strict=True):
-        wide = sac.curve("return", base="2x256") if base == "1x128" else sac_wide.curve("return")
-        curves = [run.curve("return", base=base) for run in (arsac, arsac_history_critic, sac, sac_history)]
-        for (label, colour), curve in zip(POLICIES.items(), [*curves, wide], strict=True):
-            plots.seeds_and_mean(ax, curve, label, colour)
+        runs = [(results, {"base": base}) for results in (arsac, arsac_history_critic, sac, sac_history)]
+        runs.append((sac, {"base": "2x256"}) if base == "1x128" else (sac_wide, {}))
+        plots.curves(ax, "return", dict(zip(POLICIES, runs, strict=True)), POLICIES.values())
         plots.steps_axis(ax, f"HalfCheetah-v4, base {base}", left=0, right=sac.steps)
     return plots.finish(fig, "return", ncols=3)
 
@@ -130,28 +128,26 @@ def figx_arsac_pomdp(
     """Partial observability: return when velocities are hidden, and when observations come 2 or 5 steps late; base
     networks 1x128. Faint: seeds; line: their mean with its 95 % interval (three or more seeds). Dashed: mean final
     return of the same policy under full observation."""
-    hidden = {"ARSAC": arsac_masked, "SAC": sac_masked, "SAC that sees 3 past actions": sac_history_masked}
-    late = {"ARSAC": arsac_delayed, "SAC": sac_delayed, "SAC that sees 3 past actions": sac_history_delayed}
-    columns = [("velocities hidden", hidden, {})]
-    columns += [(f"{delay} steps late", late, {"delay": delay}) for delay in arsac_delayed.setting("delay")]
-    shown = environments(arsac_masked)
-    titles = [f"{env}, {title}" for env in shown for title, _, _ in columns]
-    fig, axes = plots.panels(titles, len(columns), height=2.0, sharey="row")
-    for env, row in zip(shown, np.reshape(list(axes.values()), (-1, len(columns))), strict=True):
-        for ax, (title, runs, where) in zip(row, columns, strict=True):
-            for label, results in runs.items():
-                curve = results.curve("return", env=env, **where)
-                plots.seeds_and_mean(ax, curve, label, POLICIES[label])
-            for label, results in (("ARSAC", arsac), ("SAC", sac)):
-                _dashed(ax, results.final("return", env=env), f"{label}, all observed", POLICIES[label])
-            plots.steps_axis(ax, f"{env}, {title}", left=0, right=arsac_masked.steps)
+    labels = ("ARSAC", "SAC", "SAC that sees 3 past actions")
+    hidden, late = (arsac_masked, sac_masked, sac_history_masked), (arsac_delayed, sac_delayed, sac_history_delayed)
+    columns = {"velocities hidden": [(results, {}) for results in hidden]}
+    for delay in arsac_delayed.setting("delay"):
+        columns[f"{delay} steps late"] = [(results, {"delay": delay}) for results in late]
+    titles = {f"{env}, {title}": (env, runs) for env in environments(arsac_masked) for title, runs in columns.items()}
+    fig, axes = plots.panels(list(titles), len(columns), height=2.0, sharey="row")
+    for title, (env, runs) in titles.items():
+        plots.curves(axes[title], "return", dict(zip(labels, runs, strict=True)), map(POLICIES.get, labels), env=env)
+        for label, results in (("ARSAC", arsac), ("SAC", sac)):
+            _dashed(axes[title], results.final("return", env=env), f"{label}, all observed", POLICIES[label])
+        plots.steps_axis(axes[title], title, left=0, right=arsac_masked.steps)
     return plots.finish(fig, "return", ncols=3)
 
 
 def _log_scales(ax, arsac, env):
-    for base in arsac.setting("base"):
-        plots.seeds_and_mean(ax, arsac.curve("log_scale", env=env, base=base), base, SIZE_COLOURS[base])
-    for base in arsac.setting("base"):
+    sizes = arsac.setting("base")
+    runs = {base: (arsac, {"base": base}) for base in sizes}
+    plots.curves(ax, "log_scale", runs, [SIZE_COLOURS[base] for base in sizes], env=env)
+    for base in sizes:
         _authors(ax, "log_scale", env, "arsac", base, SIZE_COLOURS[base], arsac.steps)
     plots.steps_axis(ax, env, left=0, right=arsac.steps)
 

@@ -11,9 +11,7 @@ import numpy as np
 from common.lab.report.measures import environments, of_row
 from common.lab.report.stats import difference, equivalence, mean_within, non_inferiority, ordered
 from common.lab.report.verdicts import conjunction
-from papers.mcmc_po.comparisons import deviations, drawdowns, final, judged, rates, seconds
-
-BANDIT_STEPS, BANDIT_SEEDS = 1_000, 3
+from papers.mcmc_po.comparisons import deviations, drawdowns, final, judged, rates, seconds, toy
 
 
 def c01_gains_on_hopper(hmc="env=Hopper-v4, leapfrog_steps=5", sac="env=Hopper-v4, temperature=0.05"):
@@ -159,7 +157,7 @@ def c09_leapfrog_leaves_the_posterior_invariant(bandit="leapfrog_steps=5"):
         "invariance, corrected": mean_within(rise("corrected"), high=0.05),
         "invariance, gated": mean_within(rise("gated"), high=0.05),
     }
-    return judged(conjunction(parts, "error, or rise of the KL"), bandit, steps=BANDIT_STEPS, seeds=BANDIT_SEEDS)
+    return toy(conjunction(parts, "error, or rise of the KL"), bandit)
 
 
 def c10_gate_is_needed(
@@ -296,7 +294,7 @@ def own_bound_rises_by_lost_energy_alone(bandit_gate="gate=plain|implicit", band
     """
     gated, plain = final(bandit, "bound_gain"), final(bandit_gate, "bound_gain", gate="plain")
     verdict = difference(gated, plain, quantity="gain, gated - plain")
-    return judged(verdict, bandit, bandit_gate, steps=BANDIT_STEPS, seeds=BANDIT_SEEDS)
+    return toy(verdict, bandit, bandit_gate)
 
 
 def own_corrected_chains_approach_the_posterior(bandit="leapfrog_steps=5"):
@@ -309,7 +307,7 @@ def own_corrected_chains_approach_the_posterior(bandit="leapfrog_steps=5"):
     where = {"start": "policy", "kernel": "corrected"}
     groups = [of_row(bandit, "kernels", "kl", where | {"iterations": i}) for i in (0, 2, 4, 6)]
     verdict = ordered(groups, "decreasing", "P(more iterations are farther)")
-    return judged(verdict, bandit, steps=BANDIT_STEPS, seeds=BANDIT_SEEDS)
+    return toy(verdict, bandit)
 
 
 def own_gain_is_inference(

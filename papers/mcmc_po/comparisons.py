@@ -6,12 +6,11 @@ import numpy as np
 
 from common.lab.report import measures, verdicts
 
-STEPS, SEEDS = 500_000, 5  # the paper's budget
 LAST = 5  # evaluations that a final number averages
-COMMAND = "snakemake --cores 16 figures/claims_mcmc_po.md --config scale=paper"
 ENVIRONMENTS = ("Hopper-v4", "HalfCheetah-v4", "Ant-v4")
 
-judged = partial(verdicts.judged, steps=STEPS, seeds=SEEDS, command=COMMAND)
+judged = partial(verdicts.judged, steps=500_000, seeds=5, command=verdicts.at_paper_scale("mcmc_po"))
+toy = partial(judged, steps=1_000, seeds=3)  # of the bandit
 
 
 def final(results, metric="return", **where):
@@ -19,15 +18,16 @@ def final(results, metric="return", **where):
     return results.final(metric, LAST, **where) if results.has(metric) else np.array([])
 
 
+def trained(results, **where):
+    """The sources of the cells with these settings."""
+    return [source for source in results.cells if vars(source.cell.config).items() >= where.items()]
+
+
 def seconds(results, **where):
     """Core-seconds per member of the training, one number per worker, from the runs' run.json: the seeds that a worker
     trains side by side share its time and are no measurements of their own."""
-    times = []
-    for source in results.cells:
-        if all(getattr(source.cell.config, key) == value for key, value in where.items()):
-            for part in source.record.get("parts", ()):
-                times.append(part["seconds"] / len(part["labels"]))
-    return np.array(times)
+    parts = [part for source in trained(results, **where) for part in source.record.get("parts", ())]
+    return np.array([part["seconds"] / len(part["labels"]) for part in parts])
 
 
 def deviations(values):

@@ -148,22 +148,20 @@ def fig7_ablation(ablation_k, ablation_units, ablation_embedding):
     """The flow's own settings: number K of couplings (or pairs of them, as released), and l1 read as the width of the
     networks s and t (Appendix B, authors' code) or of the state embedding (Section 5.3). Mean return of the last 40
     training episodes; faint: seeds; line: their mean with its 95 % interval (three or more seeds). KL radius 0.01."""
+
+    def varied(results, label, key):
+        return {label.format(value): (results, {key: value}) for value in results.setting(key)}
+
+    columns = {
+        "K": varied(ablation_k, "K = {}", "couplings"),
+        "l1, s and t": {"l1 = 3": (ablation_k, {"couplings": 4}), **varied(ablation_units, "l1 = {}", "coupling_units")},
+        "l1, state embedding": varied(ablation_embedding, "l1 = {}", "embedding_units"),
+    }
     rows = [(env, preset) for preset in ablation_k.setting("preset") for env in environments(ablation_k)]
-    titles = [f"{varied}\n{env}, {preset}" for env, preset in rows for varied in ("K", "l1, s and t", "l1, state embedding")]
-    fig, axes = plots.panels(titles, 3)
-    palette = plots.colours(range(4))
-    for env, preset in rows:
-        where = {"env": env, "preset": preset}
-        curves = [("K", f"K = {k}", i, ablation_k.curve("return", couplings=k, **where))
-                  for i, k in enumerate(ablation_k.setting("couplings"))]  # fmt: skip
-        curves.append(("l1, s and t", "l1 = 3", 0, ablation_k.curve("return", couplings=4, **where)))
-        curves += [("l1, s and t", f"l1 = {u}", i + 1, ablation_units.curve("return", coupling_units=u, **where))
-                   for i, u in enumerate(ablation_units.setting("coupling_units"))]  # fmt: skip
-        curves += [("l1, state embedding", f"l1 = {u}", i, ablation_embedding.curve("return", embedding_units=u, **where))
-                   for i, u in enumerate(ablation_embedding.setting("embedding_units"))]  # fmt: skip
-        for varied, label, i, curve in curves:
-            plots.seeds_and_mean(axes[f"{varied}\n{env}, {preset}"], curve, label, palette[i])
-    for title, ax in axes.items():
+    fig, axes = plots.panels([f"{name}\n{env}, {preset}" for env, preset in rows for name in columns], 3)
+    places = [(env, preset, runs) for env, preset in rows for runs in columns.values()]
+    for (title, ax), (env, preset, runs) in zip(axes.items(), places, strict=True):
+        plots.curves(ax, "return", runs, plots.PALETTE, env=env, preset=preset)
         plots.steps_axis(ax, title, left=0)
     return plots.finish(fig, "return", ncols=6)
 
@@ -206,13 +204,11 @@ def figx_fisher(trpo_fisher, trpo="env=Hopper-v4|HalfCheetah-v4, policy=flow"):
     with its 95 % interval (three or more seeds). Preset equations."""
     metrics = {"": "return", ", negative curvature": "negative_curvature"}
     fig, axes = plots.panels([env + suffix for env in environments(trpo_fisher) for suffix in metrics], 2)
-    palette = plots.colours(["Hessian, actions taken", "Hessian, 8 fresh actions", "scores, 8 fresh actions"])
+    runs = {"Hessian, actions taken": (trpo, {}), "Hessian, 8 fresh actions": (trpo_fisher, {"fisher": "fresh"})}
+    runs["scores, 8 fresh actions"] = (trpo_fisher, {"fisher": "scores"})
     for env in environments(trpo_fisher):
         for suffix, metric in metrics.items():
-            curves = [trpo.curve(metric, env=env)]
-            curves += [trpo_fisher.curve(metric, env=env, fisher=estimate) for estimate in ("fresh", "scores")]
-            for (label, colour), curve in zip(palette.items(), curves, strict=True):
-                plots.seeds_and_mean(axes[env + suffix], curve, label, colour)
+            plots.curves(axes[env + suffix], metric, runs, plots.PALETTE, env=env)
             plots.steps_axis(axes[env + suffix], env + suffix, left=0)
         axes[env].set(ylabel="return", ylim=(max(axes[env].get_ylim()[0], -1000), None))
         axes[f"{env}, negative curvature"].set_ylim(-0.05, 1.05)

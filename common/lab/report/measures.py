@@ -75,8 +75,8 @@ def of_row(results: Results, name: str, column: str, row: Mapping, **where) -> n
 def mean_over(numbers: Iterable[pd.Series]) -> pd.Series:
     """Mean over environments or sizes, seed by seed, of one Series for each; seeds that only some of them have are left
     out, and one that diverged anywhere is NaN. Empty if there is no Series."""
-    every = list(numbers)
-    return pd.concat(every, axis=1, join="inner").mean(axis=1, skipna=False) if every else pd.Series(dtype=float)
+    columns = list(numbers)
+    return pd.concat(columns, axis=1, join="inner").mean(axis=1, skipna=False) if columns else pd.Series(dtype=float)
 
 
 def environments(results: Results) -> list[str]:

@@ -1,6 +1,6 @@
 """How figures look: one style, a grid of panels, every seed visible."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Literal
 
@@ -13,6 +13,7 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 from scipy.stats import t
 
 from common.errors import UserError
+from common.lab.results.records import Results
 
 # Okabe and Ito (2008), which colour-blind readers can tell apart; without yellow, which is too light for lines.
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
@@ -44,12 +45,6 @@ def style() -> AbstractContextManager:
     return plt.rc_context(STYLE)
 
 
-def colours(names: Iterable) -> dict:
-    """A fixed colour for each name, in order. Raises `ValueError` for more names than the palette has colours."""
-    names = list(names)
-    return dict(zip(names, PALETTE[: len(names)], strict=True))
-
-
 def seeds_and_mean(
     ax: Axes,
     curve: pd.DataFrame,
@@ -76,6 +71,12 @@ def seeds_and_mean(
     ax.plot(whole.index, mean, color=colour, label=label, linestyle=linestyle)
     if half is not None:
         ax.fill_between(whole.index, mean - half, mean + half, color=colour, alpha=0.15, linewidth=0)
+
+
+def curves(ax: Axes, metric: str, runs: Mapping[str, tuple[Results, Mapping]], colours: Iterable[str], **where) -> None:
+    """Draws a metric of some runs, {label: (results, its settings)}, by `seeds_and_mean`; `where`: settings of all runs."""
+    for (label, (results, settings)), colour in zip(runs.items(), colours, strict=False):
+        seeds_and_mean(ax, results.curve(metric, **where, **settings), label, colour)
 
 
 def band_half_width(values: np.ndarray) -> np.ndarray | None:
@@ -116,7 +117,8 @@ def steps_axis(
     ax.set_xlabel(label)
     ax.xaxis.set_major_locator(MaxNLocator(5))
     ax.xaxis.set_major_formatter(FuncFormatter(lambda steps, _: count(steps)))
-    ax.set_xlim(left, right)
+    if left is not None or right is not None:  # else the axis goes on to fit what is drawn
+        ax.set_xlim(left, right)
 
 
 def outer_labels(fig: Figure, ylabel: str) -> None:
