@@ -35,8 +35,3 @@ def test_where_nothing_was_run_there_are_no_numbers():
     assert measures.environments(results) == []
     with pytest.raises(KeyError, match="evn"):
         measures.rows(pd.DataFrame({"env": ["A"]}), {"evn": "A"})
-
-
-def test_the_size_of_a_reference_is_never_zero():
-    assert measures.magnitude(np.array([-3.0, np.nan, -1.0])) == 2
-    assert measures.magnitude(np.array([np.nan])) == 1 and measures.magnitude(np.array([0.0])) > 0

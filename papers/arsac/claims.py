@@ -8,22 +8,11 @@ the paper's own, 10^6 steps and 4 seeds, unless a claim needs less.
 import numpy as np
 
 from common.lab.report import stats
-from common.lab.report.measures import environments, last, magnitude, of_curves, of_table
+from common.lab.report.measures import environments, last, of_curves, of_table
 from common.lab.report.plots import count
+from common.lab.report.stats import MARGIN, magnitude
 from common.lab.report.verdicts import conjunction
-from papers.arsac.comparisons import (
-    MARGIN,
-    PAPER_STEPS,
-    between,
-    final,
-    first,
-    judged,
-    over_sizes,
-    peak,
-    reach,
-    sizes,
-    slope,
-)
+from papers.arsac.comparisons import PAPER_STEPS, between, by_size, final, first, judged, over_sizes, peak, reach, slope
 
 
 def c01_rises_then_falls(arsac="env=HalfCheetah-v4, base=1x32|1x128|2x256"):
@@ -34,9 +23,9 @@ def c01_rises_then_falls(arsac="env=HalfCheetah-v4, base=1x32|1x128|2x256"):
     """
     shrink = reach(arsac, 500_000)
     parts = {
-        f"{name} {base}": stats.mean_within(change(arsac, "log_scale", shrink, base=base), low=0)
+        f"{name} {base}": stats.mean_within(changes, low=0)
         for name, change in (("rise", _rise), ("fall", _fall))
-        for base in sizes(arsac)
+        for base, changes in by_size(arsac, change, "log_scale", shrink).items()
     }
     return judged(conjunction(parts, "change of ln β"), arsac, steps=500_000)
 
@@ -48,8 +37,7 @@ def c02_peak_at_150k(arsac="env=HalfCheetah-v4, base=1x32|1x128|2x256"):
     Step of the highest point of a seed's curve, averaged over 50k steps; its mean over seeds lies within 120k to 220k, for
     all sizes. Least budget: 300k steps, beyond which a later peak would show.
     """
-    width = 50_000 * reach(arsac, 300_000)
-    peaks = {base: of_curves(arsac, "log_scale", peak(width), base=base) for base in sizes(arsac)}
+    peaks = by_size(arsac, of_curves, "log_scale", peak(50_000 * reach(arsac, 300_000)))
     parts = {base: stats.mean_within(steps, low=120_000, high=220_000) for base, steps in peaks.items()}
     return judged(conjunction(parts, "step of the peak of ln β"), arsac, steps=300_000)
 
@@ -72,10 +60,9 @@ def c04_initial_increase_elsewhere(arsac="env=Hopper-v4|Walker2d-v4|Ant-v4, base
     shrink = reach(arsac, 200_000)
     parts, peaks = {}, []
     for env in environments(arsac):
-        rises = [_rise(arsac, "log_scale", shrink, env=env, base=base) for base in sizes(arsac)]
-        parts[env] = stats.mean_within(over_sizes(rises), low=0)
-        highest = [of_curves(arsac, "log_scale", peak(50_000 * shrink), env=env, base=base) for base in sizes(arsac)]
-        peaks.append(f"{env} " + " / ".join(count(steps.mean()) for steps in highest))
+        parts[env] = stats.mean_within(over_sizes(arsac, _rise, "log_scale", shrink, env=env), low=0)
+        highest = by_size(arsac, of_curves, "log_scale", peak(50_000 * shrink), env=env)
+        peaks.append(f"{env} " + " / ".join(count(steps.mean()) for steps in highest.values()))
     verdict = conjunction(parts, "rise of ln β to steps 100k-200k").with_note("peaks by size: " + ", ".join(peaks))
     return judged(verdict, arsac, steps=200_000)
 
@@ -96,7 +83,8 @@ def c06_halfcheetah_gains(arsac="env=HalfCheetah-v4, base=1x32|1x128", sac="env=
 
     Final return, Welch's t-test, ARSAC - SAC above 0 at both sizes.
     """
-    parts = {base: stats.difference(final(arsac, base=base), final(sac, base=base)) for base in sizes(arsac)}
+    theirs = by_size(sac, final)
+    parts = {base: stats.difference(ours, theirs[base]) for base, ours in by_size(arsac, final).items()}
     return judged(conjunction(parts, "final return, ARSAC - SAC"), arsac, sac)
 
 
@@ -128,7 +116,7 @@ def c10_walker_slightly_worse(arsac="env=Walker2d-v4, base=1x32|1x128", sac="env
 
     Final return, mean over both sizes, Welch's t-test, ARSAC - SAC below 0.
     """
-    ours, theirs = (over_sizes([final(run, base=base) for base in sizes(run)]) for run in (arsac, sac))
+    ours, theirs = over_sizes(arsac, final), over_sizes(sac, final)
     verdict = stats.difference(ours, theirs, direction="less", quantity="final return, ARSAC - SAC, mean of both sizes")
     return judged(verdict, arsac, sac)
 
@@ -138,10 +126,8 @@ def c11_small_reaches_default(sac="env=Hopper-v4|Walker2d-v4|Ant-v4, base=1x32|2
 
     Final return of SAC, 1x32 not inferior to 2x256 by more than 10 % in each environment.
     """
-    parts = {}
-    for env in environments(sac):
-        small, usual = final(sac, env=env, base="1x32"), final(sac, env=env, base="2x256")
-        parts[env] = stats.non_inferiority(small, usual, MARGIN * magnitude(usual))
+    runs = {env: [final(sac, env=env, base=base) for base in ("1x32", "2x256")] for env in environments(sac)}
+    parts = {env: stats.non_inferiority(*arms) for env, arms in runs.items()}
     return judged(conjunction(parts, "final return of SAC, 1x32 - 2x256"), sac)
 
 
@@ -188,10 +174,8 @@ def c14_flow_is_used_everywhere(arsac="env=HalfCheetah-v4|Hopper-v4|Walker2d-v4|
     parts = {}
     for env in environments(arsac):
         for metric, symbol in (("abs_log_scale", "|ln β|"), ("abs_shift", "|δ|")):
-            used = over_sizes([of_curves(arsac, metric, last(), env=env, base=base) for base in sizes(arsac)])
-            parts[f"{env} {symbol}"] = stats.mean_within(used, low=0.1)
-        drop = over_sizes([_ablation(arsac, env=env, base=base) for base in sizes(arsac)])
-        parts[f"{env} loss without flow"] = stats.mean_within(drop, low=MARGIN)
+            parts[f"{env} {symbol}"] = stats.mean_within(over_sizes(arsac, of_curves, metric, last(), env=env), low=0.1)
+        parts[f"{env} loss without flow"] = stats.mean_within(over_sizes(arsac, _ablation, env=env), low=MARGIN)
     return judged(conjunction(parts, "use of the flow"), arsac)
 
 
@@ -223,9 +207,8 @@ def c16_helps_when_observations_are_limited(
     above 1/2. Stratified bootstrap.
     """
     ours, theirs = _limited(arsac_masked, arsac_delayed), _limited(sac_masked, sac_delayed)
-    verdict = stats.aggregate(
-        stats.probability_of_improvement, ours, theirs, low=0.5, quantity="P(ARSAC ends above SAC), observations limited"
-    )
+    quantity = "P(ARSAC ends above SAC), observations limited"
+    verdict = stats.aggregate(stats.probability_of_improvement, ours, theirs, low=0.5, quantity=quantity)
     return judged(verdict, arsac_masked, arsac_delayed, sac_masked, sac_delayed)
 
 
@@ -236,13 +219,13 @@ def own_sigma_offsets_the_fall(arsac="env=HalfCheetah-v4, base=1x32|1x128|2x256"
     Mean over sizes of the rise of ln σ less half the fall of ln β, both from steps 100k-200k to the last tenth of the
     run, above 0. If it is below 0, ln(β σ) falls too, and the paper's reading stands. Least budget: as in `c01`.
     """
-    offsets = []
-    for base in sizes(arsac):
-        fall = _fall(arsac, "log_scale", reach(arsac, 500_000), base=base)
-        rise = -_fall(arsac, "log_std", reach(arsac, 500_000), base=base)
-        offsets.append(rise - fall / 2)
-    verdict = stats.mean_within(over_sizes(offsets), low=0, quantity="rise of ln σ less half the fall of ln β")
-    return judged(verdict, arsac, steps=500_000)
+
+    def offset(results, **where):
+        scale, std = (_fall(results, metric, reach(arsac, 500_000), **where) for metric in ("log_scale", "log_std"))
+        return -std - scale / 2
+
+    quantity = "rise of ln σ less half the fall of ln β"
+    return judged(stats.mean_within(over_sizes(arsac, offset), low=0, quantity=quantity), arsac, steps=500_000)
 
 
 def own_shift_share_grows_late(arsac="env=HalfCheetah-v4|Hopper-v4|Walker2d-v4|Ant-v4, base=1x32|1x128|2x256"):
@@ -313,7 +296,8 @@ def own_gain_beyond_memory(sac_history="env=HalfCheetah-v4, base=1x128|2x256", a
 
     Final return, Welch's t-test, ARSAC - SAC above 0 at both sizes.
     """
-    parts = {base: stats.difference(final(arsac, base=base), final(sac_history, base=base)) for base in sizes(arsac)}
+    theirs = by_size(sac_history, final)
+    parts = {base: stats.difference(ours, theirs[base]) for base, ours in by_size(arsac, final).items()}
     return judged(conjunction(parts, "final return, ARSAC - SAC that sees 3 past actions"), arsac, sac_history)
 
 
@@ -357,16 +341,13 @@ def _fall(results, metric, shrink, **where):
 
 def _late_slope(results, metric, env):
     measure = slope(300_000 * reach(results, PAPER_STEPS), results.steps)
-    return over_sizes([of_curves(results, metric, measure, env=env, base=base) for base in sizes(results)])
+    return over_sizes(results, of_curves, metric, measure, env=env)
 
 
 def _ordered(results, measure, direction, quantity):
     """`measure(results, env=, base=)` ordered over the sizes, in every environment."""
-    parts = {}
-    for env in environments(results):
-        groups = [measure(results, env=env, base=base) for base in sizes(results)]
-        parts[env] = stats.ordered(groups, direction)
-    return conjunction(parts, quantity)
+    groups = {env: list(by_size(results, measure, env=env).values()) for env in environments(results)}
+    return conjunction({env: stats.ordered(levels, direction) for env, levels in groups.items()}, quantity)
 
 
 def _final(metric):
@@ -375,10 +356,8 @@ def _final(metric):
 
 def _equal(ours, theirs):
     """Final returns equivalent within 10 % of `theirs`, at every size."""
-    parts = {}
-    for base in sizes(ours):
-        reference = final(theirs, base=base)
-        parts[base] = stats.equivalence(final(ours, base=base), reference, MARGIN * magnitude(reference))
+    references = by_size(theirs, final)
+    parts = {base: stats.equivalence(values, references[base]) for base, values in by_size(ours, final).items()}
     return conjunction(parts, "difference in final return")
 
 

@@ -1,18 +1,14 @@
-"""What ARSAC's claims compare: measures of one seed's curve (`common.lab.report.measures`), margins, the paper's budget."""
+"""What ARSAC's claims compare: measures of one seed's curve (`common.lab.report.measures`), the paper's budget."""
 
 from functools import partial
 
 import numpy as np
-import pandas as pd
 
 from common.lab.report import measures, verdicts
 
 PAPER_STEPS = 1_000_000
-PAPER_SEEDS = 4
-MARGIN = 0.1  # of the reference's final return: closer than that is "the same"
-COMMAND = "snakemake --cores 16 figures/claims_arsac.md --config scale=paper"
 
-judged = partial(verdicts.judged, steps=PAPER_STEPS, seeds=PAPER_SEEDS, command=COMMAND)
+judged = partial(verdicts.judged, steps=PAPER_STEPS, seeds=4, command=verdicts.at_paper_scale("arsac"))
 
 
 def first(high):
@@ -51,13 +47,14 @@ def peak(width):
     return measure
 
 
-def over_sizes(numbers):
-    """Mean over network sizes, seed by seed, of a list of Series; seeds that only some sizes have are left out."""
-    return pd.concat(numbers, axis=1, join="inner").mean(axis=1, skipna=False)
+def by_size(results, measure, *args, **where):
+    """{size of the base network: `measure(results, *args, base=size, **where)`}, the numbers of each cell by seed."""
+    return {base: measure(results, *args, base=base, **where) for base in results.setting("base")}
 
 
-def sizes(results):
-    return results.setting("base")
+def over_sizes(results, measure, *args, **where):
+    """The mean of `by_size`, seed by seed."""
+    return measures.mean_over(by_size(results, measure, *args, **where).values())
 
 
 def final(results, **where):

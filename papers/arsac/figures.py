@@ -5,12 +5,9 @@ import numpy as np
 from matplotlib.ticker import MaxNLocator
 
 from common.lab.report import plots
-from common.lab.report.measures import environments
+from common.lab.report.measures import environments, first_member
 from common.lab.results import records
 from papers.arsac.schematic import draw_policy
-
-# Points of a Savitzky-Golay window (cubic), or None for curves as measured. The authors' Figure 4 has 71 of 100 points.
-SMOOTHING = None
 
 SIZES = ("1x32", "1x128", "2x256")
 SIZE_COLOURS = dict(zip(SIZES, ("#E69F00", "#D55E00", "#CC79A7"), strict=True))
@@ -58,8 +55,7 @@ def fig2_flow_policy(arsac="env=Walker2d-v4, base=1x32"):
         ax.set_xlabel("step of the episode")
         ax.xaxis.set_major_locator(MaxNLocator(5, integer=True))
     fig.suptitle(f"{environments(arsac)[0]}, base {arsac.setting('base')[0]}, seed {seed}", fontsize=9)
-    plots.legend_below(fig)
-    return fig
+    return plots.finish(fig)
 
 
 def fig3_logscale(arsac="env=HalfCheetah-v4"):
@@ -70,8 +66,7 @@ def fig3_logscale(arsac="env=HalfCheetah-v4"):
     for env in environments(arsac):
         _log_scales(ax, arsac, env)
     ax.set_ylabel("mean log-scale, ln β")
-    plots.legend_below(fig)
-    return fig
+    return plots.finish(fig)
 
 
 def fig4_performance(sac, arsac="base=1x32|1x128"):
@@ -79,18 +74,15 @@ def fig4_performance(sac, arsac="base=1x32|1x128"):
     line: their mean with its 95 % interval (three or more seeds). Dashed: mean final return of SAC at its usual size,
     2x256. Dotted: the authors' means of 4 seeds on -v2, which they smoothed, up to the end of our runs."""
     fig, axes = plots.panels(environments(arsac), 2)
-    runs = {"SAC": sac, "ARSAC": arsac}
+    algorithms = {"SAC": sac, "ARSAC": arsac}
+    runs = {f"{algorithm} {base}": (algorithms[algorithm], {"base": base}) for algorithm, base in FIGURE_4}
     for env, ax in axes.items():
-        for (algorithm, base), colour in FIGURE_4.items():
-            curve = runs[algorithm].curve("return", env=env, base=base)
-            plots.seeds_and_mean(ax, curve, f"{algorithm} {base}", colour, smooth=SMOOTHING)
+        plots.curves(ax, "return", runs, FIGURE_4.values(), env=env)
         _dashed(ax, sac.final("return", env=env, base="2x256"), "SAC 2x256, final mean", "black")
         for (algorithm, base), colour in FIGURE_4.items():
-            _authors(ax, "return", env, algorithm.lower(), base, colour, runs[algorithm].steps)
+            _authors(ax, "return", env, algorithm.lower(), base, colour, algorithms[algorithm].steps)
         plots.steps_axis(ax, env, left=0, right=sac.steps)
-    plots.outer_labels(fig, "return")
-    plots.legend_below(fig, ncols=3)
-    return fig
+    return plots.finish(fig, "return", ncols=3)
 
 
 def fig5_logscale_all(arsac):
@@ -100,9 +92,7 @@ def fig5_logscale_all(arsac):
     fig, axes = plots.panels(environments(arsac), 2)
     for env, ax in axes.items():
         _log_scales(ax, arsac, env)
-    plots.outer_labels(fig, "mean log-scale, ln β")
-    plots.legend_below(fig)
-    return fig
+    return plots.finish(fig, "mean log-scale, ln β")
 
 
 def figx_arsac_controls(
@@ -118,20 +108,11 @@ def figx_arsac_controls(
     Faint: seeds; line: their mean with its 95 % interval (three or more seeds)."""
     fig, axes = plots.panels(["base 1x128", "base 2x256"], 2, sharey="row")
     for base, ax in zip(("1x128", "2x256"), axes.values(), strict=True):
-        wide = sac.curve("return", base="2x256") if base == "1x128" else sac_wide.curve("return")
-        curves = (
-            arsac.curve("return", base=base),
-            arsac_history_critic.curve("return", base=base),
-            sac.curve("return", base=base),
-            sac_history.curve("return", base=base),
-            wide,
-        )
-        for (label, colour), curve in zip(POLICIES.items(), curves, strict=True):
-            plots.seeds_and_mean(ax, curve, label, colour, smooth=SMOOTHING)
+        runs = [(results, {"base": base}) for results in (arsac, arsac_history_critic, sac, sac_history)]
+        runs.append((sac, {"base": "2x256"}) if base == "1x128" else (sac_wide, {}))
+        plots.curves(ax, "return", dict(zip(POLICIES, runs, strict=True)), POLICIES.values())
         plots.steps_axis(ax, f"HalfCheetah-v4, base {base}", left=0, right=sac.steps)
-    plots.outer_labels(fig, "return")
-    plots.legend_below(fig, ncols=3)
-    return fig
+    return plots.finish(fig, "return", ncols=3)
 
 
 def figx_arsac_pomdp(
@@ -147,30 +128,26 @@ def figx_arsac_pomdp(
     """Partial observability: return when velocities are hidden, and when observations come 2 or 5 steps late; base
     networks 1x128. Faint: seeds; line: their mean with its 95 % interval (three or more seeds). Dashed: mean final
     return of the same policy under full observation."""
-    hidden = {"ARSAC": arsac_masked, "SAC": sac_masked, "SAC that sees 3 past actions": sac_history_masked}
-    late = {"ARSAC": arsac_delayed, "SAC": sac_delayed, "SAC that sees 3 past actions": sac_history_delayed}
-    columns = [("velocities hidden", hidden, {})]
-    columns += [(f"{delay} steps late", late, {"delay": delay}) for delay in arsac_delayed.setting("delay")]
-    shown = environments(arsac_masked)
-    titles = [f"{env}, {title}" for env in shown for title, _, _ in columns]
-    fig, axes = plots.panels(titles, len(columns), height=2.0, sharey="row")
-    for env, row in zip(shown, np.reshape(list(axes.values()), (-1, len(columns))), strict=True):
-        for ax, (title, runs, where) in zip(row, columns, strict=True):
-            for label, results in runs.items():
-                curve = results.curve("return", env=env, **where)
-                plots.seeds_and_mean(ax, curve, label, POLICIES[label], smooth=SMOOTHING)
-            for label, results in (("ARSAC", arsac), ("SAC", sac)):
-                _dashed(ax, results.final("return", env=env), f"{label}, all observed", POLICIES[label])
-            plots.steps_axis(ax, f"{env}, {title}", left=0, right=arsac_masked.steps)
-    plots.outer_labels(fig, "return")
-    plots.legend_below(fig, ncols=3)
-    return fig
+    labels = ("ARSAC", "SAC", "SAC that sees 3 past actions")
+    hidden, late = (arsac_masked, sac_masked, sac_history_masked), (arsac_delayed, sac_delayed, sac_history_delayed)
+    columns = {"velocities hidden": [(results, {}) for results in hidden]}
+    for delay in arsac_delayed.setting("delay"):
+        columns[f"{delay} steps late"] = [(results, {"delay": delay}) for results in late]
+    titles = {f"{env}, {title}": (env, runs) for env in environments(arsac_masked) for title, runs in columns.items()}
+    fig, axes = plots.panels(list(titles), len(columns), height=2.0, sharey="row")
+    for title, (env, runs) in titles.items():
+        plots.curves(axes[title], "return", dict(zip(labels, runs, strict=True)), map(POLICIES.get, labels), env=env)
+        for label, results in (("ARSAC", arsac), ("SAC", sac)):
+            _dashed(axes[title], results.final("return", env=env), f"{label}, all observed", POLICIES[label])
+        plots.steps_axis(axes[title], title, left=0, right=arsac_masked.steps)
+    return plots.finish(fig, "return", ncols=3)
 
 
 def _log_scales(ax, arsac, env):
-    for base in arsac.setting("base"):
-        plots.seeds_and_mean(ax, arsac.curve("log_scale", env=env, base=base), base, SIZE_COLOURS[base])
-    for base in arsac.setting("base"):
+    sizes = arsac.setting("base")
+    runs = {base: (arsac, {"base": base}) for base in sizes}
+    plots.curves(ax, "log_scale", runs, [SIZE_COLOURS[base] for base in sizes], env=env)
+    for base in sizes:
         _authors(ax, "log_scale", env, "arsac", base, SIZE_COLOURS[base], arsac.steps)
     plots.steps_axis(ax, env, left=0, right=arsac.steps)
 
@@ -195,12 +172,9 @@ def _dashed(ax, values, label, colour):
 def _episode(arsac, steps=50):
     """The data of Figure 2: (seed, trace of its first 50 steps, dimensions from the least to the most flow-driven, the
     shift's share of the variance by dimension)."""
-    trace, dimensions = arsac.table("trace"), arsac.table("dimensions")
-    seed = dimensions["seed"].iloc[0]
-    mine = dimensions[dimensions["seed"] == seed].set_index("dim")
+    trace, mine = first_member(arsac, "trace"), first_member(arsac, "dimensions").set_index("dim")
     driven = (mine["shift_share"] / mine["base_share"]).fillna(0.0).sort_values(kind="stable")
-    trace = trace[(trace["seed"] == seed) & (trace["step"] < steps)]
-    return seed, trace, list(driven.index), mine["shift_share"]
+    return mine["seed"].iloc[0], trace[trace["step"] < steps], list(driven.index), mine["shift_share"]
 
 
 def _trace_column(axes, rows, released):

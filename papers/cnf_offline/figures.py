@@ -5,6 +5,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 from common.lab.report import plots
+from common.lab.report.measures import first_member
 from papers.cnf_offline import schematic
 
 COLOURS = {"normal": "#0072B2", "uniform": "#D55E00"}
@@ -28,10 +29,10 @@ def fig2_moons(moons):
     seeds; no density can have fewer than the entropy of the data, -0.38."""
     fig, axes = plt.subplots(1, 4, figsize=(9, 2.7))
     for base, pair, letters in zip(COLOURS, axes.reshape(2, 2), ("ab", "cd"), strict=True):
-        density = _first(moons, "density", base)
+        density = first_member(moons, "density", base=base)
         grid = density.pivot(index="y", columns="x", values="log_prob").clip(lower=-6)
         pair[0].contourf(grid.columns, grid.index, grid, levels=24, cmap="viridis")
-        samples = _first(moons, "samples", base)
+        samples = first_member(moons, "samples", base=base)
         _cloud(pair[1], samples[samples["how"] == "data"], "0.75")
         _cloud(pair[1], _drawn(samples, "scaled", 1.0), COLOURS[base])
         level = moons.final("nll_held_out", 1, base=base)
@@ -58,7 +59,7 @@ def fig3_moons_amplitude(moons):
     top = [title for title in panels for _ in range(2)]
     fig, axes = plt.subplot_mosaic([top, ["a"] * 6 + ["d"] * 6], figsize=(9.6, 4.2))
     for title, (base, how, amplitude) in panels.items():
-        samples = _first(moons, "samples", base)
+        samples = first_member(moons, "samples", base=base)
         _cloud(axes[title], samples[samples["how"] == "data"], "0.75")
         _cloud(axes[title], _drawn(samples, how, amplitude), COLOURS[base])
         axes[title].set_title(title)
@@ -75,15 +76,7 @@ def fig3_moons_amplitude(moons):
     axes["d"].invert_xaxis()
     for name in "ad":
         axes[name].minorticks_off()
-    plots.legend_below(fig)
-    return fig
-
-
-def _first(moons, name, base):
-    """The rows of a table's first seed."""
-    table = moons.table(name)
-    table = table[table["base"] == base]
-    return table[table["seed"] == table["seed"].min()]
+    return plots.finish(fig)
 
 
 def _drawn(samples, how, amplitude):

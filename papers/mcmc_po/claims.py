@@ -9,23 +9,9 @@ but `smoke`, and need three seeds.
 import numpy as np
 
 from common.lab.report.measures import environments, of_row
+from common.lab.report.stats import difference, equivalence, mean_within, non_inferiority, ordered
 from common.lab.report.verdicts import conjunction
-from papers.mcmc_po.comparisons import (
-    above,
-    at_least,
-    deviations,
-    drawdowns,
-    final,
-    judged,
-    missing,
-    rates,
-    rising,
-    same,
-    seconds,
-    within,
-)
-
-BANDIT_STEPS, BANDIT_SEEDS = 1_000, 3
+from papers.mcmc_po.comparisons import deviations, drawdowns, final, judged, rates, seconds, toy
 
 
 def c01_gains_on_hopper(hmc="env=Hopper-v4, leapfrog_steps=5", sac="env=Hopper-v4, temperature=0.05"):
@@ -33,7 +19,7 @@ def c01_gains_on_hopper(hmc="env=Hopper-v4, leapfrog_steps=5", sac="env=Hopper-v
 
     Final return, Welch's t-test.
     """
-    return judged(above(final(hmc), final(sac), "final return, HMC - SAC"), hmc, sac)
+    return judged(difference(final(hmc), final(sac), quantity="final return, HMC - SAC"), hmc, sac)
 
 
 def c02_gains_on_halfcheetah(hmc="env=HalfCheetah-v4, leapfrog_steps=5", sac="env=HalfCheetah-v4, temperature=0.05"):
@@ -41,7 +27,7 @@ def c02_gains_on_halfcheetah(hmc="env=HalfCheetah-v4, leapfrog_steps=5", sac="en
 
     Final return, Welch's t-test.
     """
-    return judged(above(final(hmc), final(sac), "final return, HMC - SAC"), hmc, sac)
+    return judged(difference(final(hmc), final(sac), quantity="final return, HMC - SAC"), hmc, sac)
 
 
 def c03_gains_on_ant(hmc="env=Ant-v4, leapfrog_steps=5", sac="env=Ant-v4, temperature=0.05"):
@@ -49,7 +35,7 @@ def c03_gains_on_ant(hmc="env=Ant-v4, leapfrog_steps=5", sac="env=Ant-v4, temper
 
     Final return, Welch's t-test.
     """
-    return judged(above(final(hmc), final(sac), "final return, HMC - SAC"), hmc, sac)
+    return judged(difference(final(hmc), final(sac), quantity="final return, HMC - SAC"), hmc, sac)
 
 
 def c04_gain_survives_a_tuned_baseline(
@@ -65,7 +51,7 @@ def c04_gain_survives_a_tuned_baseline(
     parts = {}
     for name, baseline in (("alpha 0.2", sac), ("alpha tuned", sac_auto)):
         for env in environments(hmc):
-            parts[f"{env}, {name}"] = above(final(hmc, env=env), final(baseline, env=env))
+            parts[f"{env}, {name}"] = difference(final(hmc, env=env), final(baseline, env=env))
     return judged(conjunction(parts, "final return, HMC - SAC"), hmc, sac, sac_auto)
 
 
@@ -77,11 +63,12 @@ def c05_chain_narrows_the_gap(bandit="leapfrog_steps=5", hmc="env=Hopper-v4|Half
     Terpstra.
     """
     gaps = {k: of_row(bandit, "lengths", "gap", {"steps": k}) for k in (0, 1, 3, 5)}
-    parts = {"bandit": within(gaps[0] - gaps[5], low=0), "bandit, order": rising([gaps[k] for k in (1, 3, 5)], "decreasing")}
+    order = ordered([gaps[k] for k in (1, 3, 5)], "decreasing")
+    parts = {"bandit": mean_within(gaps[0] - gaps[5], low=0), "bandit, order": order}
     for env in environments(hmc):
         bounds = {k: of_row(hmc, "gap", "bound", {"how": "chain", "size": k}, env=env) for k in (0, 1, 3, 5)}
-        parts[env] = within(bounds[5] - bounds[0], low=0)
-        parts[f"{env}, order"] = rising([bounds[k] - bounds[0] for k in (1, 3, 5)])
+        parts[env] = mean_within(bounds[5] - bounds[0], low=0)
+        parts[f"{env}, order"] = ordered([bounds[k] - bounds[0] for k in (1, 3, 5)])
     return judged(conjunction(parts, "gain of the bound by 5 steps"), hmc)
 
 
@@ -94,11 +81,11 @@ def c06_five_steps_suffice(hmc_steps="env=Hopper-v4, leapfrog_steps=0|1|3|10", h
     """
     returns, gains = (_by_length(hmc_steps, hmc, metric) for metric in ("return", "bound_gain"))
     parts = {
-        "return, order": rising([returns[k] for k in (0, 1, 5)]),
-        "return, K = 3": same(returns[3], returns[5]),
-        "return, K = 10": same(returns[10], returns[5]),
-        "gain, order": rising([gains[k] for k in (0, 1, 5)]),
-        "gain, K = 10": at_least(gains[5], gains[10]),
+        "return, order": ordered([returns[k] for k in (0, 1, 5)]),
+        "return, K = 3": equivalence(returns[3], returns[5]),
+        "return, K = 10": equivalence(returns[10], returns[5]),
+        "gain, order": ordered([gains[k] for k in (0, 1, 5)]),
+        "gain, K = 10": non_inferiority(gains[5], gains[10]),
     }
     return judged(conjunction(parts, "final return and gain of the bound, by K"), hmc, hmc_steps)
 
@@ -114,12 +101,12 @@ def c07_controller_holds_the_distance(
     """
     parts = {}
     for env in environments(hmc):
-        parts[f"{env}, share"] = within(final(hmc, "distance_within", env=env), low=0.5)
+        parts[f"{env}, share"] = mean_within(final(hmc, "distance_within", env=env), low=0.5)
         for beta in hmc_fixed.setting("beta"):
             fixed = {name: final(hmc_fixed, name, env=env, beta=beta) for name in ("distance_within", "distance_rms")}
             label = f"{env}, beta {beta:g}"
-            parts[f"{label}, share"] = above(final(hmc, "distance_within", env=env), fixed["distance_within"])
-            parts[f"{label}, error"] = above(fixed["distance_rms"], final(hmc, "distance_rms", env=env))
+            parts[f"{label}, share"] = difference(final(hmc, "distance_within", env=env), fixed["distance_within"])
+            parts[f"{label}, error"] = difference(fixed["distance_rms"], final(hmc, "distance_rms", env=env))
     return judged(conjunction(parts, "share of iterations near the threshold, or error that control saves"), hmc, hmc_fixed)
 
 
@@ -137,9 +124,9 @@ def c07_control_improves_and_steadies_learning(
         mine, mine_falls = final(hmc, env=env), drawdowns(hmc, env=env)
         for beta in hmc_fixed.setting("beta"):
             fixed, label = final(hmc_fixed, env=env, beta=beta), f"{env}, beta {beta:g}"
-            parts[f"{label}, return"] = above(mine, fixed)
-            parts[f"{label}, spread"] = above(deviations(fixed), deviations(mine))
-            parts[f"{label}, falls"] = above(drawdowns(hmc_fixed, env=env, beta=beta), mine_falls)
+            parts[f"{label}, return"] = difference(mine, fixed)
+            parts[f"{label}, spread"] = difference(deviations(fixed), deviations(mine))
+            parts[f"{label}, falls"] = difference(drawdowns(hmc_fixed, env=env, beta=beta), mine_falls)
     return judged(conjunction(parts, "what control gains: return, spread over seeds, deepest fall"), hmc, hmc_fixed)
 
 
@@ -149,7 +136,7 @@ def c08_gated_leapfrog_keeps_volume(bandit="leapfrog_steps=5"):
     Largest |ln |det J|| over 16 points, trained and random gates, float64, below 1e-5. A law: no budget.
     """
     names = {"trained gate": "jacobian_trained", "random gate": "jacobian_random"}
-    parts = {name: within(of_row(bandit, "laws", "value", {"law": law}), high=1e-5) for name, law in names.items()}
+    parts = {name: mean_within(of_row(bandit, "laws", "value", {"law": law}), high=1e-5) for name, law in names.items()}
     return conjunction(parts, "|ln |det J||")
 
 
@@ -166,11 +153,11 @@ def c09_leapfrog_leaves_the_posterior_invariant(bandit="leapfrog_steps=5"):
         return last - first
 
     parts = {
-        "reversal": within(of_row(bandit, "laws", "value", {"law": "reversal_plain"}), high=1e-8),
-        "invariance, corrected": within(rise("corrected"), high=0.05),
-        "invariance, gated": within(rise("gated"), high=0.05),
+        "reversal": mean_within(of_row(bandit, "laws", "value", {"law": "reversal_plain"}), high=1e-8),
+        "invariance, corrected": mean_within(rise("corrected"), high=0.05),
+        "invariance, gated": mean_within(rise("gated"), high=0.05),
     }
-    return judged(conjunction(parts, "error, or rise of the KL"), bandit, steps=BANDIT_STEPS, seeds=BANDIT_SEEDS)
+    return toy(conjunction(parts, "error, or rise of the KL"), bandit)
 
 
 def c10_gate_is_needed(
@@ -182,7 +169,7 @@ def c10_gate_is_needed(
     Final return, Welch's t-test.
     """
     parts = {
-        f"{env}, {gate}": above(final(hmc, env=env), final(hmc_gate, env=env, gate=gate))
+        f"{env}, {gate}": difference(final(hmc, env=env), final(hmc_gate, env=env, gate=gate))
         for env in environments(hmc)
         for gate in ("plain", "implicit")
     }
@@ -202,8 +189,8 @@ def c11_wider_gates_hurt(
     for env in environments(hmc):
         wider = [final(hmc_width, env=env, gate_units=units) for units in ("1x64", "1x256")]
         levels = [final(hmc, env=env), *wider]
-        parts[f"{env}, return"] = rising(levels, "decreasing")
-        parts[f"{env}, spread"] = rising([deviations(level) for level in levels])
+        parts[f"{env}, return"] = ordered(levels, "decreasing")
+        parts[f"{env}, spread"] = ordered([deviations(level) for level in levels])
     return judged(conjunction(parts, "P(a wider gate ends higher, or is spread wider)"), hmc, hmc_width)
 
 
@@ -217,8 +204,8 @@ def c12_chain_explores(
     """
     parts = {}
     for env in environments(hmc):
-        parts[f"{env}, gain in Q"] = within(final(hmc, "visited_value_gain", env=env), low=0)
-        parts[f"{env}, spread"] = above(final(hmc, "coverage", env=env), final(sac, "coverage", env=env))
+        parts[f"{env}, gain in Q"] = mean_within(final(hmc, "visited_value_gain", env=env), low=0)
+        parts[f"{env}, spread"] = difference(final(hmc, "coverage", env=env), final(sac, "coverage", env=env))
     return judged(conjunction(parts, "gain in Q, or spread of states"), hmc, sac)
 
 
@@ -230,9 +217,7 @@ def c12_langevin_noise_explores(
 
     Entropy estimate of the replay buffer's states at equal steps, Welch's t-test.
     """
-    parts = {
-        env: above(final(langevin, "coverage", env=env), final(td3, "coverage", env=env)) for env in environments(langevin)
-    }
+    parts = {env: difference(*(final(x, "coverage", env=env) for x in (langevin, td3))) for env in environments(langevin)}
     return judged(conjunction(parts, "spread of states, noisy - TD3"), td3, langevin)
 
 
@@ -250,9 +235,9 @@ def c13_langevin_reaches_td3(
     for env in environments(langevin):
         plain = final(td3, env=env)
         for kind in ("noisy", "flow"):
-            parts[f"{env}, {kind}"] = at_least(final(langevin, env=env, kind=kind), plain)
+            parts[f"{env}, {kind}"] = non_inferiority(final(langevin, env=env, kind=kind), plain)
         learned, frozen = final(langevin, env=env, kind="flow"), final(langevin_frozen, env=env)
-        parts[f"{env}, learned - frozen"] = above(learned, frozen)
+        parts[f"{env}, learned - frozen"] = difference(learned, frozen)
     return judged(conjunction(parts, "final return, Langevin - TD3"), td3, langevin, langevin_frozen)
 
 
@@ -265,7 +250,7 @@ def c13_langevin_reaches_ddpg(
     Final return: not below DDPG's by 10 %.
     """
     parts = {
-        f"{env}, {kind}": at_least(final(langevin_ddpg, env=env, kind=kind), final(ddpg, env=env))
+        f"{env}, {kind}": non_inferiority(final(langevin_ddpg, env=env, kind=kind), final(ddpg, env=env))
         for env in environments(langevin_ddpg)
         for kind in ("noisy", "flow")
     }
@@ -285,8 +270,8 @@ def c14_chain_costs_its_gradients(
     shared = [env for env in environments(hmc) if env in environments(sac)]
     ratios = [seconds(hmc, env=env) / seconds(sac, env=env).mean() for env in shared]
     if not ratios:
-        return judged(missing("training time, HMC / SAC"), hmc, sac, steps=100_000, seeds=3)
-    verdict = within(np.concatenate(ratios), high=6, quantity="training time, HMC / SAC")
+        return judged(conjunction({}, "training time, HMC / SAC"), hmc, sac, steps=100_000, seeds=3)
+    verdict = mean_within(np.concatenate(ratios), high=6, quantity="training time, HMC / SAC")
     speeds = ", ".join(f"{name} {rates(results).mean():.3g}" for name, results in (("HMC", hmc), ("SAC", sac)))
     return judged(verdict, hmc, sac, steps=100_000, seeds=3).with_note(f"steps per core-second: {speeds}")
 
@@ -297,7 +282,8 @@ def own_distance_is_gain_and_energy_error(bandit="leapfrog_steps=5"):
 
     Largest |D - (Q(a_K) - Q(a_0)) / tau - (H_K - H_0)| of the trained chain below 1e-8. A law: no budget.
     """
-    return within(of_row(bandit, "laws", "value", {"law": "bound_identity"}), high=1e-8, quantity="error of the identity")
+    errors = of_row(bandit, "laws", "value", {"law": "bound_identity"})
+    return mean_within(errors, high=1e-8, quantity="error of the identity")
 
 
 def own_bound_rises_by_lost_energy_alone(bandit_gate="gate=plain|implicit", bandit="leapfrog_steps=5"):
@@ -306,8 +292,9 @@ def own_bound_rises_by_lost_energy_alone(bandit_gate="gate=plain|implicit", band
 
     Gain of the bound in training, Welch's t-test. Least budget: 1,000 iterations, 3 seeds.
     """
-    verdict = above(final(bandit, "bound_gain"), final(bandit_gate, "bound_gain", gate="plain"), "gain, gated - plain")
-    return judged(verdict, bandit, bandit_gate, steps=BANDIT_STEPS, seeds=BANDIT_SEEDS)
+    gated, plain = final(bandit, "bound_gain"), final(bandit_gate, "bound_gain", gate="plain")
+    verdict = difference(gated, plain, quantity="gain, gated - plain")
+    return toy(verdict, bandit, bandit_gate)
 
 
 def own_corrected_chains_approach_the_posterior(bandit="leapfrog_steps=5"):
@@ -319,8 +306,8 @@ def own_corrected_chains_approach_the_posterior(bandit="leapfrog_steps=5"):
     """
     where = {"start": "policy", "kernel": "corrected"}
     groups = [of_row(bandit, "kernels", "kl", where | {"iterations": i}) for i in (0, 2, 4, 6)]
-    verdict = rising(groups, "decreasing", "P(more iterations are farther)")
-    return judged(verdict, bandit, steps=BANDIT_STEPS, seeds=BANDIT_SEEDS)
+    verdict = ordered(groups, "decreasing", "P(more iterations are farther)")
+    return toy(verdict, bandit)
 
 
 def own_gain_is_inference(
@@ -334,7 +321,7 @@ def own_gain_is_inference(
     Final return, Welch's t-test. Two temperatures, so that a gain over an unusual one does not count as inference.
     """
     parts = {
-        f"{env}, alpha {alpha:g}": above(final(hmc, env=env), final(sac_coupling, env=env, temperature=alpha))
+        f"{env}, alpha {alpha:g}": difference(final(hmc, env=env), final(sac_coupling, env=env, temperature=alpha))
         for env in environments(hmc)
         for alpha in (0.05, 0.2)
     }
@@ -348,14 +335,9 @@ def own_chain_helps_the_trained_policy(hmc="env=Hopper-v4|HalfCheetah-v4|Ant-v4,
     """
     parts = {}
     for env in environments(hmc):
-        chained, base = (_end(hmc, name, env) for name in ("return", "return_without_chain"))
-        parts[env] = within(chained - base, low=0)
+        chained, base = (hmc.final(name, 1, env=env) for name in ("return", "return_without_chain"))
+        parts[env] = mean_within(chained - base, low=0)
     return judged(conjunction(parts, "return, with - without chain"), hmc)
-
-
-def _end(results, metric, env):
-    """The last record of each seed."""
-    return results.final(metric, 1, env=env)
 
 
 def _by_length(hmc_steps, hmc, metric):

@@ -1,20 +1,16 @@
-"""What MCMC-PO's claims compare: arrays of one number per seed, NaN for one that diverged; comparisons, untested where
-nothing was run; margins and the paper's budget."""
+"""What MCMC-PO's claims compare: arrays of one number per seed, NaN for one that diverged; and the paper's budget."""
 
 from functools import partial
 
 import numpy as np
 
-from common.lab.report import measures, stats, verdicts
-from common.lab.report.measures import magnitude
+from common.lab.report import measures, verdicts
 
-STEPS, SEEDS = 500_000, 5  # the paper's budget
 LAST = 5  # evaluations that a final number averages
-MARGIN = 0.1  # of the reference's final return: closer than that is "the same"
-COMMAND = "snakemake --cores 16 figures/claims_mcmc_po.md --config scale=paper"
 ENVIRONMENTS = ("Hopper-v4", "HalfCheetah-v4", "Ant-v4")
 
-judged = partial(verdicts.judged, steps=STEPS, seeds=SEEDS, command=COMMAND)
+judged = partial(verdicts.judged, steps=500_000, seeds=5, command=verdicts.at_paper_scale("mcmc_po"))
+toy = partial(judged, steps=1_000, seeds=3)  # of the bandit
 
 
 def final(results, metric="return", **where):
@@ -22,44 +18,16 @@ def final(results, metric="return", **where):
     return results.final(metric, LAST, **where) if results.has(metric) else np.array([])
 
 
-def missing(quantity):
-    return verdicts.untested("no runs at this scale", quantity=quantity)
-
-
-def above(a, b, quantity=""):
-    """Claim: mean(a) > mean(b) (Welch), untested where one of them was not run."""
-    return stats.difference(a, b, quantity=quantity) if len(a) and len(b) else missing(quantity)
-
-
-def at_least(a, b, quantity=""):
-    """Claim: mean(a) reaches mean(b) less `MARGIN` of it."""
-    return stats.non_inferiority(a, b, MARGIN * magnitude(b), quantity=quantity) if len(a) and len(b) else missing(quantity)
-
-
-def same(a, b, quantity=""):
-    """Claim: mean(a) lies within `MARGIN` of mean(b)."""
-    return stats.equivalence(a, b, MARGIN * magnitude(b), quantity=quantity) if len(a) and len(b) else missing(quantity)
-
-
-def within(a, low=None, high=None, quantity=""):
-    """Claim: low < mean(a) < high."""
-    return stats.mean_within(a, low, high, quantity=quantity) if len(a) else missing(quantity)
-
-
-def rising(groups, direction="increasing", quantity=""):
-    """Claim: values rise (or fall) over the levels of `groups`, [levels][seeds]."""
-    return stats.ordered(groups, direction, quantity=quantity) if all(map(len, groups)) else missing(quantity)
+def trained(results, **where):
+    """The sources of the cells with these settings."""
+    return [source for source in results.cells if vars(source.cell.config).items() >= where.items()]
 
 
 def seconds(results, **where):
     """Core-seconds per member of the training, one number per worker, from the runs' run.json: the seeds that a worker
     trains side by side share its time and are no measurements of their own."""
-    times = []
-    for source in results.cells:
-        if all(getattr(source.cell.config, key) == value for key, value in where.items()):
-            for part in source.record.get("parts", ()):
-                times.append(part["seconds"] / len(part["labels"]))
-    return np.array(times)
+    parts = [part for source in trained(results, **where) for part in source.record.get("parts", ())]
+    return np.array([part["seconds"] / len(part["labels"]) for part in parts])
 
 
 def deviations(values):

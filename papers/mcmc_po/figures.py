@@ -4,19 +4,10 @@ import numpy as np
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter, NullLocator
 
 from common.lab.report import plots
-from common.lab.report.measures import environments
+from common.lab.report.measures import environments, first_member
 from papers.mcmc_po.comparisons import final
 
 BLUE, ORANGE, GREEN, PINK, YELLOW, SKY, BLACK = plots.PALETTE
-METHODS = {
-    "Hamiltonian, K = 5": ORANGE,
-    "Hamiltonian, K = 4": YELLOW,
-    "SAC, α = 0.05": BLUE,
-    "SAC, α = 0.2": SKY,
-    "SAC, α tuned": GREEN,
-    "SAC, couplings, α = 0.05": PINK,
-    "SAC, couplings, α = 0.2": BLACK,
-}
 GATES = {"gated": ORANGE, "plain": BLUE, "implicit": GREEN}
 SIZES = {"1x8": SKY, "1x16": ORANGE, "2x16": PINK, "1x32": YELLOW, "1x64": GREEN, "1x256": BLACK}
 SPREAD = "spread of states"
@@ -29,25 +20,23 @@ def figx_mcmc_curves(hmc, sac, sac_auto, sac_coupling):
     coupling flow. Left: return during training. Right: how widely the states in the replay buffer are spread, the mean
     ln distance to the third neighbour in a batch of them. Faint: seeds; line: their mean with its 95 % interval (three
     or more seeds)."""
-    names = environments(hmc)
+    runs = {
+        "Hamiltonian, K = 5": (hmc, {"leapfrog_steps": 5}),
+        "Hamiltonian, K = 4": (hmc, {"leapfrog_steps": 4}),
+        "SAC, α = 0.05": (sac, {"temperature": 0.05}),
+        "SAC, α = 0.2": (sac, {"temperature": 0.2}),
+        "SAC, α tuned": (sac_auto, {}),
+        "SAC, couplings, α = 0.05": (sac_coupling, {"temperature": 0.05}),
+        "SAC, couplings, α = 0.2": (sac_coupling, {"temperature": 0.2}),
+    }
+    names, colours = environments(hmc), (ORANGE, YELLOW, BLUE, SKY, GREEN, PINK, BLACK)
     fig, axes = plots.grid(len(names), 2)
     for row, env in zip(axes, names, strict=True):
-        for ax, metric in zip(row, ("return", "coverage"), strict=True):
-            runs = (
-                hmc.curve(metric, env=env, leapfrog_steps=5),
-                hmc.curve(metric, env=env, leapfrog_steps=4),
-                sac.curve(metric, env=env, temperature=0.05),
-                sac.curve(metric, env=env, temperature=0.2),
-                sac_auto.curve(metric, env=env),
-                sac_coupling.curve(metric, env=env, temperature=0.05),
-                sac_coupling.curve(metric, env=env, temperature=0.2),
-            )
-            for (label, colour), curve in zip(METHODS.items(), runs, strict=True):
-                plots.seeds_and_mean(ax, curve, label, colour)
+        for ax, metric, label in zip(row, ("return", "coverage"), ("return", SPREAD), strict=True):
+            plots.curves(ax, metric, runs, colours, env=env)
             plots.steps_axis(ax, env)
-            ax.set_ylabel("return" if metric == "return" else SPREAD)
-    plots.legend_below(fig)
-    return fig
+            ax.set_ylabel(label)
+    return plots.finish(fig)
 
 
 def figx_amortization_gap(bandit, hmc_steps, hmc="env=Hopper-v4"):
@@ -73,8 +62,7 @@ def figx_amortization_gap(bandit, hmc_steps, hmc="env=Hopper-v4"):
         plots.not_run(axes[0, 3])
     for letter, ax in zip("abcd", axes[0], strict=True):
         ax.set_title(f"({letter})", loc="left")
-    plots.legend_below(fig)
-    return fig
+    return plots.finish(fig)
 
 
 def figx_pid(bandit_pid, hmc_fixed, hmc="env=Hopper-v4|HalfCheetah-v4, leapfrog_steps=5"):
@@ -82,30 +70,25 @@ def figx_pid(bandit_pid, hmc_fixed, hmc="env=Hopper-v4|HalfCheetah-v4, leapfrog_
     threshold, dashed: 1, linear below it and logarithmic above; share of iterations in which D lies within half of the
     threshold; β; return, or mean Q on the bandit. Means over the iterations since the last evaluation. Faint: seeds;
     line: their mean with its 95 % interval (three or more seeds)."""
-    names = environments(hmc)
     metrics = {"distance": "D / threshold", "distance_within": "share near threshold", "beta": "β", "return": "return"}
-    fig, axes = plots.grid(1 + len(names), 4, 2.4)
-    fixed = dict(zip(hmc_fixed.setting("beta"), (SKY, BLUE, BLACK), strict=False))
-    for row, name in zip(axes, ("bandit", *names), strict=True):
+    fixed = {f"β = {beta:g}": (hmc_fixed, {"beta": beta}) for beta in hmc_fixed.setting("beta")}
+    toy = {"PID": (bandit_pid, {"pid": True}), "β = 0.2": (bandit_pid, {"pid": False})}
+    colours = {"PID": ORANGE, **dict(zip(fixed, (SKY, BLUE, BLACK), strict=False)), "β = 0.2": BLUE}
+    fig, axes = plots.grid(1 + len(environments(hmc)), 4, 2.4)
+    for row, name in zip(axes, ("bandit", *environments(hmc)), strict=True):
+        runs, where = (toy, {}) if name == "bandit" else ({"PID": (hmc, {}), **fixed}, {"env": name})
         for ax, (metric, label) in zip(row, metrics.items(), strict=True):
-            if name == "bandit":
-                metric, label = ("value", "E Q") if metric == "return" else (metric, label)
-                curves = {"PID": bandit_pid.curve(metric, pid=True), "β = 0.2": bandit_pid.curve(metric, pid=False)}
-                colours = {"PID": ORANGE, "β = 0.2": BLUE}
-            else:
-                curves = {f"β = {beta:g}": hmc_fixed.curve(metric, env=name, beta=beta) for beta in fixed}
-                curves = {"PID": hmc.curve(metric, env=name)} | curves
-                colours = {"PID": ORANGE} | {f"β = {beta:g}": colour for beta, colour in fixed.items()}
-            held = (bandit_pid if name == "bandit" else hmc).setting("threshold")[0] * ACTIONS[name]
-            unit = held if metric == "distance" else 1.0
-            for control, curve in curves.items():
+            if name == "bandit" and metric == "return":
+                metric, label = "value", "E Q"
+            unit = ACTIONS[name] * max(runs["PID"][0].setting("threshold"), default=1.0) if metric == "distance" else 1.0
+            for control, (results, settings) in runs.items():
+                curve = results.curve(metric, **where, **settings)
                 plots.seeds_and_mean(ax, curve.assign(value=curve["value"] / unit), control, colours[control])
             plots.steps_axis(ax, name, "iterations" if name == "bandit" else "environment steps")
             ax.set_ylabel(label)
         _around_one(row[0])
         row[1].set_ylim(-0.05, 1.05)
-    plots.legend_below(fig, ncols=5)
-    return fig
+    return plots.finish(fig, ncols=5)
 
 
 def figx_gate(
@@ -146,8 +129,7 @@ def figx_leapfrog(bandit="leapfrog_steps=5"):
     the policy (full) and from the posterior itself (dashed), which only the Metropolis-corrected kernel leaves
     invariant."""
     fig, axes = plots.grid(1, 4, 2.5)
-    seed = bandit.table("density")["seed"].iloc[0]
-    density, paths = (table[table["seed"] == seed] for table in (bandit.table("density"), bandit.table("trajectories")))
+    density, paths = (first_member(bandit, name) for name in ("density", "trajectories"))
     kinds = {"plain": KERNELS["plain"], "trained": KERNELS["gated"]}
     for ax, kind, letter in zip(axes[0], kinds, "ab", strict=False):
         grid = density.pivot(index="u2", columns="u1", values="log_mass")
@@ -165,8 +147,7 @@ def figx_leapfrog(bandit="leapfrog_steps=5"):
     axes[0, 2].set_title("(c)", loc="left")
     _kernels(axes[0, 3], bandit.table("kernels"))
     axes[0, 3].set_title("(d)", loc="left")
-    plots.legend_below(fig)
-    return fig
+    return plots.finish(fig)
 
 
 def figx_langevin(td3, langevin, langevin_frozen, ddpg, langevin_ddpg):
@@ -189,8 +170,7 @@ def figx_langevin(td3, langevin, langevin_frozen, ddpg, langevin_ddpg):
                 plots.seeds_and_mean(ax, langevin_frozen.curve(metric, env=env), "flow, frozen, PID", GREEN)
             plots.steps_axis(ax, f"{algorithm}, {env}")
             ax.set_ylabel("return" if metric == "return" else SPREAD)
-    plots.legend_below(fig, ncols=3)
-    return fig
+    return plots.finish(fig, ncols=3)
 
 
 def figx_sweeps(

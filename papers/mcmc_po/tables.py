@@ -5,7 +5,7 @@ import pandas as pd
 
 from common.lab.report import tabular
 from common.lab.results import records
-from papers.mcmc_po.comparisons import ENVIRONMENTS, final, rates, seconds
+from papers.mcmc_po.comparisons import ENVIRONMENTS, final, rates, seconds, trained
 
 COLUMNS = {
     "HMC": ("hmc",),
@@ -93,28 +93,24 @@ def table_mcmc_po_speed(
         "DDPG": (ddpg, where),
         **{f"DDPG, {kind}": (langevin_ddpg, where | {"kind": kind}) for kind in ("noisy", "flow")},
     }
-    reference, without = (_mean(seconds(one, **at)) for one, at in (runs["SAC, alpha = 0.05"], lengths[0]))
-    rows = []
-    for name, (results, at) in runs.items():
-        spent = _mean(seconds(results, **at))
-        chain = 1 - without / spent if name.startswith("Hamiltonian") else np.nan
-        rows.append(
-            {
-                "method": name,
-                "steps a core-second": _mean(rates(results, **at)),
-                "time / SAC's": spent / reference,
-                "share of the chain": chain,
-                "processor": ", ".join(_processors(results, at)),
-            }
-        )
-    return pd.DataFrame(rows)
+    spent = {name: _mean(seconds(results, **at)) for name, (results, at) in runs.items()}
+    chainless = spent["Hamiltonian policy, K = 0"]
+    return pd.DataFrame(
+        {
+            "method": name,
+            "steps a core-second": _mean(rates(results, **at)),
+            "time / SAC's": spent[name] / spent["SAC, alpha = 0.05"],
+            "share of the chain": 1 - chainless / spent[name] if name.startswith("Hamiltonian") else np.nan,
+            "processor": ", ".join(_processors(results, at)),
+        }
+        for name, (results, at) in runs.items()
+    )
 
 
 def _row(name, results, where, printed):
     row = {"method": name}
     for env in ENVIRONMENTS:
-        row[f"{env[:-3]}, paper"] = _printed(printed, env)
-        row[f"{env[:-3]}, ours"] = _ours(final(results, env=env, **where))
+        row |= {f"{env[:-3]}, paper": _printed(printed, env), f"{env[:-3]}, ours": _ours(final(results, env=env, **where))}
     return row
 
 
@@ -140,9 +136,5 @@ def _mean(values):
 
 def _processors(results, where):
     """What the selected cells were trained on."""
-    found = [
-        source.record.get("processor") or source.record.get("platform") or ""
-        for source in results.cells
-        if all(getattr(source.cell.config, key) == value for key, value in where.items())
-    ]
-    return sorted(set(filter(None, found)))
+    records = [source.record for source in trained(results, **where)]
+    return sorted({record.get("processor") or record.get("platform") or "" for record in records} - {""})

@@ -4,6 +4,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 from common.lab.report import plots
+from common.lab.report.measures import first_member
 
 
 def fig1_planar_radial(shapes):
@@ -26,9 +27,7 @@ def fig1_planar_radial(shapes):
 
 def _grid(shapes, **where):
     """The density of the first seed's flows in one cell, a frame of rows y and columns x."""
-    table = shapes.table("density", **where)
-    first = table[table["seed"] == table["seed"].min()]
-    return first.pivot(index="y", columns="x", values="density")
+    return first_member(shapes, "density", **where).pivot(index="y", columns="x", values="density")
 
 
 def _base(shapes, base):

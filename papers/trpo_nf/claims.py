@@ -5,26 +5,15 @@ Arguments select cells of experiments. "Final" is the mean of a seed's last ten 
 seeds unless a claim needs another; toys need 10 random starts.
 """
 
+from functools import partial
+
 import numpy as np
-import pandas as pd
 
 from common.lab.report import stats
-from common.lab.report.measures import environments, last, magnitude, of_table
+from common.lab.report.measures import environments, mean_over, of_table
+from common.lab.report.stats import MARGIN, magnitude
 from common.lab.report.verdicts import conjunction, untested
-from papers.trpo_nf.comparisons import (
-    MARGIN,
-    best,
-    dominates,
-    episodes,
-    final,
-    improves,
-    judged,
-    measured,
-    over_environments,
-    per_member,
-    scaled,
-    toy,
-)
+from papers.trpo_nf.comparisons import dominates, ends, episodes, final, improves, judged, measured, per_member, toy
 
 LEVELS = (-1.0, -4.0)
 
@@ -131,11 +120,8 @@ def c09_trpo_flow_is_best(
 
     P(a run of the flow ends above one of another class), over environments, above 1/2 against each of the three.
     """
-    flow = over_environments((trpo, trpo_ant), policy="flow")
-    parts = {
-        other: improves(flow, over_environments((trpo, trpo_ant), policy=other), "")
-        for other in ("gaussian", "gmm2", "gmm5")
-    }
+    flow, others = ends("flow", trpo, trpo_ant), ("gaussian", "gmm2", "gmm5")
+    parts = {other: improves(flow, ends(other, trpo, trpo_ant), "") for other in others}
     return judged(conjunction(parts, "P(the flow ends above another class)"), trpo, trpo_ant)
 
 
@@ -146,16 +132,12 @@ def c10_gain_is_largest_on_humanoids(
 
     Relative gain over the Gaussian, mean of both humanoids less mean of Hopper and Reacher, seed by seed, above 0.
     """
-
-    def gain(env):
-        flow, gaussian = final(trpo, env=env, policy="flow"), final(trpo, env=env, policy="gaussian")
-        return scaled(flow, gaussian) - scaled(gaussian, gaussian)
-
+    flow, gaussian = ends("flow", trpo), ends("gaussian", trpo)
+    gains = {env: (flow[env] - gaussian[env]) / magnitude(gaussian[env]) for env in flow}
     humanoids, simple = (
-        pd.concat([gain(env) for env in group if env in environments(trpo)], axis=1).mean(axis=1, skipna=False)
-        if set(group) & set(environments(trpo)) else pd.Series(dtype=float)
+        mean_over(gains[env] for env in group if env in gains)
         for group in (("Humanoid-v4", "RllabSimpleHumanoid-v0"), ("Hopper-v4", "Reacher-v4"))
-    )  # fmt: skip
+    )
     if humanoids.empty or simple.empty:
         return untested("a group of environments was not run", quantity="relative gain, humanoids - simple tasks")
     quantity = "relative gain over the Gaussian, humanoids - simple tasks"
@@ -169,11 +151,8 @@ def c11_mixtures_gain_on_hard_tasks(
 
     Final return, Welch's t-test, mixture - Gaussian above 0 for K = 2 and 5 on both.
     """
-    parts = {}
-    for results in (trpo, trpo_ant):
-        for env in environments(results):
-            gaussian = final(results, env=env, policy="gaussian")
-            parts |= {f"{env} {p}": stats.difference(final(results, env=env, policy=p), gaussian) for p in ("gmm2", "gmm5")}
+    gaussian, mixtures = ends("gaussian", trpo, trpo_ant), {p: ends(p, trpo, trpo_ant) for p in ("gmm2", "gmm5")}
+    parts = {f"{env} {p}": stats.difference(x[env], gaussian[env]) for env in gaussian for p, x in mixtures.items()}
     return judged(conjunction(parts, "final return, mixture - Gaussian"), trpo, trpo_ant)
 
 
@@ -183,13 +162,14 @@ def c12_mixtures_are_unstable_on_humanoids(trpo="env=RllabSimpleHumanoid-v0|Huma
     Loss from a seed's best recorded return to its final one, relative to the best, mixture - Gaussian above 0 for K = 2
     and 5.
     """
+
+    def fall(steps, values):
+        return (values.max() - values[-10:].mean()) / abs(values.max())
+
     parts = {}
     for env in environments(trpo):
-        loss = {}
-        for policy in ("gaussian", "gmm2", "gmm5"):
-            peak = best(trpo, env=env, policy=policy)
-            loss[policy] = (peak - final(trpo, env=env, policy=policy)) / peak.abs()
-        parts |= {f"{env} {p}": stats.difference(loss[p], loss["gaussian"]) for p in ("gmm2", "gmm5")}
+        loss, *losses = (per_member(trpo, "return", fall, env=env, policy=p) for p in ("gaussian", "gmm2", "gmm5"))
+        parts |= {f"{env} {p}": stats.difference(x, loss) for p, x in zip(("gmm2", "gmm5"), losses, strict=True)}
     return judged(conjunction(parts, "relative loss from the best, mixture - Gaussian"), trpo)
 
 
@@ -203,7 +183,7 @@ def c13_roboschool_humanoids_gain(
     P(a run of the flow ends above one of the Gaussian), over the three tasks of the Bullet port, above 1/2. The paper's
     two seeds give no verdict: three are needed.
     """
-    arms = [over_environments((trpo_humanoids,), policy=policy) for policy in ("flow", "gaussian")]
+    arms = [ends(policy, trpo_humanoids) for policy in ("flow", "gaussian")]
     verdict = improves(*arms, "P(the flow ends above the Gaussian), humanoids of the Bullet port")
     return judged(verdict, trpo_humanoids, steps=10_000_000, seeds=3)
 
@@ -213,10 +193,8 @@ def c14_acktr_flow_gains_on_complex_tasks(acktr="env=Ant-v4|Humanoid-v4, kl_radi
 
     Final return, Welch's t-test, flow - Gaussian above 0 on both, KL target 0.002.
     """
-    parts = {
-        env: stats.difference(final(acktr, env=env, policy="flow"), final(acktr, env=env, policy="gaussian"))
-        for env in environments(acktr)
-    }
+    flow, gaussian = ends("flow", acktr), ends("gaussian", acktr)
+    parts = {env: stats.difference(flow[env], gaussian[env]) for env in flow}
     return judged(conjunction(parts, "final return with ACKTR, flow - Gaussian"), acktr, seeds=3)
 
 
@@ -225,7 +203,7 @@ def c15_acktr_with_flow_beats_trpo_with_flow(
     trpo="env=Reacher-v4|Hopper-v4|HalfCheetah-v4|Walker2d-v4|RllabSimpleHumanoid-v0|Humanoid-v4, policy=flow",
 ):
     """ACKTR with the flow does even better than TRPO with the flow (Section 5.1). P(improvement), over environments."""
-    arms = [over_environments((results,), policy="flow") for results in (acktr, trpo)]
+    arms = [ends("flow", results) for results in (acktr, trpo)]
     return judged(improves(*arms, "P(ACKTR with the flow ends above TRPO with it)"), acktr, trpo, seeds=3)
 
 
@@ -240,7 +218,7 @@ def c16_flow_is_robust_to_the_radius(
     Kolmogorov-Smirnov tests.
     """
     runs = (sensitivity, sensitivity_reacher, sensitivity_humanoid)
-    flow, gaussian = (over_environments(runs, policy=policy) for policy in ("flow", "gaussian"))
+    flow, gaussian = ends("flow", *runs), ends("gaussian", *runs)
     parts = {env: dominates(flow[env], gaussian[env]) for env in flow}
     return judged(conjunction(parts, "gap between distributions of the final return, flow - Gaussian"), *runs, seeds=30)
 
@@ -250,12 +228,9 @@ def c17_flow_gains_most_at_small_radii(sensitivity="env=Hopper-v4|HalfCheetah-v4
 
     Flow - Gaussian at the same draw, relative to the Gaussian, draws with radius below 10^-2.5, mean over tasks, above 0.
     """
-    gaps = []
-    for env in environments(sensitivity):
-        flow, gaussian = (final(sensitivity, env=env, policy=policy) for policy in ("flow", "gaussian"))
-        gaps.append((flow - gaussian) / magnitude(gaussian))
+    flow, gaussian = ends("flow", sensitivity), ends("gaussian", sensitivity)
+    gap = mean_over((flow[env] - gaussian[env]) / magnitude(gaussian[env]) for env in flow)
     radii = sensitivity.frame.drop_duplicates("member").set_index("member")["kl_radius"]
-    gap = pd.concat(gaps, axis=1).mean(axis=1, skipna=False)
     small = gap[radii.reindex(gap.index) < 10**-2.5]
     quantity = "relative gain of the flow at KL radii below 10^-2.5"
     if small.empty:
@@ -275,11 +250,10 @@ def c18_flow_is_robust_to_its_size(
     parts = {}
     for env in environments(ablation_k):
         reference = final(ablation_k, env=env, couplings=4)
-        margin = MARGIN * magnitude(reference)
         others = {f"K = {k}": final(ablation_k, env=env, couplings=k) for k in (2, 6)}
         others |= {f"l1 = {u}": final(ablation_units, env=env, coupling_units=u) for u in (5, 7)}
         others |= {f"embedding {u}": final(ablation_embedding, env=env, embedding_units=u) for u in (3, 5, 7)}
-        parts |= {f"{env} {name}": stats.equivalence(x, reference, margin) for name, x in others.items()}
+        parts |= {f"{env} {name}": stats.equivalence(x, reference) for name, x in others.items()}
     return judged(conjunction(parts, "difference in final return"), ablation_k, ablation_units, ablation_embedding)
 
 
@@ -288,10 +262,8 @@ def c19_flow_gains_little_with_ppo(ppo="env=Reacher-v4|Hopper-v4|HalfCheetah-v4|
 
     Final return, flow equivalent to the Gaussian within 10 %, in each environment.
     """
-    parts = {}
-    for env in environments(ppo):
-        gaussian = final(ppo, env=env, policy="gaussian")
-        parts[env] = stats.equivalence(final(ppo, env=env, policy="flow"), gaussian, MARGIN * magnitude(gaussian))
+    flow, gaussian = ends("flow", ppo), ends("gaussian", ppo)
+    parts = {env: stats.equivalence(flow[env], gaussian[env]) for env in flow}
     return judged(conjunction(parts, "final return with PPO, flow - Gaussian"), ppo)
 
 
@@ -300,7 +272,7 @@ def c20_acktr_beats_trpo(
     trpo="env=Reacher-v4|Hopper-v4|HalfCheetah-v4|Walker2d-v4|RllabSimpleHumanoid-v0|Humanoid-v4, policy=gaussian",
 ):
     """ACKTR improves on TRPO with the Gaussian (Section 2.3, of Wu et al.). P(improvement), over environments."""
-    arms = [over_environments((results,), policy="gaussian") for results in (acktr, trpo)]
+    arms = [ends("gaussian", results) for results in (acktr, trpo)]
     return judged(improves(*arms, "P(ACKTR ends above TRPO), Gaussian"), acktr, trpo, seeds=3)
 
 
@@ -313,20 +285,16 @@ def c21_policy_and_optimiser_are_orthogonal(
     Interaction (flow - Gaussian) with ACKTR less (flow - Gaussian) with TRPO, in units of TRPO's Gaussian, mean over
     environments: within ±10 %. Stratified bootstrap.
     """
-    shared = [env for env in environments(acktr) if env in environments(trpo)]
-    units = {env: magnitude(final(trpo, env=env, policy="gaussian")) for env in shared}
-    arms = []
-    for results, policy in ((acktr, "flow"), (acktr, "gaussian"), (trpo, "flow"), (trpo, "gaussian")):
-        arms.append([final(results, env=env, policy=policy) / units[env] for env in shared])
+    arms = [ends(policy, results) for results in (acktr, trpo) for policy in ("flow", "gaussian")]
+    units = {env: magnitude(arms[3][env]) for env in arms[0] if env in arms[3]}
+    arms = [[arm[env] / unit for env, unit in units.items()] for arm in arms]
 
     def interaction(*four):
         means = [np.mean([np.mean(x, -1) for x in arm], axis=0) for arm in four]
         return means[0] - means[1] - means[2] + means[3]
 
-    verdict = stats.aggregate(
-        interaction, *arms, low=-MARGIN, high=MARGIN, quantity="interaction of policy class and optimiser"
-    )
-    return judged(verdict, acktr, trpo, seeds=3)
+    quantity = "interaction of policy class and optimiser"
+    return judged(stats.aggregate(interaction, *arms, low=-MARGIN, high=MARGIN, quantity=quantity), acktr, trpo, seeds=3)
 
 
 def own_collapse_is_not_the_densitys(
@@ -339,10 +307,8 @@ def own_collapse_is_not_the_densitys(
     """
     parts = {}
     for policy in ("gmm2", "gmm5"):
-        distance = {
-            p: np.log(measured(bandits, "component_distance", policy=policy, preset=p)) for p in ("released", "equations")
-        }
-        parts[policy] = stats.difference(distance["released"], distance["equations"])
+        runs = [measured(bandits, "component_distance", policy=policy, preset=p) for p in ("released", "equations")]
+        parts[policy] = stats.difference(*map(np.log, runs))
     return toy(conjunction(parts, "ln distance between components, released - equations"), bandits)
 
 
@@ -365,15 +331,14 @@ def own_step_count_flatters_the_flow(trpo_released="env=Hopper-v4|Reacher-v4, po
 
     Share of environment steps that it counts, mean over the run and environments, Gaussian - flow, above 0.
     """
-    shares = []
-    for policy in ("gaussian", "flow"):
-        counted = [
-            per_member(trpo_released, "counted_share", last(10_000), env=env, policy=policy)
-            for env in environments(trpo_released)
-        ]
-        shares.append(pd.concat(counted, axis=1).mean(axis=1, skipna=False))
+
+    def share(policy):
+        measure = partial(per_member, trpo_released, "counted_share", lambda steps, values: values.mean(), policy=policy)
+        return mean_over(measure(env=env) for env in environments(trpo_released))
+
     quantity = "share of steps that the released counter counts, Gaussian - flow"
-    return judged(stats.difference(*shares, quantity=quantity), trpo_released, steps=300_000, seeds=3)
+    verdict = stats.difference(share("gaussian"), share("flow"), quantity=quantity)
+    return judged(verdict, trpo_released, steps=300_000, seeds=3)
 
 
 def own_released_value_function_costs_the_flow_its_return(
@@ -385,7 +350,7 @@ def own_released_value_function_costs_the_flow_its_return(
 
     P(a run with V of the state ends above one with the released V), over three environments, above 1/2.
     """
-    arms = [over_environments((results,), policy="flow") for results in (acktr, acktr_released_value)]
+    arms = [ends("flow", results) for results in (acktr, acktr_released_value)]
     quantity = "P(the flow with a V of the state ends above that with the released V)"
     return judged(improves(*arms, quantity), acktr, acktr_released_value, seeds=3)
 
@@ -398,11 +363,8 @@ def own_negative_curvature_costs_the_flow_its_return(
 
     Final return, Welch's t-test, scores - Hessian above 0 on Hopper and HalfCheetah.
     """
-    parts = {
-        env: stats.difference(final(trpo_fisher, env=env), final(trpo, env=env))
-        for env in environments(trpo_fisher)
-        if env in environments(trpo)
-    }
+    shared = [env for env in environments(trpo_fisher) if env in environments(trpo)]
+    parts = {env: stats.difference(final(trpo_fisher, env=env), final(trpo, env=env)) for env in shared}
     quantity = "final return of the flow, Fisher matrix of scores - sampled Hessian"
     return judged(conjunction(parts, quantity), trpo_fisher, trpo)
 

@@ -1,5 +1,5 @@
 """What TRPO-NF's claims compare: one number per member (see `common.lab.report.measures`), for members differ in more than
-seeds; margins and the paper's budget."""
+seeds; and the paper's budget."""
 
 from functools import partial
 
@@ -7,15 +7,10 @@ import numpy as np
 from scipy.stats import ks_2samp
 
 from common.lab.report import measures, stats, verdicts
-from common.lab.report.measures import environments, last, magnitude, of_table
+from common.lab.report.measures import environments, last, of_table
 
-PAPER_STEPS = 1_000_000
-PAPER_SEEDS = 5
-STARTS = 10  # random starts of a toy that suffice for a verdict
-MARGIN = 0.1  # of the reference's final return: closer than that is "the same"
-COMMAND = "snakemake --cores 16 figures/claims_trpo_nf.md --config scale=paper"
-
-judged = partial(verdicts.judged, steps=PAPER_STEPS, seeds=PAPER_SEEDS, command=COMMAND)
+judged = partial(verdicts.judged, steps=1_000_000, seeds=5, command=verdicts.at_paper_scale("trpo_nf"))
+toy = partial(judged, steps=2_000, seeds=10)  # of a toy, which is cheap: to its end, from ten random starts
 per_member = partial(measures.of_curves, by="member")
 
 
@@ -24,26 +19,14 @@ def final(results, **where):
     return per_member(results, "return", last(), **where)
 
 
-def best(results, **where):
-    """Highest recorded return of every member."""
-    return per_member(results, "return", lambda steps, values: values.max(), **where)
-
-
 def measured(results, metric, **where):
     """A toy's final measurement, one per random start."""
     return per_member(results, metric, last(1), **where)
 
 
-def scaled(values, reference):
-    """Final returns relative to a reference class: (x - its mean) / the size of its mean. Returns may be negative, as
-    Reacher's are."""
-    finite = np.asarray(reference)[np.isfinite(reference)]
-    return (values - (finite.mean() if len(finite) else np.nan)) / magnitude(reference)
-
-
-def over_environments(runs, **where):
-    """{environment: final returns} of several results that share no environment."""
-    return {env: final(results, env=env, **where) for results in runs for env in environments(results)}
+def ends(policy, *runs):
+    """{environment: final returns} of a policy class over several results, which share no environment."""
+    return {env: final(results, env=env, policy=policy) for results in runs for env in environments(results)}
 
 
 def improves(ours, theirs, quantity):
@@ -67,21 +50,13 @@ def dominates(ours, theirs, quantity=""):
     lowest = min(np.nanmin(arm) for arm in arms) - 1
     ranked = [np.nan_to_num(arm, nan=lowest) for arm in arms]
     above, below = (ks_2samp(*ranked, alternative=side) for side in ("less", "greater"))  # of distribution functions
-    far = below if below.pvalue < above.pvalue else above
-    p = min(1.0, 2 * far.pvalue)
-    status = "inconclusive"
+    far = min(above, below, key=lambda test: test.pvalue)
+    status = "reproduced" if 2 * far.pvalue <= 0.05 else "inconclusive"
     if 2 * below.pvalue <= 0.05:  # wherever else it is above
-        far, p, status = below, 2 * below.pvalue, "contradicted"
-    elif p <= 0.05:
-        status = "reproduced"
+        far, status = below, "contradicted"
     effect = float(-far.statistic if far is below else far.statistic)
-    verdict = verdicts.Verdict(status, effect, p=float(p), n=n, quantity=quantity)
+    verdict = verdicts.Verdict(status, effect, p=min(1.0, 2 * float(far.pvalue)), n=n, quantity=quantity)
     return verdict.with_note(f"{lost} of {sum(map(len, arms))} seeds diverged, ranked lowest") if lost else verdict
-
-
-def toy(verdict, *results, iterations=2_000):
-    """The verdict of a toy, which is cheap, if it was trained to its end."""
-    return judged(verdict, *results, steps=iterations, seeds=STARTS)
 
 
 def episodes(trpo_ant, policy, measure):

@@ -4,9 +4,7 @@ import numpy as np
 
 from common.lab.report import plots
 from common.lab.report.measures import environments
-
-COLOURS = {"flow": "#D55E00", "gmm5": "#009E73", "gmm2": "#E69F00", "gaussian": "#0072B2"}
-LABELS = {"flow": "flow", "gmm5": "GMM, K = 5", "gmm2": "GMM, K = 2", "gaussian": "Gaussian"}
+from papers.trpo_nf.classes import COLOURS, LABELS
 
 
 def mean_line(ax, curve, colour):
@@ -16,12 +14,19 @@ def mean_line(ax, curve, colour):
         ax.plot(wide.index, wide.mean(axis=1), ":", color=colour, linewidth=1)
 
 
-def classes(axes, results):
-    """Draws every policy class of an experiment in the panels {environment: axes}: seeds and mean."""
+def classes(ax, results, env, title):
+    """Draws the returns of every policy class of an experiment in one environment: seeds and mean."""
+    for policy in results.setting("policy"):
+        plots.seeds_and_mean(ax, results.curve("return", env=env, policy=policy), LABELS[policy], COLOURS[policy])
+    plots.steps_axis(ax, title, left=0)
+
+
+def returns(results, ncols):
+    """A figure of returns: the policy classes of an experiment, one panel per environment."""
+    fig, axes = plots.panels(environments(results), ncols)
     for env, ax in axes.items():
-        for policy in results.setting("policy"):
-            plots.seeds_and_mean(ax, results.curve("return", env=env, policy=policy), LABELS[policy], COLOURS[policy])
-        plots.steps_axis(ax, env, left=0)
+        classes(ax, results, env, env)
+    return plots.finish(fig, "return")
 
 
 def variants(ax, curves, policy):
@@ -40,9 +45,7 @@ def compared(variant, arms):
             curves = {name: runs.curve("return", env=env, policy=policy) for name, runs in results.items()}
             variants(ax, curves, policy)
         plots.steps_axis(ax, env, left=0)
-    plots.outer_labels(fig, "return")
-    plots.legend_below(fig)
-    return fig
+    return plots.finish(fig, "return")
 
 
 def chosen_radius(choice, env, policy):
@@ -55,12 +58,6 @@ def chosen_radius(choice, env, policy):
         finals = choice.final("return", env=env, policy=policy, kl_radius=radius)
         means[radius] = np.mean(finals) if len(finals) and np.isfinite(finals).all() else -np.inf
     return max(means, key=means.get) if max(means.values()) > -np.inf else 0.01
-
-
-def first(results, table, **where):
-    """A table's rows of the first member of the one cell that `where` leaves."""
-    rows = results.table(table, **where)
-    return rows[rows["member"] == rows["member"].iloc[0]]
 
 
 def cloud(ax, rows, colour):

@@ -5,6 +5,7 @@ import numpy as np
 from matplotlib.lines import Line2D
 
 from common.lab.report import plots
+from common.lab.report.measures import environments, first_member
 from papers.trpo_nf import drawing
 from papers.trpo_nf.classes import COLOURS, LABELS
 
@@ -26,15 +27,15 @@ def fig1_kl_entropy(
         "flow without constant": (kl_ball, {"constant": False}, "#CC79A7"),
     }
     for (title, (results, where, colour)), column in zip(kinds.items(), axes[:2].T, strict=True):
-        drawing.contours(column[0], drawing.first(results, "density", **where))
-        drawing.cloud(column[1], drawing.first(results, "samples", **where), colour)
+        drawing.contours(column[0], first_member(results, "density", **where))
+        drawing.cloud(column[1], first_member(results, "samples", **where), colour)
         for letter, ax in zip("ab", column, strict=True):
             ax.set_title(f"({letter}) {title}")
             ax.set(xlim=(-0.5, 0.5), ylim=(-0.5, 0.5), aspect="equal")
     for level, ax in zip((-1.0, -4.0), axes[2], strict=False):
         limit = 4 * 0.1468 * np.exp((level + 1) / 2)
         for results, colour in ((entropy, COLOURS["flow"]), (entropy_gaussian, COLOURS["gaussian"])):
-            rows = drawing.first(results, "samples", entropy=level)
+            rows = first_member(results, "samples", entropy=level)
             drawing.cloud(ax, rows.assign(x=rows["x"] - rows["x"].mean(), y=rows["y"] - rows["y"].mean()), colour)
         ax.set_title(f"(c) entropy {level:g}")
         ax.set(xlim=(-limit, limit), ylim=(-limit, limit), aspect="equal")
@@ -58,7 +59,7 @@ def fig2_expressiveness(
     for letter, toy, row in zip("ab", ("correlated", "bimodal"), axes, strict=True):
         for policy, ax in zip(policies, row[:3], strict=True):
             drawing.bandit_target(ax, toy)
-            drawing.cloud(ax, drawing.first(bandits, "samples", toy=toy, policy=policy), COLOURS[policy])
+            drawing.cloud(ax, first_member(bandits, "samples", toy=toy, policy=policy), COLOURS[policy])
             ax.set_title(f"({letter}) {LABELS[policy]}")
             ax.set(xlim=(-1.2, 1.2), ylim=(-1.2, 1.2), aspect="equal")
     for policy, ax in zip(("gaussian", "flow"), axes[:, 3], strict=True):
@@ -74,14 +75,13 @@ def fig3_trpo_mujoco(trpo, trpo_small, trpo_ant, trpo_choice, trpo_released):
     line: their mean with its 95 % interval (three or more seeds). Panels "released" show the released policies and
     rules, the others those of the equations. RllabSimpleHumanoid is rebuilt with a body of our own, and stands in for
     rllab's. Every environment step is counted."""
-    environments = [*drawing.environments(trpo), *drawing.environments(trpo_ant)]
-    released = drawing.environments(trpo_released)
-    fig, axes = plots.panels([*environments, *(f"{env}, released" for env in released)], 3)
-    for env in environments:
-        main = trpo_ant if env in drawing.environments(trpo_ant) else trpo
+    tasks, released = [*environments(trpo), *environments(trpo_ant)], environments(trpo_released)
+    fig, axes = plots.panels([*tasks, *(f"{env}, released" for env in released)], 3)
+    for env in tasks:
+        main = trpo_ant if env in environments(trpo_ant) else trpo
         for policy in main.setting("policy"):
             curves = {0.01: main.curve("return", env=env, policy=policy)}
-            if env in drawing.environments(trpo_small):
+            if env in environments(trpo_small):
                 curves[0.001] = trpo_small.curve("return", env=env, policy=policy)
             best = drawing.chosen_radius(trpo_choice, env, policy) if len(curves) > 1 else 0.01
             for radius, curve in curves.items():
@@ -91,21 +91,14 @@ def fig3_trpo_mujoco(trpo, trpo_small, trpo_ant, trpo_choice, trpo_released):
                     drawing.mean_line(axes[env], curve, COLOURS[policy])
         plots.steps_axis(axes[env], env, left=0)
     for env in released:
-        title = f"{env}, released"
-        for policy in trpo_released.setting("policy"):
-            plots.seeds_and_mean(
-                axes[title], trpo_released.curve("return", env=env, policy=policy), LABELS[policy], COLOURS[policy]
-            )
-        plots.steps_axis(axes[title], title, left=0)
-    plots.outer_labels(fig, "return")
-    plots.legend_below(fig)
-    return fig
+        drawing.classes(axes[f"{env}, released"], trpo_released, env, f"{env}, released")
+    return plots.finish(fig, "return")
 
 
 def fig4_trpo_humanoid(trpo_humanoids):
     """TRPO on humanoids of the Bullet port of Roboschool, which stands in for Roboschool: mean return of the last 40
     training episodes, one curve per seed; preset equations, KL radius 0.01."""
-    fig, axes = plots.panels(drawing.environments(trpo_humanoids), 3)
+    fig, axes = plots.panels(environments(trpo_humanoids), 3)
     for env, ax in axes.items():
         for policy in trpo_humanoids.setting("policy"):
             curve = trpo_humanoids.curve("return", env=env, policy=policy)
@@ -113,9 +106,7 @@ def fig4_trpo_humanoid(trpo_humanoids):
                 label = LABELS[policy] if i == 0 else None
                 ax.plot(rows["step"], rows["value"], color=COLOURS[policy], label=label)
         plots.steps_axis(ax, env, left=0)
-    plots.outer_labels(fig, "return")
-    plots.legend_below(fig)
-    return fig
+    return plots.finish(fig, "return")
 
 
 def fig5_acktr(acktr, acktr_roboschool):
@@ -123,8 +114,8 @@ def fig5_acktr(acktr, acktr_roboschool):
     0.002 solid, as in the authors' code, 0.02 dotted. Faint: seeds; line: their mean with its 95 % interval (three or
     more seeds). (R): the Bullet port stands in for Roboschool. Preset equations; V does not see the action, unlike the
     released one (figx_acktr_value). (The paper's caption and text name opposite colours.)"""
-    runs = {env: acktr for env in drawing.environments(acktr)}
-    runs |= {env: acktr_roboschool for env in drawing.environments(acktr_roboschool)}
+    runs = {env: acktr for env in environments(acktr)}
+    runs |= {env: acktr_roboschool for env in environments(acktr_roboschool)}
     fig, axes = plots.panels(list(runs), 4)
     for env, ax in axes.items():
         for policy in runs[env].setting("policy"):
@@ -132,9 +123,7 @@ def fig5_acktr(acktr, acktr_roboschool):
             plots.seeds_and_mean(ax, runs[env].curve("return", kl_radius=0.002, **where), LABELS[policy], COLOURS[policy])
             drawing.mean_line(ax, runs[env].curve("return", kl_radius=0.02, **where), COLOURS[policy])
         plots.steps_axis(ax, f"{env} (R)" if "Bullet" in env else env, left=0)
-    plots.outer_labels(fig, "return")
-    plots.legend_below(fig)
-    return fig
+    return plots.finish(fig, "return")
 
 
 def fig6_sensitivity(sensitivity, sensitivity_reacher, sensitivity_humanoid):
@@ -142,7 +131,7 @@ def fig6_sensitivity(sensitivity, sensitivity_reacher, sensitivity_humanoid):
     five seeds, the same draws for both policies. A run that diverged counts as the lowest. Preset equations;
     RllabSimpleHumanoid is rebuilt."""
     runs = [(results, env) for results in (sensitivity_reacher, sensitivity, sensitivity_humanoid)
-               for env in drawing.environments(results)]  # fmt: skip
+               for env in environments(results)]  # fmt: skip
     fig, axes = plots.panels([env for _, env in runs], 4)
     for results, env in runs:
         for policy in results.setting("policy"):
@@ -152,34 +141,29 @@ def fig6_sensitivity(sensitivity, sensitivity_reacher, sensitivity_humanoid):
             )
         axes[env].set(title=env, xlabel="quantile")
     axes[runs[0][1]].set_ylabel("final return")
-    plots.legend_below(fig)
-    return fig
+    return plots.finish(fig)
 
 
 def fig7_ablation(ablation_k, ablation_units, ablation_embedding):
     """The flow's own settings: number K of couplings (or pairs of them, as released), and l1 read as the width of the
     networks s and t (Appendix B, authors' code) or of the state embedding (Section 5.3). Mean return of the last 40
     training episodes; faint: seeds; line: their mean with its 95 % interval (three or more seeds). KL radius 0.01."""
-    rows = [(env, preset) for preset in ablation_k.setting("preset") for env in drawing.environments(ablation_k)]
-    titles = [f"{varied}\n{env}, {preset}" for env, preset in rows for varied in ("K", "l1, s and t", "l1, state embedding")]
-    fig, axes = plots.panels(titles, 3)
-    palette = plots.colours(range(4))
-    for env, preset in rows:
-        where = {"env": env, "preset": preset}
-        curves = [("K", f"K = {k}", i, ablation_k.curve("return", couplings=k, **where))
-                  for i, k in enumerate(ablation_k.setting("couplings"))]  # fmt: skip
-        curves.append(("l1, s and t", "l1 = 3", 0, ablation_k.curve("return", couplings=4, **where)))
-        curves += [("l1, s and t", f"l1 = {u}", i + 1, ablation_units.curve("return", coupling_units=u, **where))
-                   for i, u in enumerate(ablation_units.setting("coupling_units"))]  # fmt: skip
-        curves += [("l1, state embedding", f"l1 = {u}", i, ablation_embedding.curve("return", embedding_units=u, **where))
-                   for i, u in enumerate(ablation_embedding.setting("embedding_units"))]  # fmt: skip
-        for varied, label, i, curve in curves:
-            plots.seeds_and_mean(axes[f"{varied}\n{env}, {preset}"], curve, label, palette[i])
-    for title, ax in axes.items():
+
+    def varied(results, label, key):
+        return {label.format(value): (results, {key: value}) for value in results.setting(key)}
+
+    columns = {
+        "K": varied(ablation_k, "K = {}", "couplings"),
+        "l1, s and t": {"l1 = 3": (ablation_k, {"couplings": 4}), **varied(ablation_units, "l1 = {}", "coupling_units")},
+        "l1, state embedding": varied(ablation_embedding, "l1 = {}", "embedding_units"),
+    }
+    rows = [(env, preset) for preset in ablation_k.setting("preset") for env in environments(ablation_k)]
+    fig, axes = plots.panels([f"{name}\n{env}, {preset}" for env, preset in rows for name in columns], 3)
+    places = [(env, preset, runs) for env, preset in rows for runs in columns.values()]
+    for (title, ax), (env, preset, runs) in zip(axes.items(), places, strict=True):
+        plots.curves(ax, "return", runs, plots.PALETTE, env=env, preset=preset)
         plots.steps_axis(ax, title, left=0)
-    plots.outer_labels(fig, "return")
-    plots.legend_below(fig, ncols=6)
-    return fig
+    return plots.finish(fig, "return", ncols=6)
 
 
 def figx_gmm_density(
@@ -191,9 +175,9 @@ def figx_gmm_density(
     the components' densities, which is no density, and one trunk (released). Top: return of TRPO. Bottom: distance
     between components in standard deviations after each bandit, on a logarithmic axis, one dot per random start; below
     the line at 0.5 the components coincide. Under the geometric mean the bandits' objective has no upper bound."""
-    environments, toys = drawing.environments(trpo), bandits.setting("toy")
-    fig, axes = plots.panels([*environments, *toys], 2)
-    for env in environments:
+    toys = bandits.setting("toy")
+    fig, axes = plots.panels([*environments(trpo), *toys], 2)
+    for env in environments(trpo):
         for style, (name, results) in zip(("-", "--"), (("equations", trpo), ("released", trpo_released)), strict=True):
             for policy in results.setting("policy"):
                 curve = results.curve("return", env=env, policy=policy)
@@ -209,8 +193,7 @@ def figx_gmm_density(
         axes[toy].set_xticks(range(len(kinds)), [f"{LABELS[policy].split(', ')[-1]}\n{preset}" for policy, preset in kinds])
         axes[toy].axhline(0.5, color="0.5", linewidth=0.8)
         axes[toy].set(yscale="log", title=f"bandit, {toy}", ylabel="distance of components")
-    plots.legend_below(fig)
-    return fig
+    return plots.finish(fig)
 
 
 def figx_fisher(trpo_fisher, trpo="env=Hopper-v4|HalfCheetah-v4, policy=flow"):
@@ -219,20 +202,17 @@ def figx_fisher(trpo_fisher, trpo="env=Hopper-v4|HalfCheetah-v4, policy=flow"):
     scores of 8 fresh actions, which cannot. Left: return, cut at -1000: a single action far out, which nothing clips,
     can cost more; right: share of batches without a step because of negative curvature. Faint: seeds; line: their mean
     with its 95 % interval (three or more seeds). Preset equations."""
-    environments = drawing.environments(trpo_fisher)
-    fig, axes = plots.panels([env + suffix for env in environments for suffix in ("", ", negative curvature")], 2)
-    palette = plots.colours(["Hessian, actions taken", "Hessian, 8 fresh actions", "scores, 8 fresh actions"])
-    for env in environments:
-        for suffix, metric in (("", "return"), (", negative curvature", "negative_curvature")):
-            curves = [trpo.curve(metric, env=env)]
-            curves += [trpo_fisher.curve(metric, env=env, fisher=estimate) for estimate in ("fresh", "scores")]
-            for (label, colour), curve in zip(palette.items(), curves, strict=True):
-                plots.seeds_and_mean(axes[env + suffix], curve, label, colour)
+    metrics = {"": "return", ", negative curvature": "negative_curvature"}
+    fig, axes = plots.panels([env + suffix for env in environments(trpo_fisher) for suffix in metrics], 2)
+    runs = {"Hessian, actions taken": (trpo, {}), "Hessian, 8 fresh actions": (trpo_fisher, {"fisher": "fresh"})}
+    runs["scores, 8 fresh actions"] = (trpo_fisher, {"fisher": "scores"})
+    for env in environments(trpo_fisher):
+        for suffix, metric in metrics.items():
+            plots.curves(axes[env + suffix], metric, runs, plots.PALETTE, env=env)
             plots.steps_axis(axes[env + suffix], env + suffix, left=0)
         axes[env].set(ylabel="return", ylim=(max(axes[env].get_ylim()[0], -1000), None))
         axes[f"{env}, negative curvature"].set_ylim(-0.05, 1.05)
-    plots.legend_below(fig)
-    return fig
+    return plots.finish(fig)
 
 
 def figx_constant(kl_ball, kl_ball_gaussian, entropy, entropy_gaussian):
@@ -253,8 +233,7 @@ def figx_constant(kl_ball, kl_ball_gaussian, entropy, entropy_gaussian):
     axes[0].set_title("KL = 0.01")
     axes[1].set_title("equal entropy")
     axes[0].set_ylabel("radius, relative to Gaussians'")
-    plots.legend_below(fig)
-    return fig
+    return plots.finish(fig)
 
 
 def figx_timeouts(trpo_timeouts, trpo="env=Hopper-v4|HalfCheetah-v4|Reacher-v4, policy=gaussian|flow"):
@@ -282,8 +261,8 @@ def figx_acktr_value(acktr_released_value, acktr="env=Reacher-v4|Hopper-v4|HalfC
     seeds). Preset equations, KL 0.002."""
     arms = {"V of the state": acktr, "V as released": acktr_released_value}
     names = {"": "return", ", entropy": "entropy"}
-    environments = drawing.environments(acktr_released_value)
-    fig, axes = plots.panels([env + suffix for suffix in names for env in environments], len(environments))
+    shown = environments(acktr_released_value)
+    fig, axes = plots.panels([env + suffix for suffix in names for env in shown], len(shown))
     for title, ax in axes.items():
         env, *_ = title.split(", ")
         metric = names[title.removeprefix(env)]
@@ -294,28 +273,19 @@ def figx_acktr_value(acktr_released_value, acktr="env=Reacher-v4|Hopper-v4|HalfC
             drawing.variants(ax, curves, policy)
         plots.steps_axis(ax, title, left=0)
     plots.outer_labels(fig, "return")
-    axes[f"{environments[0]}, entropy"].set_ylabel("entropy (nats)")
-    plots.legend_below(fig)
-    return fig
+    axes[f"{shown[0]}, entropy"].set_ylabel("entropy (nats)")
+    return plots.finish(fig)
 
 
 def figx_ppo(ppo):
     """PPO with the Gaussian and the flow, which gains little by the paper's conclusion (without numbers). Mean return of
     the last 40 training episodes; faint: seeds; line: their mean with its 95 % interval (three or more seeds). Preset
     equations."""
-    fig, axes = plots.panels(drawing.environments(ppo), 4)
-    drawing.classes(axes, ppo)
-    plots.outer_labels(fig, "return")
-    plots.legend_below(fig)
-    return fig
+    return drawing.returns(ppo, 4)
 
 
 def figx_rllab_humanoid(trpo_rllab_humanoid):
     """TRPO with four policy classes on the larger humanoid of rllab, rebuilt with a body of our own, which stands in for
     rllab's. Mean return of the last 40 training episodes; faint: seeds; line: their mean with its 95 % interval (three
     or more seeds). Preset equations, KL radius 0.01."""
-    fig, axes = plots.panels(drawing.environments(trpo_rllab_humanoid), 1)
-    drawing.classes(axes, trpo_rllab_humanoid)
-    plots.outer_labels(fig, "return")
-    plots.legend_below(fig)
-    return fig
+    return drawing.returns(trpo_rllab_humanoid, 1)

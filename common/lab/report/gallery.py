@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+import pandas as pd
 import yaml
 
 from common.files import atomic_write
@@ -14,6 +15,7 @@ from common.lab.results import costs, sources
 
 SHOWN = ("paper", "day", "quick")  # scales worth showing, the largest first; smoke pictures mean nothing
 GALLERY = "docs/gallery"
+HEAD = ["artefact", "shows", "drawn at", "core time: quick", "day", "paper"]
 
 
 def write() -> list[Path]:
@@ -24,26 +26,22 @@ def write() -> list[Path]:
     parts, written = [], [readme]
     for paper in catalog.papers():
         rows, pictures = [], []
-        in_part = read_yaml(catalog.ROOT / "papers" / paper / "paper.yaml").get("shown_in_part", [])
+        in_part = yaml.safe_load((catalog.ROOT / "papers" / paper / "paper.yaml").read_text()).get("shown_in_part", [])
         for kind in ("figures", "tables"):
             for name in catalog.artefacts(paper, kind):
                 scale = largest(name, all) or (largest(name, any) if name in in_part else None)
                 rows.append(row(paper, kind, name, scale))
                 if scale:
                     written += draw(kind, name, scale)
-                    pictures += [picture(name)] if kind == "figures" else []
+                    pictures += [f"![{name}]({GALLERY}/{name}.png)"] if kind == "figures" else []
         verdicts, page = judge(paper)
         written.append(page)
-        parts += [f"## Results: {paper}", summary(paper, verdicts), table(rows), *pictures]
+        table = tabular.body(pd.DataFrame(rows, columns=HEAD, dtype=object))
+        parts += [f"## Results: {paper}", summary(paper, verdicts), table, *pictures]
     text = readme.read_text()
     marked = "<!-- artefacts -->\n" + "\n\n".join(parts) + "\n<!-- /artefacts -->"
     atomic_write(readme, re.sub("<!-- artefacts -->.*<!-- /artefacts -->", lambda _: marked, text, flags=re.DOTALL))
     return written
-
-
-def read_yaml(path: Path) -> dict:
-    """A paper.yaml as a dict; empty if there is none."""
-    return yaml.safe_load(path.read_text()) or {} if path.exists() else {}
 
 
 def largest(name: str, of: Callable) -> str | None:
@@ -84,16 +82,6 @@ def cost(name: str, scale: str) -> str:
     """Core time of all cells of an artefact, from scratch, as if none had been run."""
     total = sum(costs.estimate(cell, missing=len(cell.members)).core_seconds for cell in catalog.artefact_cells(name, scale))
     return costs.duration(total) if total else "none"
-
-
-def table(rows: list[list[str]]) -> str:
-    head = ["artefact", "shows", "drawn at", "core time: quick", "day", "paper"]
-    lines = [head, ["---"] * len(head), *rows]
-    return "\n".join("| " + " | ".join(map(str, line)) + " |" for line in lines)
-
-
-def picture(name: str) -> str:
-    return f"![{name}]({GALLERY}/{name}.png)"
 
 
 def judge(paper: str) -> tuple[dict[str, Verdict], Path]:

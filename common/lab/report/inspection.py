@@ -2,29 +2,25 @@
 
 import os
 
-from common.errors import UserError
 from common.lab.plan import catalog, provenance
 from common.lab.results import costs, sources
 from common.lab.results.requests import SUFFIXES
-from common.settings import nearest
 
 
-def listing(paper=None):
-    """Prints every paper with its figures, tables, claims and experiments, or one paper alone."""
-    papers = [paper] if paper else catalog.papers()
-    if papers[0] not in catalog.papers():
-        raise UserError(f"unknown paper {paper!r}; {nearest(paper, catalog.papers())}")
-    for paper in papers:
-        print(paper)
-        for kind in catalog.KINDS:
-            for name, reads in catalog.artefacts(paper, kind).items():
-                print(f"  {kind[:-1]:<11}{name}({_arguments(reads)})")
-        for experiment in catalog.experiment_names(paper):
-            size = len(catalog.cells(paper, experiment, "paper"))
+def listing(paper: str | None = None) -> None:
+    """Prints every paper with its figures, tables, claims and experiments, or one paper alone. UserError: unknown paper."""
+    for name in [paper] if paper else catalog.papers():
+        functions = {kind: catalog.artefacts(name, kind) for kind in catalog.KINDS}
+        print(name)
+        for kind, artefacts in functions.items():
+            for artefact, reads in artefacts.items():
+                print(f"  {kind[:-1]:<11}{artefact}({_arguments(reads)})")
+        for experiment in catalog.experiment_names(name):
+            size = len(catalog.cells(name, experiment, "paper"))
             print(f"  experiment {experiment}: {size} cell{'s' * (size > 1)} at scale paper")
 
 
-def explain(name, scale, fresh=False):
+def explain(name: str, scale: str, fresh: bool = False) -> None:
     """Prints the chain from an artefact to its function, experiments, cells and algorithms."""
     paper, kind = catalog.find(name)
     print(f"figures/{name}{SUFFIXES[kind][0]} at scale {scale}")
@@ -42,35 +38,34 @@ def explain(name, scale, fresh=False):
             print(f"    {_module(module)}")
 
 
-def cost(name, scale, threads=None, device="cpu", fresh=False):
+def cost(name: str, scale: str, threads: int | None = None, device: str = "cpu", fresh: bool = False) -> None:
     """Prints the core-hours and hours that an artefact would take here, before they are spent."""
-    found = costs.estimates(name, scale, device, fresh)
-    cores = threads or len(os.sched_getaffinity(0))
-    if not found:
+    estimates = costs.estimates(name, scale, device, fresh)
+    if not estimates:
         print(f"{name} at scale {scale}: nothing has to be run")
         return
-    for one in found:
-        spent = costs.duration(one.core_seconds)
-        print(f"  {one.cell.key}: {one.members} members, {spent} of {'a core' if device == 'cpu' else 'the device'}"
-              f" ({one.basis})")  # fmt: skip
-    total = sum(one.core_seconds for one in found)
-    parallel = min(cores, sum(one.members for one in found)) if device == "cpu" else 1
-    print(
-        f"{name} at scale {scale}: {len(found)} cells, {total / 3600:.2g} core-hours;"
-        f" about {costs.duration(total / parallel)} on {parallel} of {cores} cores"
-        if device == "cpu"
-        else f"{name} at scale {scale}: {len(found)} cells, about {costs.duration(total)} on {device}"
-    )
+    processor = "a core" if device == "cpu" else "the device"
+    for cell in estimates:
+        print(
+            f"  {cell.cell.key}: {cell.members} members, {costs.duration(cell.core_seconds)} of {processor} ({cell.basis})"
+        )
+    total, head = sum(cell.core_seconds for cell in estimates), f"{name} at scale {scale}: {len(estimates)} cells,"
+    if device != "cpu":
+        print(f"{head} about {costs.duration(total)} on {device}")
+        return
+    cores = threads or len(os.sched_getaffinity(0))
+    parallel = min(cores, sum(cell.members for cell in estimates))
+    print(f"{head} {total / 3600:.2g} core-hours; about {costs.duration(total / parallel)} on {parallel} of {cores} cores")
 
 
 def _explain_cell(cell, fresh):
-    found = sources.source(cell, fresh)
+    source = sources.source(cell, fresh)
     seeds = ", ".join(str(member["seed"]) for member in cell.members[:8]) + ", …" * (len(cell.members) > 8)
-    if found.kind != "missing":
-        state = f"{found.kind}/{cell.scale}, {len(found.finished)} of {len(cell.members)} members"
-        state += ", stale" if found.stale else ""
-    elif found.record:
-        state = "to be run again: settings or code have changed" if found.stale else "to be run: lacks members"
+    if source.kind != "missing":
+        state = f"{source.kind}/{cell.scale}, {len(source.finished)} of {len(cell.members)} members"
+        state += ", stale" if source.stale else ""
+    elif source.record:
+        state = "to be run again: settings or code have changed" if source.stale else "to be run: lacks members"
     else:
         state = "to be run"
     print(f"    {cell.name}  seeds {seeds}  digest {cell.digest}  {state}")
@@ -81,9 +76,8 @@ def _explain_cell(cell, fresh):
 
 def _module(module):
     """papers/arsac/arsac.py:40 Learner, if there is one."""
-    path = catalog.ROOT / f"{module.replace('.', '/')}.py"
-    place = str(path.relative_to(catalog.ROOT))
-    lines = {getattr(node, "name", None): node.lineno for node in provenance.parsed(path).body}
+    place = f"{module.replace('.', '/')}.py"
+    lines = {getattr(node, "name", None): node.lineno for node in provenance.parsed(catalog.ROOT / place).body}
     return f"{place}:{lines['Learner']}  Learner" if "Learner" in lines else place
 
 

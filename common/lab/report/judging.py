@@ -58,16 +58,16 @@ def verdicts(
     claims = catalog.artefacts(paper, "claims")
     if not claims:
         raise UserError(f"papers/{paper}/claims.py has no claims")
-    loaded, judged = {}, {}
+    loaded: dict = {}
+    judged = {}
     for name, at in trials.items():
         if not at:
             judged[name] = untested("not run")
             continue
         keys = {experiment: (experiment, at.scale, chosen, at.environments) for experiment, chosen in claims[name].items()}
-        for key in keys.values():
-            if key not in loaded:
-                *chosen, environments = key
-                loaded[key] = records.load(paper, *chosen, fresh, environments=environments)
+        for experiment, scale, chosen, environments in keys.values():
+            if (key := (experiment, scale, chosen, environments)) not in loaded:
+                loaded[key] = records.load(paper, experiment, scale, chosen, fresh, environments=environments)
         verdict = catalog.function(paper, "claims", name)(**{experiment: loaded[key] for experiment, key in keys.items()})
         if not isinstance(verdict, Verdict):
             raise UserError(f"papers/{paper}/claims.py: {name} must return a Verdict, not {verdict!r}")
@@ -77,7 +77,7 @@ def verdicts(
 
 def in_part(verdict: Verdict, at: Trial) -> Verdict:
     """The verdict of a trial in some environments on a claim about more: untested; effect and interval stay."""
-    ran, lacking = (", ".join(filter(None, environments)) for environments in (at.environments, at.lacking))
+    ran, lacking = (", ".join(filter(None, environments)) for environments in (at.environments or (), at.lacking))
     noted = verdict.with_note(f"{ran} alone; not run: {lacking}")
     reason = verdict.reason if verdict.status == "untested" else "in part"
     return replace(noted, status="untested", reason=reason, seeds_to_settle=None)

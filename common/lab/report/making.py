@@ -8,6 +8,7 @@ from pathlib import Path
 from common.errors import UserError
 from common.lab.plan import catalog
 from common.lab.results import records, sources
+from common.lab.results.requests import SUFFIXES
 
 
 def draw(name: str, scale: str, output: Path | None = None, fresh: bool = False, available: bool = False) -> list[Path]:
@@ -15,14 +16,12 @@ def draw(name: str, scale: str, output: Path | None = None, fresh: bool = False,
 
     Every cell that it reads must have been run; with `available` it is drawn of those that were, and says so.
     """
-    function, results = _call(name, "figures", scale, fresh, available)
+    function, results, path = _call(name, "figures", scale, output, fresh, available)
     import matplotlib
 
     matplotlib.use("agg")
     from common.lab.report import plots, stamping
 
-    path = Path(output or catalog.ROOT / "figures" / f"{name}.pdf")
-    sources.say_if_larger(path, scale)
     with plots.style():
         figure = function(**results)
         if not hasattr(figure, "savefig"):
@@ -33,11 +32,9 @@ def draw(name: str, scale: str, output: Path | None = None, fresh: bool = False,
 
 def tabulate(name: str, scale: str, output: Path | None = None, fresh: bool = False, available: bool = False) -> list[Path]:
     """Writes a table as Markdown, LaTeX and CSV; returns the files. `available` as for `draw`."""
-    function, results = _call(name, "tables", scale, fresh, available)
+    function, results, path = _call(name, "tables", scale, output, fresh, available)
     from common.lab.report import stamping, tabular
 
-    path = Path(output or catalog.ROOT / "figures" / f"{name}.md")
-    sources.say_if_larger(path, scale)
     frame = function(**results)
     if not hasattr(frame, "to_dict"):
         raise UserError(f"{name}: must return a pandas DataFrame, not {type(frame).__name__}")
@@ -54,11 +51,9 @@ def judge(paper: str, scale: str, output: Path | None = None, fresh: bool = Fals
     from common.lab.report import judging, stamping, tabular
 
     paper = paper.removeprefix("claims_")
-    path = Path(output or catalog.ROOT / "figures" / f"claims_{paper}.md")
-    sources.say_if_larger(path, scale)
-    trials = dict.fromkeys(catalog.artefacts(paper, "claims"), judging.Trial(scale))
-    if available:
-        trials = {name: judging.trial(paper, name, (scale,), fresh) for name in trials}
+    path = _path(f"claims_{paper}", "claims", scale, output)
+    names = catalog.artefacts(paper, "claims")
+    trials = {name: judging.trial(paper, name, (scale,), fresh) if available else judging.Trial(scale) for name in names}
     verdicts, read = judging.verdicts(paper, trials, fresh)
     frame = tabular.verdicts(verdicts, claims_in_words(paper))
     note = stamping.summary(read, scale)
@@ -71,8 +66,8 @@ def claims_in_words(paper: str) -> dict[str, str]:
     return {name: caption(catalog.function(paper, "claims", name)) for name in names}
 
 
-def _call(name, kind, scale, fresh, available=False):
-    """The function of an artefact and its arguments: {experiment: Results}."""
+def _call(name, kind, scale, output, fresh, available):
+    """The function of an artefact, its arguments {experiment: Results}, and the file to write."""
     paper, actual = catalog.find(name)
     if actual != kind:
         verb = {"figures": "draw", "tables": "tabulate", "claims": "judge"}[actual]
@@ -83,7 +78,14 @@ def _call(name, kind, scale, fresh, available=False):
     results = {name: records.load(paper, name, scale, chosen, fresh, available) for name, chosen in wanted.items()}
     if available and results and not any(experiment.cells for experiment in results.values()):
         raise UserError(f"{name}: none of its cells has been run at scale {scale}")
-    return catalog.function(paper, kind, name), results
+    return catalog.function(paper, kind, name), results, _path(name, kind, scale, output)
+
+
+def _path(name, kind, scale, output):
+    """The file to write. A picture of a larger scale that it replaces is named to the user."""
+    path = Path(output or catalog.ROOT / "figures" / f"{name}{SUFFIXES[kind][0]}")
+    sources.say_if_larger(path, scale)
+    return path
 
 
 def caption(function: Callable) -> str:

@@ -4,7 +4,7 @@ A measure is a function (steps, values) -> float of one run's curve. Numbers are
 index; NaN stands for a run that diverged, which `common.lab.report.stats` counts and never drops.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 import numpy as np
 import pandas as pd
@@ -56,6 +56,12 @@ def of_table(results: Results, name: str, measure: Callable[[pd.DataFrame], floa
     return numbers.reindex(sorted(rows(results.frame, where)[by].unique()))
 
 
+def first_member(results: Results, name: str, **where) -> pd.DataFrame:
+    """A further table's rows of the first member of the one cell that `where` leaves."""
+    rows = results.table(name, **where)
+    return rows[rows["member"] == rows["member"].iloc[0]]
+
+
 def of_row(results: Results, name: str, column: str, row: Mapping, **where) -> np.ndarray:
     """`column` [seeds] in the one row per seed that `row`, {column: value}, leaves of a table; else as `of_table`."""
 
@@ -66,12 +72,13 @@ def of_row(results: Results, name: str, column: str, row: Mapping, **where) -> n
     return of_table(results, name, number, **where).to_numpy()
 
 
+def mean_over(numbers: Iterable[pd.Series]) -> pd.Series:
+    """Mean over environments or sizes, seed by seed, of one Series for each; seeds that only some of them have are left
+    out, and one that diverged anywhere is NaN. Empty if there is no Series."""
+    columns = list(numbers)
+    return pd.concat(columns, axis=1, join="inner").mean(axis=1, skipna=False) if columns else pd.Series(dtype=float)
+
+
 def environments(results: Results) -> list[str]:
     """The environments that were run, in the order of the grid."""
     return list(results.frame["env"].unique()) if "env" in results.frame else []
-
-
-def magnitude(values: np.ndarray | pd.Series) -> float:
-    """Size of a reference's return, for margins in its units: |mean| of the finite values [n], 1 if there are none."""
-    finite = np.asarray(values)[np.isfinite(values)]
-    return max(abs(float(finite.mean())), 1e-9) if len(finite) else 1.0

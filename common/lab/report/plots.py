@@ -1,7 +1,8 @@
 """How figures look: one style, a grid of panels, every seed visible."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
+from typing import Literal
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -9,14 +10,14 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
-from scipy.signal import savgol_filter
 from scipy.stats import t
 
 from common.errors import UserError
+from common.lab.results.records import Results
 
 # Okabe and Ito (2008), which colour-blind readers can tell apart; without yellow, which is too light for lines.
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
-STYLE = {
+STYLE: dict = {
     "axes.grid": True,
     "axes.prop_cycle": plt.cycler(color=PALETTE),
     "axes.spines.right": False,
@@ -36,83 +37,59 @@ STYLE = {
 }
 
 
+Shared = Literal["row"] | bool  # whether axes, or those of a row, have one vertical axis
+
+
 def style() -> AbstractContextManager:
     """A context in which figures have the common style."""
     return plt.rc_context(STYLE)
-
-
-def colours(names: Iterable) -> dict:
-    """A fixed colour for each name, in order. Raises `ValueError` for more names than the palette has colours."""
-    names = list(names)
-    if len(names) > len(PALETTE):
-        raise ValueError(f"{len(names)} names, but only {len(PALETTE)} colours can be told apart")
-    return dict(zip(names, PALETTE, strict=False))
 
 
 def seeds_and_mean(
     ax: Axes,
     curve: pd.DataFrame,
     label: str | None = None,
-    colour: str | None = None,
-    band: str | None = "t",
-    smooth: int | None = None,
+    colour: str = PALETTE[0],
     linestyle: str = "-",
     end: int | None = None,
-) -> int:
-    """Draws every member's curve faintly, their mean, and a band around it; returns the number of members.
+) -> None:
+    """Draws every member's curve faintly, their mean, and the 95 % interval of the mean around it, by Student's t.
 
-    `curve` has the columns cell, member, step, value. `band`: 't' is the 95 % interval of the mean by Student's t,
-    'std' one standard deviation (ddof 0, as in many papers), None no band. `smooth` is a Savitzky-Golay window in points.
-    The mean ends with the shortest curve; that of a member that diverged, which ends before `end` (default: the last step
-    in `curve`), ends in a cross.
+    `curve` has the columns cell, member, step, value. The mean ends with the shortest curve; that of a member that
+    diverged, which ends before `end` (default: the last step in `curve`), ends in a cross.
     """
     if curve.empty:
-        return 0
+        return
     wide = curve.pivot(index="step", columns=["cell", "member"], values="value")
-    if smooth:
-        wide = wide.apply(lambda column: smoothed(column, smooth))
-    colour = colour or ax._get_lines.get_next_color()
     for _, values in wide.items():
         values = values.dropna()
         ax.plot(values.index, values, color=colour, alpha=0.3, linewidth=0.7, linestyle=linestyle)
         if len(values) and values.index[-1] < (wide.index[-1] if end is None else end):
             ax.plot(values.index[-1], values.iloc[-1], color=colour, marker="x", markersize=5)
     whole = wide.dropna()
-    n, mean = wide.shape[1], whole.mean(axis=1)
+    mean, half = whole.mean(axis=1), band_half_width(whole.to_numpy())
     ax.plot(whole.index, mean, color=colour, label=label, linestyle=linestyle)
-    half = band_half_width(whole.to_numpy(), band)
     if half is not None:
         ax.fill_between(whole.index, mean - half, mean + half, color=colour, alpha=0.15, linewidth=0)
-    return n
 
 
-def band_half_width(values: np.ndarray, band: str | None) -> np.ndarray | None:
-    """Half the band's width [steps], from values [steps, members]; None if there is no band.
+def curves(ax: Axes, metric: str, runs: Mapping[str, tuple[Results, Mapping]], colours: Iterable[str], **where) -> None:
+    """Draws a metric of some runs, {label: (results, its settings)}, by `seeds_and_mean`; `where`: settings of all runs."""
+    for (label, (results, settings)), colour in zip(runs.items(), colours, strict=False):
+        seeds_and_mean(ax, results.curve(metric, **where, **settings), label, colour)
 
-    Two members have none: their interval would be 13 standard errors wide and hide the curves.
+
+def band_half_width(values: np.ndarray) -> np.ndarray | None:
+    """Half the 95 % interval of the mean [steps], from values [steps, members].
+
+    None for two members: their interval would be 13 standard errors wide and hide the curves.
     """
     n = values.shape[1]
-    if band is None or n < (3 if band == "t" else 2):
-        return None
-    if band == "std":
-        return values.std(axis=1, ddof=0)
-    if band == "t":
-        return t.ppf(0.975, n - 1) * values.std(axis=1, ddof=1) / np.sqrt(n)
-    raise ValueError(f"unknown band {band!r}; allowed: 't', 'std', None")
-
-
-def smoothed(values: pd.Series, window: int, order: int = 3) -> pd.Series:
-    """Savitzky-Golay smoothing over a window of points (made odd, and no longer than the curve)."""
-    finite = values.dropna()
-    window = min(window, len(finite)) - (min(window, len(finite)) + 1) % 2
-    if window > order:
-        values = values.copy()
-        values.loc[finite.index] = savgol_filter(finite, window, order)
-    return values
+    return t.ppf(0.975, n - 1) * values.std(axis=1, ddof=1) / np.sqrt(n) if n > 2 else None
 
 
 def grid(
-    nrows: int, ncols: int, width: float = 3.1, height: float = 2.2, sharey: bool | str = False
+    nrows: int, ncols: int, width: float = 3.1, height: float = 2.2, sharey: Shared = False
 ) -> tuple[Figure, np.ndarray]:
     """A figure and its axes [nrows, ncols], each `width` by `height` inches. Raises `UserError` for no axes."""
     if not nrows * ncols:
@@ -121,9 +98,7 @@ def grid(
     return plt.subplots(nrows, ncols, figsize=size, sharey=sharey, squeeze=False)
 
 
-def panels(
-    titles: Sequence[str], ncols: int, height: float = 2.3, sharey: bool | str = False
-) -> tuple[Figure, dict[str, Axes]]:
+def panels(titles: Sequence[str], ncols: int, height: float = 2.3, sharey: Shared = False) -> tuple[Figure, dict[str, Axes]]:
     """A figure and {title: axes}, at most `ncols` in a row; no empty panel is left. `sharey`: False, or "row"."""
     ncols = min(ncols, len(titles))
     nrows = -(-len(titles) // max(ncols, 1))
@@ -133,23 +108,23 @@ def panels(
     return fig, dict(zip(titles, axes.flat, strict=False))
 
 
-def steps_axis(ax: Axes, title: str = "", label: str = "environment steps", **limits: float) -> None:
-    """Gives a panel its title and labels its horizontal axis in thousands or millions of steps; `limits`: left, right."""
+def steps_axis(
+    ax: Axes, title: str = "", label: str = "environment steps", left: float | None = None, right: float | None = None
+) -> None:
+    """Gives a panel its title and labels its horizontal axis, from `left` to `right`, in thousands or millions of steps."""
     if title:
         ax.set_title(title)
     ax.set_xlabel(label)
     ax.xaxis.set_major_locator(MaxNLocator(5))
     ax.xaxis.set_major_formatter(FuncFormatter(lambda steps, _: count(steps)))
-    if limits:
-        ax.set_xlim(**limits)
+    if left is not None or right is not None:  # else the axis goes on to fit what is drawn
+        ax.set_xlim(left, right)
 
 
 def outer_labels(fig: Figure, ylabel: str) -> None:
     """Labels the outer axes alone: the first of each row with `ylabel`, the last of each column with steps."""
-    places = {ax: ax.get_subplotspec() for ax in fig.axes}
-    lowest = {}
-    for place in places.values():
-        lowest[place.colspan.start] = max(place.rowspan.start, lowest.get(place.colspan.start, 0))
+    places = {ax: place for ax in fig.axes if (place := ax.get_subplotspec())}
+    lowest = {place.colspan.start: place.rowspan.start for place in places.values()}  # the last of a column is the lowest
     for ax, place in places.items():
         ax.set_ylabel(ylabel if place.is_first_col() else "")
         ax.set_xlabel("environment steps" if place.rowspan.start == lowest[place.colspan.start] else "")
@@ -171,7 +146,7 @@ def not_run(ax: Axes) -> None:
 
 def legend_entries(axes: Iterable[Axes]) -> dict:
     """{label: handle} of some axes, each label once, in order of appearance."""
-    entries = {}
+    entries: dict = {}
     for ax in axes:
         for handle, label in zip(*ax.get_legend_handles_labels(), strict=True):
             entries.setdefault(label, handle)
@@ -182,6 +157,14 @@ def legend_right(axes: Sequence[Axes], title: str | None = None) -> None:
     """One legend for a row of axes, right of the last one. It also names curves that only some of the axes show."""
     entries = legend_entries(axes)
     axes[-1].legend(entries.values(), entries, loc="upper left", bbox_to_anchor=(1.0, 1.0), title=title)
+
+
+def finish(fig: Figure, ylabel: str | None = None, ncols: int | None = None) -> Figure:
+    """The figure with `outer_labels`, if it is given one, and `legend_below`."""
+    if ylabel:
+        outer_labels(fig, ylabel)
+    legend_below(fig, ncols)
+    return fig
 
 
 def legend_below(fig: Figure, ncols: int | None = None) -> None:

@@ -1,12 +1,14 @@
 """Tables as files: Markdown to read, LaTeX to typeset, CSV to compute with."""
 
 import math
+from collections.abc import Mapping
 from pathlib import Path
 
 import pandas as pd
 
 from common.files import atomic_write
 from common.lab.plan import catalog
+from common.lab.report.verdicts import Verdict
 from common.settings import fields
 
 MARKDOWN = str.maketrans({"|": r"\|", "\n": " "})
@@ -18,7 +20,7 @@ ORIGINS = {  # of a setting, by how its source starts
 LATEX = {"\\": r"\textbackslash{}"} | {c: f"\\{c}" for c in "&%$#_{}"} | {"~": r"\textasciitilde{}", "^": r"\^{}"}
 
 
-def write(path, frame, caption, note, scale, latex=True):
+def write(path: str | Path, frame: pd.DataFrame, caption: str, note: str, scale: str, latex: bool = True) -> list[Path]:
     """Writes <path>.md, .csv and, if `latex`, .tex, each whole or not at all. `note` says what the table rests on."""
     path = Path(path).with_suffix("")
     written = {".md": markdown(frame, caption, note, scale), ".csv": frame.to_csv(index=False, lineterminator="\n")}
@@ -29,25 +31,29 @@ def write(path, frame, caption, note, scale, latex=True):
     return [path.with_suffix(suffix) for suffix in (".md", ".tex", ".csv") if suffix in written]
 
 
-def markdown(frame, caption, note, scale):
+def markdown(frame: pd.DataFrame, caption: str, note: str, scale: str) -> str:
     """The table as GitHub shows it, numbers to the right, with the scale in a comment that the workflow reads."""
-    rows = [[text(value).translate(MARKDOWN) for value in row] for row in frame.itertuples(index=False)]
-    rules = ["---:" if pd.api.types.is_numeric_dtype(kind) else "---" for kind in frame.dtypes]
-    lines = [_row(map(str, frame.columns)), _row(rules), *map(_row, rows)]
     foot = f"\n{note}\n" if note else ""
-    return f"<!-- scale={scale} -->\n{caption}\n\n" + "\n".join(lines) + "\n" + foot
+    return f"<!-- scale={scale} -->\n{caption}\n\n{body(frame)}\n{foot}"
 
 
-def typeset(frame, caption, note):
+def body(frame: pd.DataFrame) -> str:
+    """The rows of `markdown` alone, with their head."""
+    rules = ["---:" if pd.api.types.is_numeric_dtype(kind) else "---" for kind in frame.dtypes]
+    rows = [[text(value).translate(MARKDOWN) for value in row] for row in frame.itertuples(index=False)]
+    return "\n".join("| " + " | ".join(row) + " |" for row in [map(str, frame.columns), rules, *rows])
+
+
+def typeset(frame: pd.DataFrame, caption: str, note: str) -> str:
     """The table as a LaTeX `table` with booktabs rules."""
     kinds = "".join("r" if pd.api.types.is_numeric_dtype(kind) else "l" for kind in frame.dtypes)
     lines = [" & ".join(map(escaped, map(str, frame.columns))) + r" \\ \midrule"]
     lines += [" & ".join(escaped(text(value)) for value in row) + r" \\" for row in frame.itertuples(index=False)]
-    body = "\n".join(lines)
+    rows = "\n".join(lines)
     foot = f"\n\\par\\footnotesize {escaped(note)}" if note else ""
     return (
         f"\\begin{{table}}\n\\caption{{{escaped(caption)}}}\n\\begin{{tabular}}{{{kinds}}}\\toprule\n"
-        f"{body}\n\\bottomrule\n\\end{{tabular}}{foot}\n\\end{{table}}\n"
+        f"{rows}\n\\bottomrule\n\\end{{tabular}}{foot}\n\\end{{table}}\n"
     )
 
 
@@ -58,7 +64,7 @@ def hyperparameters(paper: str, columns: dict[str, tuple], built_in: tuple = ())
     setting. built_in: (what, titles, how, source) of what is no setting. Settings that differ between algorithms in meaning,
     unit, range or source have a row for each.
     """
-    rows = {}
+    rows: dict[tuple, dict[str, str]] = {}
     for title, names in columns.items():
         configs = [cell.config for name in names for cell in catalog.cells(paper, name, "paper").values()]
         sources = catalog.sources(paper, type(configs[0]))
@@ -100,38 +106,36 @@ def _value(value):
     return f"{value:,}" if isinstance(value, int) else f"{value:g}" if isinstance(value, float) else value
 
 
-def verdicts(found, claims):
+def verdicts(judged: Mapping[str, Verdict], claims: Mapping[str, str]) -> pd.DataFrame:
     """Verdicts as a table, {name: Verdict} and {name: the claim in words}."""
     return pd.DataFrame(
         [
             {
                 "claim": name,
                 "in words": claims[name],
-                "verdict": f"{one.status} ({one.reason})" if one.reason else one.status,
-                "effect": one.effect,
-                "interval": "" if math.isnan(one.low) else f"[{one.low:.4g}, {one.high:.4g}] {100 * one.level:g} %",
-                "p": one.p,
-                "n": one.n,
-                "of": one.quantity,
-                "seeds to settle": one.seeds_to_settle or "",
-                "note": one.note,
+                "verdict": f"{verdict.status} ({verdict.reason})" if verdict.reason else verdict.status,
+                "effect": verdict.effect,
+                "interval": ""
+                if math.isnan(verdict.low)
+                else f"[{verdict.low:.4g}, {verdict.high:.4g}] {100 * verdict.level:g} %",
+                "p": verdict.p,
+                "n": verdict.n,
+                "of": verdict.quantity,
+                "seeds to settle": verdict.seeds_to_settle or "",
+                "note": verdict.note,
             }
-            for name, one in found.items()
+            for name, verdict in judged.items()
         ]
     )
 
 
-def text(value):
+def text(value: object) -> str:
     """A cell's text: four significant digits for broken numbers, nothing for NaN."""
     if isinstance(value, float):
         return "" if math.isnan(value) else f"{value:.4g}"
     return "" if value is None else str(value)
 
 
-def escaped(words):
+def escaped(words: str) -> str:
     """Text as LaTeX takes it."""
     return "".join(LATEX.get(character, character) for character in words)
-
-
-def _row(cells):
-    return "| " + " | ".join(cells) + " |"

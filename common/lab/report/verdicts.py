@@ -105,6 +105,11 @@ def judged(verdict: Verdict, *results, steps: int, seeds: int, command: str) -> 
     return replace(verdict, status="untested", reason="budget", seeds_to_settle=None).with_note(note)
 
 
+def at_paper_scale(paper: str) -> str:
+    """The command that tests a paper's claims at its own budget."""
+    return f"snakemake --cores 16 figures/claims_{paper}.md --config scale=paper"
+
+
 def holm(p_values: ArrayLike) -> np.ndarray:
     """Holm's adjusted p-values [k], in the order given; NaN stays and does not count. ValueError: p not in [0, 1]."""
     p = np.asarray(p_values, dtype=float)
