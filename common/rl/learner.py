@@ -41,21 +41,17 @@ class Rollout:
 
 
 class Checkpointed(Protocol):
-    """What every loop asks: a state that can be stored. By default it is that of `_modules` and `_optimisers`."""
+    """What every loop asks: a state that can be stored."""
+
+    stored: tuple[str, ...] = ()  # what training changes: names of attributes that `packing.pack` knows how to store
 
     def state_dict(self) -> Arrays:
         """All that training has changed, {name: array}."""
-        return pack(self._modules(), self._optimisers())
+        return pack(self, self.stored)
 
     def load_state_dict(self, arrays: Arrays) -> None:
         """The inverse of `state_dict`, in place. Raises KeyError or RuntimeError if names or shapes differ."""
-        unpack(arrays, self._modules(), self._optimisers())
-
-    def _modules(self) -> dict[str, torch.nn.Module]:
-        return {}
-
-    def _optimisers(self) -> dict[str, torch.optim.Optimizer]:
-        return {}
+        unpack(arrays, self, self.stored)
 
 
 class OffPolicyLearner(Checkpointed, Protocol):

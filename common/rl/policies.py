@@ -1,6 +1,7 @@
 """Policies: modules that map observations to distributions over actions."""
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -10,6 +11,7 @@ from torch import Tensor, nn
 from ..flows.distributions import DiagonalGaussian, FlowDistribution
 from ..flows.networks import MLP, Init, normc
 from . import acting
+from .randomness import normal
 
 
 class GaussianNetwork(nn.Module):
@@ -50,7 +52,21 @@ class FlowPolicy(nn.Module):
         return FlowDistribution(self.base(obs), self.transform, context)
 
 
-class FactorisedGaussian(nn.Module):
+class Sampled(nn.Module):
+    """A policy whose samples take one standard normal vector each. `actions`: its length."""
+
+    actions: int
+
+    def draws(self, rng: Generator, size: int) -> dict[str, np.ndarray]:
+        """Random numbers of `size` sampled actions of one member."""
+        return normal(rng, size, self.actions)
+
+    def noise(self, draws: dict[str, Tensor]) -> Any:
+        """What the distribution takes as its noise, from `draws` stacked over members."""
+        return draws["noise"]
+
+
+class FactorisedGaussian(Sampled):
     """a ~ N(mu(s), diag(sigma)^2): mu a network of the observation, ln sigma one number per dimension, the same in every
     state and 0 at the start. Actions are not squashed. obs: [members, batch, observations].
 
@@ -68,14 +84,6 @@ class FactorisedGaussian(nn.Module):
     def forward(self, obs: Tensor) -> DiagonalGaussian:
         mean = self.mean(obs)
         return DiagonalGaussian(mean, self.log_std.expand_as(mean))
-
-    def draws(self, rng: np.random.Generator, size: int) -> dict[str, np.ndarray]:
-        """Random numbers of `size` sampled actions of one member."""
-        return {"noise": rng.standard_normal((size, self.actions), dtype=np.float32)}
-
-    def noise(self, draws: dict[str, Tensor]) -> Tensor:
-        """What the distribution takes as its noise, from `draws` stacked over members."""
-        return draws["noise"]
 
     def actor(self, draws: dict[str, np.ndarray]) -> Callable[[int, np.ndarray], np.ndarray]:
         """A function (step, obs [members, observations]) -> action [members, actions] in NumPy, which uses row `step` of

@@ -39,7 +39,7 @@ from torch import nn
 from common.flows.networks import MLP, widths
 from common.rl import td3
 from common.rl.optimisers import descend
-from common.rl.randomness import generator
+from common.rl.randomness import generator, normal
 from papers.mcmc_po.leapfrog import constant
 from papers.mcmc_po.pid import PID
 from papers.mcmc_po.policy import Meter
@@ -141,6 +141,7 @@ class Learner(td3.Learner):
     """A fleet of TD3 learners whose actions are moved on the critic, one member per seed."""
 
     ablations = ("without_chain",)
+    stored = (*td3.Learner.stored, "anchor", "transition", "transition_optimiser", "pid", "meter", "iterations")
 
     def __init__(self, config, seeds, observations, actions, device="cpu"):
         super().__init__(config, seeds, observations, actions, device)
@@ -214,8 +215,7 @@ class Learner(td3.Learner):
     def _noise(self, rng, names, shape):
         if self.config.kind != "noisy":
             return {}
-        shape = (*shape, self.config.chain_steps, self.actions)
-        return {name: rng.standard_normal(shape, dtype=np.float32) for name in names}
+        return normal(rng, *shape, self.config.chain_steps, self.actions, names=names)
 
     def next_action(self, batch, draws):
         obs = batch.next_obs
@@ -265,17 +265,3 @@ class Learner(td3.Learner):
         means = self.meter.take()
         means["distance_rms"] = list(np.sqrt(means.pop("distance_error_squared")))
         return super().summarise(trace) | means
-
-    def state_dict(self):
-        return super().state_dict() | {"iterations": np.array([self.iterations])}
-
-    def load_state_dict(self, arrays):
-        super().load_state_dict(arrays)
-        self.iterations = int(arrays["iterations"][0])
-
-    def _modules(self):
-        own = {"anchor": self.anchor, "transition": self.transition, "pid": self.pid, "meter": self.meter}
-        return super()._modules() | own
-
-    def _optimisers(self):
-        return super()._optimisers() | {"transition_optimiser": self.transition_optimiser}

@@ -127,6 +127,8 @@ class HamiltonianPolicy:
     parameters. config: a `TrustRegion` and `Leapfrog` with `temperature`, the floor of tau.
     """
 
+    stored = ("prior", "transition", "transition_optimiser", "pid", "meter", "updates")  # for checkpoints, besides the base
+
     def __init__(self, config, rngs, base, optimiser, actions, states, device="cpu"):
         self.config, self.base, self.optimiser, self.actions = config, base, optimiser, actions
         self.prior = deepcopy(base).requires_grad_(False)
@@ -200,10 +202,3 @@ class HamiltonianPolicy:
         )
         if self.transition.gate is not None:
             self.transition.gate.observe(chain.first_slope)
-
-    def modules(self):
-        """What a checkpoint holds besides the base network."""
-        return {"prior": self.prior, "transition": self.transition, "pid": self.pid, "meter": self.meter}
-
-    def optimisers(self):
-        return {"transition_optimiser": self.transition_optimiser}
