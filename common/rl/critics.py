@@ -3,10 +3,9 @@
 from collections.abc import Sequence
 
 import torch
-from numpy.random import Generator
 from torch import Tensor, nn
 
-from ..flows.networks import MLP, Init
+from ..flows.networks import MLP, Init, Rngs
 from .replay import Batch
 
 
@@ -17,13 +16,7 @@ class QFunctions(nn.Module):
     """
 
     def __init__(
-        self,
-        rngs: Sequence[Generator],
-        observations: int,
-        actions: int,
-        hidden: Sequence[int],
-        count: int = 2,
-        init: Init | None = None,
+        self, rngs: Rngs, observations: int, actions: int, hidden: Sequence[int], count: int = 2, init: Init | None = None
     ):
         super().__init__()
         self.count = count

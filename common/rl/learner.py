@@ -24,6 +24,11 @@ Arrays = dict[str, np.ndarray]
 Rows = list[list[dict]]  # one list of table rows per member
 
 
+def tensors(arrays: Arrays, device: str | torch.device) -> Draws:
+    """The arrays on a device."""
+    return {name: torch.from_numpy(array).to(device) for name, array in arrays.items()}
+
+
 @dataclass(frozen=True)
 class Rollout:
     """What the members saw in one iteration: arrays [members, steps, ...]. `next_obs` is the state that a step led to,

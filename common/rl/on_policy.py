@@ -28,9 +28,13 @@ def run(build: Callable[..., Any], config: OnPolicy, seeds: Sequence[int], journ
     """
     fleet = RolloutCollector(config, seeds)
     learner = build(config, seeds, fleet.observations, fleet.actions, device)
-    report = Report()
-    start = resume(fleet, learner, report, journal)
+    report, start = Report(), 0
     size, iterations = config.batch_steps, config.total_steps // config.batch_steps
+    if checkpoint := journal.resume():
+        step, arrays, state = checkpoint
+        learner.load_state_dict(arrays)
+        fleet.restore(state["fleet"], arrays)
+        report.values, start = state["report"], step // size
     for iteration in range(start, iterations):
         actor = learner.actor(draws(seeds, "act", iteration, learner.acting_draws))
         rollout = fleet.roll(actor, iteration * size, journal)
@@ -42,7 +46,8 @@ def run(build: Callable[..., Any], config: OnPolicy, seeds: Sequence[int], journ
             fleet.record(step, journal)
             report.write(step, journal, fleet.alive)
         if journal.due(step, iterations * size):
-            save(iteration + 1, step, fleet, learner, report, journal)
+            state = {"fleet": fleet.state(), "report": report.values}
+            journal.save(step, learner.state_dict() | fleet.arrays(), state)
     if config.trajectories:
         record_trajectories(learner, config, seeds, fleet.alive, journal)
     journal.end(learner)
@@ -149,26 +154,6 @@ class RolloutCollector(Simulators):
             self.played[m] = list(arrays[f"fleet.played.{m}"])
             stored = {len(self.played[m]): arrays["fleet.obs"][m]} if self.alive[m] else {}
             self.total[m] = self.repeat_episode(m, self.played[m], stored)
-
-
-def save(
-    iteration: int, step: int, fleet: RolloutCollector, learner: OnPolicyLearner, report: Report, journal: Journal
-) -> None:
-    """A checkpoint between two iterations."""
-    state = {"iteration": iteration, "fleet": fleet.state(), "report": report.values}
-    journal.save(step, learner.state_dict() | fleet.arrays(), state)
-
-
-def resume(fleet: RolloutCollector, learner: OnPolicyLearner, report: Report, journal: Journal) -> int:
-    """Go back to the last checkpoint, if there is one. Returns the number of finished iterations."""
-    found = journal.resume()
-    if found is None:
-        return 0
-    _, arrays, state = found
-    learner.load_state_dict(arrays)
-    fleet.restore(state["fleet"], arrays)
-    report.values = state["report"]
-    return state["iteration"]
 
 
 def record_trajectories(

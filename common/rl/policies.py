@@ -9,7 +9,7 @@ from numpy.random import Generator
 from torch import Tensor, nn
 
 from ..flows.distributions import DiagonalGaussian, FlowDistribution
-from ..flows.networks import MLP, Init, normc
+from ..flows.networks import MLP, Rngs, normc, xavier_uniform
 from . import acting
 from .randomness import normal
 
@@ -17,21 +17,16 @@ from .randomness import normal
 class GaussianNetwork(nn.Module):
     """A network of the observation gives the mean and the clamped log standard deviation of a diagonal Gaussian.
 
-    obs: [members, batch, observations]; the distribution's events have `actions` entries.
+    obs: [members, batch, observations]; the distribution's events have `actions` entries. Mean and ln sigma are two layers
+    of `actions` units side by side, each initialised as its own.
     """
 
     def __init__(
-        self,
-        rngs: Sequence[Generator],
-        observations: int,
-        hidden: Sequence[int],
-        actions: int,
-        log_std_range: tuple[float, float],
-        init: Init | None = None,
-        last_init: Init | None = None,
+        self, rngs: Rngs, observations: int, hidden: Sequence[int], actions: int, log_std_range: tuple[float, float]
     ):
         super().__init__()
-        self.network = MLP(rngs, [observations, *hidden, 2 * actions], init=init, last_init=last_init)
+        sizes = [observations, *hidden, 2 * actions]
+        self.network = MLP(rngs, sizes, init=xavier_uniform(), last_init=xavier_uniform(heads=2))
         self.log_std_range = log_std_range
 
     def forward(self, obs: Tensor) -> DiagonalGaussian:
@@ -73,9 +68,7 @@ class FactorisedGaussian(Sampled):
     Defaults are those of OpenAI baselines: tanh, columns of length 1 in hidden layers and 0.01 in the last.
     """
 
-    def __init__(
-        self, rngs: Sequence[Generator], observations: int, actions: int, hidden: Sequence[int], last_norm: float = 0.01
-    ):
+    def __init__(self, rngs: Rngs, observations: int, actions: int, hidden: Sequence[int], last_norm: float = 0.01):
         super().__init__()
         self.actions = actions
         self.mean = MLP(rngs, [observations, *hidden, actions], "tanh", normc(1.0), normc(last_norm))

@@ -20,7 +20,7 @@ import torch
 from numpy.random import Generator
 from torch import Tensor, nn
 
-from ..flows.networks import widths, xavier_uniform
+from ..flows.networks import Rngs, widths, xavier_uniform
 from ..flows.transforms import Tanh
 from .config import SAC
 from .critics import QFunctions, critic_loss
@@ -45,17 +45,15 @@ class Learner(OffPolicyLearner):
         self.policy_optimiser = torch.optim.Adam(self.policy.parameters(), lr=config.learning_rate, fused=True)
         self.critic_optimiser = torch.optim.Adam(self.critics.parameters(), lr=config.learning_rate, fused=True)
 
-    def build_policy(self, rngs: Sequence[Generator]) -> nn.Module:
+    def build_policy(self, rngs: Rngs) -> nn.Module:
         """The squashed Gaussian: a = tanh(u), u ~ N(mu(s), sigma(s))."""
         return FlowPolicy(self.build_base(rngs, self.observations), Tanh())
 
-    def build_base(self, rngs: Sequence[Generator], inputs: int) -> nn.Module:
+    def build_base(self, rngs: Rngs, inputs: int) -> nn.Module:
         c = self.config
-        # Mean and ln sigma are two layers of `actions` units side by side, each initialised as its own.
-        heads, clamp = xavier_uniform(heads=2), (c.log_std_low, c.log_std_high)
-        return GaussianNetwork(rngs, inputs, widths(c.base), self.actions, clamp, xavier_uniform(), heads)
+        return GaussianNetwork(rngs, inputs, widths(c.base), self.actions, (c.log_std_low, c.log_std_high))
 
-    def build_critics(self, rngs: Sequence[Generator], inputs: int) -> QFunctions:
+    def build_critics(self, rngs: Rngs, inputs: int) -> QFunctions:
         return QFunctions(rngs, inputs, self.actions, widths(self.config.critic), init=xavier_uniform())
 
     def distribution(self, obs: Tensor) -> Any:

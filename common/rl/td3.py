@@ -23,7 +23,7 @@ import torch
 from numpy.random import Generator
 from torch import Tensor, nn
 
-from ..flows.networks import MLP, widths
+from ..flows.networks import MLP, Rngs, widths
 from .config import TD3
 from .critics import QFunctions, critic_loss
 from .learner import Arrays, Draws, OffPolicyLearner
@@ -35,7 +35,7 @@ from .replay import Batch
 class Actor(nn.Module):
     """pi(s) = tanh(network(s)). obs: [members, batch, observations] -> [members, batch, actions]."""
 
-    def __init__(self, rngs: Sequence[Generator], observations: int, hidden: Sequence[int], actions: int):
+    def __init__(self, rngs: Rngs, observations: int, hidden: Sequence[int], actions: int):
         super().__init__()
         self.network = MLP(rngs, [observations, *hidden, actions])
 

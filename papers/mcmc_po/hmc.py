@@ -16,10 +16,10 @@ here; sigma is kept wide enough for the steps (`log_std_low`), because leapfrog 
 is a trust-region policy without inference.
 """
 
-import numpy as np
 import torch
 
 from common.rl import sac
+from common.rl.learner import tensors
 from common.rl.optimisers import descend, follow
 from common.rl.randomness import draws, generator, normal
 from papers.mcmc_po.gaps import gap_rows
@@ -80,7 +80,7 @@ class Learner(sac.Learner):
         """Noise and momentum of a sampled evaluation's next step, functions of the member's seed and the step alone."""
         drawn = draws(self.seeds, "evaluate", SAMPLED + self.sampled, lambda rng: self.acting_draws(rng, size))
         self.sampled += 1
-        return {name: torch.from_numpy(array).to(self.device) for name, array in drawn.items()}
+        return tensors(drawn, self.device)
 
     def acting_draws(self, rng, size):
         return normal(rng, size, self.actions, names=("noise", "momentum"))
@@ -130,9 +130,7 @@ class Learner(sac.Learner):
         evaluation: means of `policy.METRICS`."""
         on_path = {name: [float(x.mean()) for x in trace[key]] for name, key in
                    (("visited_value_gain", "value_gain"), ("move", "move"))}  # fmt: skip
-        means = self.hamiltonian.meter.take()
-        means["distance_rms"] = list(np.sqrt(means.pop("distance_error_squared")))
-        return super().summarise(trace) | on_path | means
+        return super().summarise(trace) | on_path | self.hamiltonian.meter.take()
 
     def tables(self, episodes):
         """`gap`: the bound on states of the last batch, by the chain's length, and where gradient ascent takes it."""

@@ -17,7 +17,7 @@ import torch
 from torch import nn
 
 from common.flows.distributions import DiagonalGaussian
-from common.flows.networks import widths, xavier_uniform
+from common.flows.networks import widths
 from common.rl.learner import IterativeLearner
 from common.rl.policies import GaussianNetwork
 from common.rl.randomness import draws, generator, normal
@@ -72,8 +72,7 @@ class Learner(IterativeLearner):
         self.config, self.seeds = config, seeds
         rngs = [generator(seed, "init") for seed in seeds]
         clamp = (config.log_std_low, config.log_std_high)
-        init = xavier_uniform()
-        self.base = GaussianNetwork(rngs, 2, widths(config.base), ACTIONS, clamp, init, xavier_uniform(heads=2))
+        self.base = GaussianNetwork(rngs, 2, widths(config.base), ACTIONS, clamp)
         self.optimiser = torch.optim.Adam(self.base.parameters(), lr=config.learning_rate, fused=True)
         policy = Anchored if config.prior == "fixed" else HamiltonianPolicy
         rngs = [generator(seed, "init", 1) for seed in seeds]
@@ -139,9 +138,7 @@ class Learner(IterativeLearner):
             numbers["kl" + suffix] = [self.divergence(grids[m], chain.u[m]) for m in range(len(self.seeds))]
             numbers["gap" + suffix] = [self.gap(grids[m], chain, m) for m in range(len(self.seeds))]
             numbers["value" + suffix] = chain.value.mean(-1).tolist()
-        means = self.hamiltonian.meter.take()
-        means["distance_rms"] = list(np.sqrt(means.pop("distance_error_squared")))
-        return numbers | means
+        return numbers | self.hamiltonian.meter.take()
 
     def divergence(self, grid, u):
         """KL to the posterior, mean over contexts. u: one member's samples, [contexts * n, 2]."""

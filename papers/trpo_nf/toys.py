@@ -21,7 +21,7 @@ from 10,000 samples, and KL[pi || p*] from quadrature on a grid, both with the d
 import numpy as np
 import torch
 
-from common.rl.learner import IterativeLearner
+from common.rl.learner import IterativeLearner, tensors
 from common.rl.naturalgradient import assign, flatten
 from common.rl.optimisers import give_gradients
 from common.rl.randomness import draws, generator
@@ -111,11 +111,6 @@ class Learner(IterativeLearner):
         return (entropy - self.config.entropy).square(), entropy
 
     def correlated(self, draws):
-        return self.bandit(draws)
-
-    bimodal = correlated
-
-    def bandit(self, draws):
         distribution, c = self.trained(self.config.samples), self.config.temperature
         noise = self.noise(draws)
         if self.config.estimator == "pathwise":
@@ -126,6 +121,8 @@ class Learner(IterativeLearner):
         log_prob = distribution.log_prob(action)
         worth = (self.reward(action) - c * log_prob).detach()
         return -((worth - worth.mean(-1, keepdim=True)) * log_prob).mean(-1), worth.mean(-1)
+
+    bimodal = correlated
 
     def reward(self, action):
         """r(a), without the last axis."""
@@ -174,8 +171,7 @@ class Learner(IterativeLearner):
     def sampled(self):
         """(samples, their true ln pi) of every member, [members, 10000, ...]."""
         drawn = draws(self.seeds, "evaluate", 0, lambda rng: self.draws(rng, MEASURED))
-        numbers = {name: torch.from_numpy(array).to(self.device) for name, array in drawn.items()}
-        return self.truth(MEASURED).rsample_and_log_prob(self.noise(numbers))
+        return self.truth(MEASURED).rsample_and_log_prob(self.noise(tensors(drawn, self.device)))
 
     def log_target(self, action):
         """ln p*(a) up to a constant."""
