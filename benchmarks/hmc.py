@@ -130,12 +130,8 @@ class Timed:
         """Seconds of the parts of a Hamiltonian training step, the simulator's left out."""
         one, b, d = self.learner, self.batch, self.draws
 
-        def target():
-            with torch.no_grad():
-                one.next_value(b, d["next_noise"], d["next_momentum"])
-
         critics = timed(lambda: descend(one.critic_optimiser, one.critics.parameters(), one.critic_loss(b, d)))
-        chain = timed(target)
+        chain = timed(lambda: one.next_value(b, d))
         critic = one.critic(one.critics, b.obs)
         iteration = timed(lambda: one.hamiltonian.improve(b.obs, critic, d))
         named = {"the target's chain": chain, "the critics' step": max(critics - chain, 0.0), "theta, h and beta": iteration}

@@ -14,7 +14,8 @@ import time
 import warnings
 
 from common.lab.run.hardware import prepare
-from common.rl.on_policy import RolloutCollector, draws
+from common.rl.on_policy import RolloutCollector
+from common.rl.randomness import draws
 from papers.trpo_nf.config import TRPONF
 from papers.trpo_nf.trpo_nf import Learner
 

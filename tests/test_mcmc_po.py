@@ -14,7 +14,7 @@ from papers.mcmc_po import exact, toys
 from papers.mcmc_po.config import HMC, Toys, TrustRegion
 from papers.mcmc_po.leapfrog import Transition, leapfrog, trajectory
 from papers.mcmc_po.pid import PID
-from papers.mcmc_po.policy import Chain, HamiltonianPolicy, Potential
+from papers.mcmc_po.policy import Chain, HamiltonianPolicy, Potential, outside
 
 D, STATES = 2, 3
 
@@ -117,7 +117,7 @@ def test_the_narrowest_policys_chain_keeps_its_energy_below_the_threshold(config
         u, log_prob = prior.rsample_and_log_prob(torch.randn(1, 20_000, D))
         chain = Chain(h.path(u, torch.randn(1, 20_000, D), here, u[..., :0]), here, log_prob)
         torch.testing.assert_close(chain.distances(), chain.energy - chain.first_energy)
-        return float(chain.distances().mean()), float(chain.clipped(config().kick_limit))
+        return float(chain.distances().mean()), float(outside(chain.kicks, config().kick_limit))
 
     (kept, few), (lost, many) = error(config().log_std_low), error(-5.0)
     assert 0 < kept < config().threshold * D and lost > 100 * config().threshold * D

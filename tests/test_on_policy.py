@@ -1,5 +1,7 @@
 """The on-policy loop: what it counts and records, and that a run killed anywhere ends with the bytes of a whole one."""
 
+import json
+
 import numpy as np
 import pytest
 
@@ -150,12 +152,11 @@ def test_a_reward_that_is_not_finite_ends_its_member_alone(monkeypatch):
 
 
 def test_a_report_is_a_mean_over_finite_values():
-    report, kept = Report(2), MemoryJournal(2)
+    report, kept = Report(), MemoryJournal(2)
     report.add({"kl": np.array([1.0, np.nan])})
-    again = Report(2)
-    again.restore(report.state())
-    again.add({"kl": np.array([3.0, np.nan])})
-    again.write(10, kept, np.array([True, True]))
+    report.values = json.loads(json.dumps(report.values))  # as a checkpoint does
+    report.add({"kl": np.array([3.0, np.nan])})
+    report.write(10, kept, np.array([True, True]))
     assert kept.records == [(0, 10, "kl", 2.0)]
 
 

@@ -6,7 +6,7 @@ import torch
 from common.rl import ppo
 from common.rl.config import PPO
 from common.rl.learner import Rollout
-from common.rl.on_policy import draws
+from common.rl.randomness import draws
 
 OBSERVATIONS, ACTIONS, STEPS = 4, 2, 64
 SMALL = {"hidden": "2x32", "value_hidden": "2x32", "batch_steps": STEPS, "minibatch": 16, "epochs": 2}

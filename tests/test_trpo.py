@@ -11,8 +11,7 @@ from common.rl import trpo
 from common.rl.config import TRPO
 from common.rl.learner import Rollout
 from common.rl.naturalgradient import assign, conjugate_gradient, flatten, gradient, hessian_product, score_product
-from common.rl.on_policy import draws
-from common.rl.randomness import generator
+from common.rl.randomness import draws, generator
 
 OBSERVATIONS, ACTIONS, STEPS = 4, 3, 60
 

@@ -14,8 +14,8 @@ from common.flows.distributions import FlowDistribution
 from common.flows.networks import LayerNorm
 from common.rl import on_policy
 from common.rl.journal import MemoryJournal
-from common.rl.on_policy import draws
 from common.rl.policies import FactorisedGaussian
+from common.rl.randomness import draws
 from common.settings import resolve
 from papers.trpo_nf import families, policies
 from papers.trpo_nf.classes import CLASSES

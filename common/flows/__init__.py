@@ -5,6 +5,7 @@ A transform is a module: `forward(x, context=None) -> (y, log_det)`, `inverse(y,
 
     Affine           y = exp(s(c)) x + t(c), elementwise; s and t a network of the context c
     Tanh             y = tanh(x), elementwise
+    Halves           the base of couplings: what half of an event moves, the other half says
     Coupling         half of the event moves affinely, as the other half and the context say (RealNVP)
     BoundedCoupling  the same with a bounded log-scale
     Shift            y = x + t(c)
@@ -16,7 +17,7 @@ A transform is a module: `forward(x, context=None) -> (y, log_det)`, `inverse(y,
     Inverse          a transform, the other way round
 
 A distribution has `rsample_and_log_prob(noise=None)`, `log_prob(x)`, `sample(noise=None)`, `mode()`; log-densities have
-the shape of a sample without its last axis.
+the shape of a sample without its last axis. `Distribution` is their base.
 
     DiagonalGaussian   N(mean, diag(exp(log_std))^2)
     Uniform            on a box
@@ -27,8 +28,8 @@ the shape of a sample without its last axis.
     widths   "2x256" -> [256, 256]
 """
 
-from .coupling import Coupling, Diagonal, Shift
-from .distributions import DiagonalGaussian, FlowDistribution, Uniform
+from .coupling import Coupling, Diagonal, Halves, Shift
+from .distributions import DiagonalGaussian, Distribution, FlowDistribution, Uniform
 from .glow import ActNorm, BoundedCoupling, Mix, initialise
 from .mixtures import GaussianMixture
 from .networks import MLP, widths
@@ -36,6 +37,7 @@ from .residual import Planar, Radial
 from .transforms import Affine, Compose, Inverse, Tanh
 
 __all__ = [
-    "Affine", "Tanh", "Coupling", "BoundedCoupling", "Shift", "Diagonal", "ActNorm", "initialise", "Mix", "Planar", "Radial",
-    "Compose", "Inverse", "DiagonalGaussian", "Uniform", "GaussianMixture", "FlowDistribution", "MLP", "widths",
+    "Affine", "Tanh", "Halves", "Coupling", "BoundedCoupling", "Shift", "Diagonal", "ActNorm", "initialise", "Mix", "Planar",
+    "Radial", "Compose", "Inverse", "Distribution", "DiagonalGaussian", "Uniform", "GaussianMixture", "FlowDistribution",
+    "MLP", "widths",
 ]  # fmt: skip

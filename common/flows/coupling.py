@@ -6,47 +6,25 @@ The contract is that of `common.flows.transforms`.
 from collections.abc import Sequence
 
 import torch
-from numpy.random import Generator
 from torch import Tensor, nn
 
-from .networks import MLP, Init, LayerNorm
+from .networks import MLP, Init, LayerNorm, Rngs
 
 
-class Coupling(nn.Module):
-    """Affine coupling (Dinh et al. 2016; eq. 8 of Tang & Agrawal 2018). With x split into a kept half x_a and the rest x_b:
-
-        y_a = x_a,    y_b = x_b * exp(s(x_a, c)) + t(x_a, c),    log_det = sum_j s_j(x_a, c).
+class Halves(nn.Module):
+    """What couplings share: y_a = x_a, y_b = x_b * exp(s) + t, log_det = sum_j s_j, with (s, t) = `parameters_at`(x_a, c).
 
     `leading`: the first ceil(event / 2) entries are kept; else the others are, so that two couplings in turn transform
-    every entry. s and t are two networks of the same shape, not bounded. `context` is the width of c; 0: s and t do not read
-    it.
-
-    The two networks of a member stand in one stack of 2 * members rows, s before t, so that both are one product.
-
-    Safe range: |s| < 88 in float32, beyond which exp overflows; nothing here keeps s inside.
+    every entry. `context` is the width of c; 0: s and t do not read it.
     """
 
-    def __init__(
-        self,
-        rngs: Sequence[Generator],
-        event: int,
-        leading: bool,
-        hidden: Sequence[int],
-        context: int = 0,
-        activation: str = "relu",
-        layer_norm: bool = False,
-        init: Init | None = None,
-        last_init: Init | None = None,
-    ):
+    def __init__(self, event: int, leading: bool, context: int):
         super().__init__()
         if event < 2:
             raise ValueError("a coupling needs two entries or more: of one, either nothing is kept or nothing is left")
         half = (event + 1) // 2
         self.event, self.leading, self.context = event, leading, context
         self.kept = half if leading else event - half
-        sizes = [self.kept + context, *hidden, event - self.kept]
-        rows = [rng for rng in rngs for _ in range(2)]
-        self.network = MLP(rows, sizes, activation, init, last_init, layer_norm)
 
     def split(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """(x_a, x_b): what is kept, and what is transformed."""
@@ -60,10 +38,11 @@ class Coupling(nn.Module):
 
     def parameters_at(self, kept: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """s and t, each [members, batch, event - kept]."""
-        inputs = torch.cat([kept, context], -1) if self.context else kept  # type: ignore[list-item]
-        members, batch, features = inputs.shape
-        twice = inputs.unsqueeze(1).expand(members, 2, batch, features).reshape(-1, batch, features)
-        return self.network(twice).view(members, 2, batch, -1).unbind(1)
+        return self.scale_and_shift(torch.cat([kept, context], -1) if self.context else kept)  # type: ignore[list-item]
+
+    def scale_and_shift(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
+        """s and t from what the networks see, [members, batch, kept + context]."""
+        raise NotImplementedError
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         kept, moved = self.split(x)
@@ -74,6 +53,33 @@ class Coupling(nn.Module):
         kept, moved = self.split(y)
         log_scale, shift = self.parameters_at(kept, context)
         return self.join(kept, (moved - shift) * (-log_scale).exp()), -log_scale.sum(-1)
+
+
+class Coupling(Halves):
+    """Affine coupling (Dinh et al. 2016; eq. 8 of Tang & Agrawal 2018). With x split into a kept half x_a and the rest x_b:
+
+        y_a = x_a,    y_b = x_b * exp(s(x_a, c)) + t(x_a, c),    log_det = sum_j s_j(x_a, c).
+
+    s and t are two networks of the same shape, not bounded.
+
+    The two networks of a member stand in one stack of 2 * members rows, s before t, so that both are one product.
+
+    Safe range: |s| < 88 in float32, beyond which exp overflows; nothing here keeps s inside.
+    """
+
+    def __init__(
+        self, rngs: Rngs, event: int, leading: bool, hidden: Sequence[int], context: int = 0, activation: str = "relu",
+        layer_norm: bool = False, init: Init | None = None, last_init: Init | None = None,
+    ):  # fmt: skip
+        super().__init__(event, leading, context)
+        sizes = [self.kept + context, *hidden, event - self.kept]
+        rows = [rng for rng in rngs for _ in range(2)]
+        self.network = MLP(rows, sizes, activation, init, last_init, layer_norm)
+
+    def scale_and_shift(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
+        members, batch, features = inputs.shape
+        twice = inputs.unsqueeze(1).expand(members, 2, batch, features).reshape(-1, batch, features)
+        return self.network(twice).view(members, 2, batch, -1).unbind(1)
 
 
 class Shift(nn.Module):

@@ -12,7 +12,19 @@ import torch
 from torch import Tensor
 
 
-class DiagonalGaussian:
+class Distribution:
+    """What all distributions share."""
+
+    def rsample_and_log_prob(self, noise: Any = None) -> tuple[Tensor, Tensor]:
+        """A sample through which gradients pass, and its log-density."""
+        raise NotImplementedError
+
+    @torch.no_grad()
+    def sample(self, noise: Any = None) -> Tensor:
+        return self.rsample_and_log_prob(noise)[0]
+
+
+class DiagonalGaussian(Distribution):
     """N(mean, diag(exp(log_std))^2). mean, log_std: [..., event]. Its noise is N(0, I)."""
 
     def __init__(self, mean: Tensor, log_std: Tensor):
@@ -33,10 +45,6 @@ class DiagonalGaussian:
     def _log_prob_of(self, standardised):
         return (-0.5 * standardised.square() - self.log_std - 0.5 * math.log(2 * math.pi)).sum(-1)
 
-    def sample(self, noise: Tensor | None = None) -> Tensor:
-        with torch.no_grad():
-            return self.rsample_and_log_prob(noise)[0]
-
     def mode(self) -> Tensor:
         return self.mean
 
@@ -47,7 +55,7 @@ def kl_divergence(old: DiagonalGaussian, new: DiagonalGaussian) -> torch.Tensor:
     return (new.log_std - old.log_std + 0.5 * gap * (-2 * new.log_std).exp() - 0.5).sum(-1)
 
 
-class Uniform:
+class Uniform(Distribution):
     """Uniform on the box [low, high]. low, high: [..., event]. Its noise is U(0, 1). Outside the box ln p = -inf."""
 
     def __init__(self, low: Tensor, high: Tensor):
@@ -66,16 +74,12 @@ class Uniform:
         density = -(self.high - self.low).log().expand_as(x)
         return density.masked_fill(~inside, -math.inf).sum(-1)
 
-    def sample(self, noise: Tensor | None = None) -> Tensor:
-        with torch.no_grad():
-            return self.rsample_and_log_prob(noise)[0]
-
     def mode(self) -> Tensor:
         """The centre: a uniform density has no single mode."""
         return (self.low + self.high) / 2
 
 
-class FlowDistribution:
+class FlowDistribution(Distribution):
     """The distribution of y = f(u; c), u ~ base: ln p(y) = ln p(u) - ln |det dy/du| (change of variables).
 
     base: a distribution of this module; transform: a transform of `common.flows.transforms`; context: what the transform
@@ -95,10 +99,6 @@ class FlowDistribution:
     def log_prob(self, y: Tensor) -> Tensor:
         u, log_det = self.transform.inverse(y, self.context)
         return self.base.log_prob(u) + log_det
-
-    def sample(self, noise: Any = None) -> Tensor:
-        with torch.no_grad():
-            return self.rsample_and_log_prob(noise)[0]
 
     def mode(self) -> Tensor:
         """The image of the base's mode, which the papers call the deterministic action. It is the mode of y itself only

@@ -7,11 +7,10 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
-from numpy.random import Generator
 from torch import Tensor, nn
 
-from .coupling import Coupling, Diagonal
-from .networks import MLP, orthogonal, small_uniform
+from .coupling import Diagonal, Halves
+from .networks import MLP, Rngs, orthogonal, small_uniform
 from .transforms import Compose
 
 
@@ -35,7 +34,7 @@ class Mix(nn.Module):
     Safe range: W stays invertible only as far as training keeps it so; its determinant is not bounded away from 0.
     """
 
-    def __init__(self, rngs: Sequence[Generator], event: int):
+    def __init__(self, rngs: Rngs, event: int):
         super().__init__()
         weights = np.stack([orthogonal()(rng, event, event)[0] for rng in rngs])
         self.weight = nn.Parameter(torch.tensor(weights, dtype=torch.get_default_dtype()))
@@ -50,37 +49,24 @@ class Mix(nn.Module):
         return torch.linalg.solve(self.weight, y, left=False), -self.log_det(y)
 
 
-class BoundedCoupling(Coupling):
+class BoundedCoupling(Halves):
     """A coupling whose log-scale is bounded: with (h, t) = network(x_a, c), one network for both,
 
         y_a = x_a,    y_b = x_b * exp(b tanh h) + t,    log_det = sum_j b_j tanh h_j.
 
-    b is free, one number a transformed entry, 1 at the start; the network's last layer is 0 at the start, so that the
-    coupling is the identity. `leading` and `context` as for `Coupling`.
+    b is free, one number per transformed entry, 1 at the start; the network's last layer is 0 at the start, so that the
+    coupling is the identity.
     """
 
     def __init__(
-        self,
-        rngs: Sequence[Generator],
-        event: int,
-        leading: bool,
-        hidden: Sequence[int],
-        context: int = 0,
-        activation: str = "prelu",
+        self, rngs: Rngs, event: int, leading: bool, hidden: Sequence[int], context: int = 0, activation: str = "prelu"
     ):
-        nn.Module.__init__(self)  # one network, where `Coupling` has two
-        if event < 2:
-            raise ValueError("a coupling needs two entries or more: of one, either nothing is kept or nothing is left")
-        half = (event + 1) // 2
-        self.event, self.leading, self.context = event, leading, context
-        self.kept = half if leading else event - half
+        super().__init__(event, leading, context)
         moved = event - self.kept
         self.network = MLP(rngs, [self.kept + context, *hidden, 2 * moved], activation, last_init=small_uniform(0.0))
         self.bound = nn.Parameter(torch.ones(len(rngs), 1, moved))
 
-    def parameters_at(self, kept: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """Log-scale and shift, each [members, batch, event - kept]."""
-        inputs = torch.cat([kept, context], -1) if self.context else kept  # type: ignore[list-item]
+    def scale_and_shift(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
         height, shift = self.network(inputs).chunk(2, -1)
         return self.bound * torch.tanh(height), shift
 

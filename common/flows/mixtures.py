@@ -5,10 +5,10 @@ import math
 import torch
 from torch import Tensor
 
-from .distributions import DiagonalGaussian
+from .distributions import DiagonalGaussian, Distribution
 
 
-class GaussianMixture:
+class GaussianMixture(Distribution):
     """p(x) = (1 / K) sum_k N(x; mean_k, diag(exp(log_std_k))^2). mean, log_std: [..., components, event].
 
     Its noise is (component [...], an integer, and a standard normal vector [..., event]). Sampling is reparameterised within

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 # An initialiser: a function of (rng, fan_in, fan_out) that returns a weight [in, out] and a bias [out].
 Init = Callable[[Generator, int, int], tuple[np.ndarray, np.ndarray]]
+Rngs = Sequence[Generator]  # one per member
 
 
 def xavier_uniform(gain: float = 1.0, heads: int = 1) -> Init:
@@ -71,7 +72,7 @@ def normc(norm: float = 1.0) -> Init:
 class Linear(nn.Module):
     """y[m] = x[m] W[m] + b[m]. x: [members, batch, in]; y: [members, batch, out]."""
 
-    def __init__(self, rngs: Sequence[Generator], fan_in: int, fan_out: int, init: Init | None = None):
+    def __init__(self, rngs: Rngs, fan_in: int, fan_out: int, init: Init | None = None):
         super().__init__()
         weights, biases = zip(*((init or torch_default())(rng, fan_in, fan_out) for rng in rngs), strict=True)
         self.weight = nn.Parameter(torch.tensor(np.stack(weights), dtype=torch.get_default_dtype()))
@@ -130,7 +131,7 @@ class MLP(nn.Sequential):
 
     def __init__(
         self,
-        rngs: Sequence[Generator],
+        rngs: Rngs,
         sizes: Sequence[int],
         activation: str = "relu",
         init: Init | None = None,

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from ..flows.networks import LayerNorm, Linear, PReLU, ReLU, Tanh
+from .learner import tensors
 
 Layer = Callable[[np.ndarray], np.ndarray]
 
@@ -22,7 +23,7 @@ def actor(policy: Any, draws: dict[str, np.ndarray]) -> Callable[[int, np.ndarra
     if hasattr(policy, "actor"):
         return policy.actor(draws)
     device = next(policy.parameters()).device
-    drawn = {name: torch.from_numpy(array).to(device) for name, array in draws.items()}
+    drawn = tensors(draws, device)
 
     @torch.inference_mode()
     def act(step, obs):
@@ -103,7 +104,7 @@ def coupling(module: Any) -> Layer:
     leave, bias = np.zeros((2 * members, width, event), np.float32), np.zeros((2 * members, 1, event), np.float32)
     leave[:, :, moved], bias[:, 0, moved] = array(last.weight), array(last.bias)
     enter, start = enter.reshape(members, event, 2 * units), array(first.bias).reshape(members, 1, 2 * units)
-    inside, out = chain([layer(one) for one in middle]), affine(leave, bias)
+    inside, out = chain([layer(inner) for inner in middle]), affine(leave, bias)
 
     def apply(x):
         h = (np.matmul(x[:, None], enter) + start).reshape(2 * members, 1, units)

@@ -26,6 +26,7 @@ class ActorCritic(OnPolicyLearner):
     V is fitted to TD(lambda) returns by Adam on shuffled minibatches:  min mean (V(s) - (A + V_old)(s))^2.
     """
 
+    stored: tuple[str, ...] = ("policy", "value", "normaliser", "value_optimiser")
     least_std = 0.1  # floor of the normaliser's standard deviations (baselines' variances stay above 1e-2)
     config: Any  # an `OnPolicy` with the settings of the algorithm
     policy: Any  # what `build_policy` made
@@ -101,14 +102,6 @@ class ActorCritic(OnPolicyLearner):
         array = np.asarray(array)
         array = array if array.dtype.kind == "i" else array.astype(np.float32)
         return torch.from_numpy(array).to(self.device)
-
-    # Checkpoints
-
-    def _modules(self):
-        return {"policy": self.policy, "value": self.value, "normaliser": self.normaliser}
-
-    def _optimisers(self):
-        return {"value_optimiser": self.value_optimiser}
 
 
 def shuffled(x: Tensor, order: Tensor) -> Tensor:

@@ -5,6 +5,7 @@ has the others from, and its own defaults.
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 from ..settings import setting
 
@@ -30,12 +31,36 @@ RAW_ENVIRONMENTS = (
     "HumanoidFlagrunHarderBulletEnv-v0",
 )
 NETWORK_SIZES = ("1x32", "1x128", "1x256", "2x32", "2x64", "2x128", "2x256", "2x320", "2x384", "2x512")
-TD3_PAPER, DDPG_PAPER = "peer: Fujimoto et al. 2018", "peer: Lillicrap et al. 2016"
-TD3_SECTION, TD3_CODE = f"{TD3_PAPER}, Section 6.1", "peer: Fujimoto et al.'s later code"
+TD3_PAPER, TD3_CODE = "peer: Fujimoto et al. 2018", "peer: Fujimoto et al.'s later code"
+TD3_SECTION, SAC_TABLE = f"{TD3_PAPER}, Section 6.1", "peer: Haarnoja et al. 2018, Table 1"
+DDPG_ALGORITHM, DDPG_SECTION = (f"peer: Lillicrap et al. 2016, {place}" for place in ("Algorithm 1", "Section 7"))
+BASELINES = "peer: OpenAI baselines"
 
 
 @dataclass(frozen=True)
-class OffPolicy:
+class Settings:
+    """The root of all settings, so that those of several classes can be combined."""
+
+    def problem(self) -> str | None:
+        """One line on settings that do not fit together, or None."""
+        return None
+
+
+@dataclass(frozen=True)
+class Iterations(Settings):
+    """What the loop of updates without an environment needs: `total_steps` updates, measured every `evaluate_every`."""
+
+    loop = "iterations"
+    whole_fleet = True
+
+    def problem(self: Any) -> str | None:
+        if self.total_steps < self.evaluate_every or self.total_steps > 200 * self.evaluate_every:
+            return f"evaluate_every = {self.evaluate_every} must give 1 to 200 points in total_steps = {self.total_steps}"
+        return super().problem()
+
+
+@dataclass(frozen=True)
+class OffPolicy(Settings):
     """What the off-policy loop needs: the environment, the schedule and the replay buffer."""
 
     loop = "off_policy"  # the module of common/rl that trains the algorithm
@@ -59,14 +84,13 @@ class OffPolicy:
     coverage: bool = setting(False, "evaluations record how widely the states so far are spread", "our choice")
 
     def problem(self) -> str | None:
-        """One line on settings that do not fit together, or None."""
         if self.total_steps < self.evaluate_every:
             return f"total_steps = {self.total_steps} is less than evaluate_every = {self.evaluate_every}"
         if self.total_steps > 200 * self.evaluate_every:
             return f"evaluate_every = {self.evaluate_every} gives over 200 points in {self.total_steps} steps"
         if self.warmup >= self.total_steps:
             return f"warmup = {self.warmup} leaves no step of {self.total_steps} to the policy"
-        return None
+        return super().problem()
 
 
 @dataclass(frozen=True)
@@ -89,16 +113,9 @@ class SACAuto(SAC):
 
     temperature: float = setting(1.0, "entropy weight alpha at the start", "peer: Haarnoja et al.'s code", low=1e-8)
     target_entropy: float = setting(
-        -1.0,
-        "entropy that alpha holds",
-        "peer: Haarnoja et al. 2018, Table 1: -dim(A)",
-        low=-100.0,
-        high=100.0,
-        unit="nats per action dimension",
+        -1.0, "entropy that alpha holds", f"{SAC_TABLE}: -dim(A)", low=-100.0, high=100.0, unit="nats per action dimension"
     )
-    temperature_learning_rate: float = setting(
-        3e-4, "Adam's learning rate of ln alpha", "peer: Haarnoja et al. 2018, Table 1", low=0.0
-    )
+    temperature_learning_rate: float = setting(3e-4, "Adam's learning rate of ln alpha", SAC_TABLE, low=0.0)
 
 
 @dataclass(frozen=True)
@@ -122,20 +139,16 @@ class TD3(OffPolicy):
 class DDPG(TD3):
     """Deep deterministic policy gradients (Lillicrap et al. 2016): TD3 without its three additions."""
 
-    critics: int = setting(1, "critics", f"{DDPG_PAPER}, Algorithm 1", low=1, high=1)
-    target_rate: float = setting(
-        1e-3, "rate tau of the targets' moving average", f"{DDPG_PAPER}, Section 7", low=0.0, high=1.0
-    )
-    learning_rate: float = setting(1e-4, "Adam's learning rate, policy", f"{DDPG_PAPER}, Section 7", low=0.0)
-    critic_learning_rate: float = setting(1e-3, "Adam's learning rate, critic", f"{DDPG_PAPER}, Section 7", low=0.0)
-    policy_delay: int = setting(
-        1, "updates of the critic per step of the policy", f"{DDPG_PAPER}, Algorithm 1", low=1, high=1
-    )
-    target_noise: float = setting(0.0, "target policy smoothing: none", f"{DDPG_PAPER}, Algorithm 1", low=0.0, high=0.0)
+    critics: int = setting(1, "critics", DDPG_ALGORITHM, low=1, high=1)
+    target_rate: float = setting(1e-3, "rate tau of the targets' moving average", DDPG_SECTION, low=0.0, high=1.0)
+    learning_rate: float = setting(1e-4, "Adam's learning rate, policy", DDPG_SECTION, low=0.0)
+    critic_learning_rate: float = setting(1e-3, "Adam's learning rate, critic", DDPG_SECTION, low=0.0)
+    policy_delay: int = setting(1, "updates of the critic per step of the policy", DDPG_ALGORITHM, low=1, high=1)
+    target_noise: float = setting(0.0, "target policy smoothing: none", DDPG_ALGORITHM, low=0.0, high=0.0)
 
 
 @dataclass(frozen=True)
-class OnPolicy:
+class OnPolicy(Settings):
     """What the on-policy loop, advantages and value fitting need. Defaults: OpenAI baselines' TRPO for MuJoCo."""
 
     loop = "on_policy"
@@ -158,12 +171,11 @@ class OnPolicy:
     trace: float = setting(0.98, "trace decay lambda of the advantages", low=0.0, high=1.0)
 
     def problem(self) -> str | None:
-        """One line on settings that do not fit together, or None."""
         if self.total_steps < self.batch_steps:
             return f"total_steps = {self.total_steps} is less than batch_steps = {self.batch_steps}"
         if self.total_steps > 200 * self.record_every:
             return f"record_every = {self.record_every} gives over 200 points in {self.total_steps} steps"
-        return None
+        return super().problem()
 
 
 @dataclass(frozen=True)
@@ -174,7 +186,6 @@ class Minibatched(OnPolicy):
     minibatch: int = setting(64, "minibatch of that fit", low=1)
 
     def problem(self) -> str | None:
-        """One line on settings that do not fit together, or None."""
         if self.minibatch > self.batch_steps:
             return f"minibatch = {self.minibatch} is more than batch_steps = {self.batch_steps}"
         return super().problem()
@@ -200,7 +211,6 @@ class TRPO(Minibatched):
     skip_negative_curvature: bool = setting(False, "where the Fisher estimate has negative curvature V is not fitted either")
 
     def problem(self) -> str | None:
-        """One line on settings that do not fit together, or None."""
         if self.fisher_actions > 1 and self.fisher not in ("fresh", "scores"):
             return f"fisher_actions = {self.fisher_actions} needs fisher = 'fresh' or 'scores'; it is {self.fisher!r}"
         return super().problem()
@@ -210,16 +220,14 @@ class TRPO(Minibatched):
 class PPO(Minibatched):
     """Proximal policy optimisation, clipped (Schulman et al. 2017). Defaults: OpenAI baselines' for MuJoCo."""
 
-    batch_steps: int = setting(2048, "steps per iteration", "peer: OpenAI baselines", low=2, high=1_000_000, unit="steps")
-    trace: float = setting(0.95, "trace decay lambda of the advantages", "peer: OpenAI baselines", low=0.0, high=1.0)
-    epochs: int = setting(10, "passes over the batch", "peer: OpenAI baselines", low=1, high=1000)
-    minibatch: int = setting(64, "minibatch: a batch has 32", "peer: OpenAI baselines", low=2)
-    observation_limit: float = setting(10.0, "clip of normalised observations", "peer: OpenAI baselines", low=0.1, high=1e6)
-    learning_rate: float = setting(3e-4, "Adam's learning rate, policy and V", "peer: OpenAI baselines", low=0.0)
-    ratio_clip: float = setting(0.2, "clip of the ratio, and of changes of V", "peer: OpenAI baselines", low=0.0)
-    value_weight: float = setting(0.5, "weight of V's loss", "peer: OpenAI baselines", low=0.0)
-    entropy_weight: float = setting(0.0, "weight of the policy's entropy", "peer: OpenAI baselines", low=0.0)
-    gradient_norm: float = setting(0.5, "largest norm of a member's gradient", "peer: OpenAI baselines", low=0.0)
-    scale_rewards: bool = setting(
-        True, "rewards are divided by the deviation of discounted returns", "peer: OpenAI baselines"
-    )
+    batch_steps: int = setting(2048, "steps per iteration", BASELINES, low=2, high=1_000_000, unit="steps")
+    trace: float = setting(0.95, "trace decay lambda of the advantages", BASELINES, low=0.0, high=1.0)
+    epochs: int = setting(10, "passes over the batch", BASELINES, low=1, high=1000)
+    minibatch: int = setting(64, "minibatch: a batch has 32", BASELINES, low=2)
+    observation_limit: float = setting(10.0, "clip of normalised observations", BASELINES, low=0.1, high=1e6)
+    learning_rate: float = setting(3e-4, "Adam's learning rate, policy and V", BASELINES, low=0.0)
+    ratio_clip: float = setting(0.2, "clip of the ratio, and of changes of V", BASELINES, low=0.0)
+    value_weight: float = setting(0.5, "weight of V's loss", BASELINES, low=0.0)
+    entropy_weight: float = setting(0.0, "weight of the policy's entropy", BASELINES, low=0.0)
+    gradient_norm: float = setting(0.5, "largest norm of a member's gradient", BASELINES, low=0.0)
+    scale_rewards: bool = setting(True, "rewards are divided by the deviation of discounted returns", BASELINES)

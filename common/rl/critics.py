@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 
 import torch
-from numpy.random import Generator
 from torch import Tensor, nn
 
-from ..flows.networks import MLP, Init
+from ..flows.networks import MLP, Init, Rngs
+from .replay import Batch
 
 
 class QFunctions(nn.Module):
@@ -16,13 +16,7 @@ class QFunctions(nn.Module):
     """
 
     def __init__(
-        self,
-        rngs: Sequence[Generator],
-        observations: int,
-        actions: int,
-        hidden: Sequence[int],
-        count: int = 2,
-        init: Init | None = None,
+        self, rngs: Rngs, observations: int, actions: int, hidden: Sequence[int], count: int = 2, init: Init | None = None
     ):
         super().__init__()
         self.count = count
@@ -35,3 +29,10 @@ class QFunctions(nn.Module):
         members, batch, features = x.shape
         x = x.unsqueeze(1).expand(members, self.count, batch, features).reshape(-1, batch, features)
         return self.network(x).view(members, self.count, batch)
+
+
+def critic_loss(values: Tensor, batch: Batch, discount: float, following: Tensor) -> Tensor:
+    """mean_batch sum_j (Q_j(s, a) - y)^2 with y = r + gamma (1 - terminated) V(s'), [members]. values: Q_j(s, a), [members,
+    count, batch]; following: V(s'), [members, batch], a constant."""
+    target = batch.reward + discount * (1 - batch.terminated) * following
+    return (values - target.unsqueeze(1)).square().mean(-1).sum(-1)

@@ -37,10 +37,13 @@ class Evaluator:
 
     def play(self, learner: OffPolicyLearner, ablate: str | None = None) -> list[Episodes]:
         """One `Episodes` per member. ablate: one of the learner's `ablations`."""
-        obs = np.stack([[env.reset(self._seed(m, e)) for e, env in enumerate(row)] for m, row in enumerate(self.envs)])
+        obs = np.stack([
+            [env.reset(reset_seed(seed, "evaluate", episode)) for episode, env in enumerate(envs)]
+            for seed, envs in zip(self.seeds, self.envs, strict=True)
+        ])  # fmt: skip
         returns, lengths = np.zeros(obs.shape[:2]), np.zeros(obs.shape[:2], dtype=int)
         running = np.ones(obs.shape[:2], dtype=bool)
-        seen = []
+        seen: list[dict] = []
         while running.any():
             state = torch.from_numpy(obs).to(self.device)
             chosen = learner.act(state, ablate=ablate).cpu().numpy()
@@ -49,10 +52,12 @@ class Evaluator:
                 obs[m, e], reward, running[m, e] = self._step(self.envs[m][e], chosen[m, e], obs[m, e])
                 returns[m, e] += reward
                 lengths[m, e] += 1
-        return [self._collect(seen, m, returns[m], lengths[m]) for m in range(len(self.envs))]
 
-    def _seed(self, member, episode):
-        return reset_seed(self.seeds[member], "evaluate", episode)
+        def trace(m, e):
+            return {name: np.stack([step[name][m, e] for step in seen[: lengths[m, e]]]) for name in seen[0]}
+
+        members, episodes = map(range, returns.shape)
+        return [Episodes(returns[m], lengths[m], [trace(m, e) for e in episodes]) for m in members]
 
     @staticmethod
     def _step(env, action, obs):
@@ -60,11 +65,3 @@ class Evaluator:
             return obs, np.nan, False
         obs, reward, terminated, truncated = env.step(action)
         return obs, reward, not (terminated or truncated)
-
-    @staticmethod
-    def _collect(seen, member, returns, lengths):
-        traces = [
-            {name: np.stack([step[name][member, e] for step in seen[:length]]) for name in seen[0]}
-            for e, length in enumerate(lengths)
-        ]
-        return Episodes(returns, lengths, traces)

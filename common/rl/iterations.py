@@ -8,9 +8,9 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
-import torch
 
 from .journal import Journal
+from .learner import tensors
 from .randomness import Blocks
 
 
@@ -25,8 +25,7 @@ def run(build: Callable[..., Any], config: Any, seeds: Sequence[int], journal: J
         learner.load_state_dict(arrays)
         alive[:] = state["alive"]
     for step in range(start + 1, config.total_steps + 1):
-        entry = draws.at(step - 1 + learner.first_entry)
-        learner.update({name: torch.from_numpy(array).to(learner.device) for name, array in entry.items()})
+        learner.update(tensors(draws.at(step - 1 + learner.first_entry), learner.device))
         if step % config.evaluate_every == 0 or step == config.total_steps:
             record_measurements(learner.measure(), alive, step, journal)
         if journal.due(step, config.total_steps):

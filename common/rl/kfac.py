@@ -20,7 +20,6 @@ import contextlib
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -49,8 +48,8 @@ class Kfac:
         self.free = getattr(module, "log_std", None)
         self.steps = 0
         self.averages: dict[Any, list[Tensor]] = {}  # block -> moving averages
-        self.bases: dict[int, list] = {}  # layer -> (eigenvalues, eigenvectors) of A and of G
-        self.speeds = [torch.zeros_like(p) for p in self.parameters()]
+        self.bases: dict[Any, list[Tensor]] = {}  # layer -> eigenvalues and eigenvectors of A, then those of G
+        self.speeds = {i: [torch.zeros_like(p)] for i, p in enumerate(self.parameters())}
         self.seen: list[list] = []  # (input, output) of each use, layer by layer, of the last pass under `watch`
 
     def parameters(self) -> list[nn.Parameter]:
@@ -124,7 +123,8 @@ class Kfac:
         rate = torch.as_tensor(rate, dtype=gradients[0].dtype, device=gradients[0].device).expand(self.members)
         predicted = sum((v * g).reshape(self.members, -1).sum(-1) for v, g in zip(directions, gradients, strict=True))
         scale = (self.clip_kl / (rate.square() * predicted).clamp(min=1e-30)).sqrt().clamp(max=1.0)
-        for parameter, speed, v in zip(self.parameters(), self.speeds, directions, strict=True):
+        for i, (parameter, v) in enumerate(zip(self.parameters(), directions, strict=True)):
+            (speed,) = self.speeds[i]
             speed.mul_(self.momentum).add_(v * self._spread(scale, v))
             parameter.sub_(speed * self._spread(rate * (1 - self.momentum), v))
         self.steps += 1
@@ -136,14 +136,14 @@ class Kfac:
     def _decompose(self):
         for i, layer in enumerate(self.layers):
             if isinstance(layer, Linear):
-                self.bases[i] = [eigen(factor) for factor in self.averages[i]]
+                self.bases[i] = [part for factor in self.averages[i] for part in eigen(factor)]
 
     def _precondition(self, gradients):
         natural, rest = [], list(gradients)
         for i, layer in enumerate(self.layers):
             first, bias = rest.pop(0), rest.pop(0)
             if isinstance(layer, Linear):
-                (a, u), (c, v) = self.bases[i]
+                a, u, c, v = self.bases[i]
                 wide = u.mT @ torch.cat([first, bias.unsqueeze(1)], 1) @ v
                 scaled = wide / (a.clamp(min=0).unsqueeze(-1) * c.clamp(min=0).unsqueeze(-2) + self.damping)
                 whole = u @ scaled @ v.mT
@@ -156,29 +156,23 @@ class Kfac:
 
     # Checkpoints
 
-    def state_dict(self) -> dict[str, np.ndarray]:
-        tensors = {f"speed.{i}": x for i, x in enumerate(self.speeds)}
-        tensors |= {f"average.{block}.{k}": x for block, xs in self.averages.items() for k, x in enumerate(xs)}
-        tensors |= {
-            f"basis.{i}.{k}.{j}": x for i, pairs in self.bases.items() for k, p in enumerate(pairs) for j, x in enumerate(p)
-        }
-        arrays = {name: x.detach().cpu().numpy().copy() for name, x in tensors.items()}
-        return arrays | {"steps": np.array([self.steps])}
+    def _tables(self):
+        return {"speed": self.speeds, "average": self.averages, "basis": self.bases}
 
-    def load_state_dict(self, arrays: dict[str, np.ndarray]) -> None:
-        device = self.speeds[0].device
-        tensors = {name: torch.from_numpy(x.copy()).to(device) for name, x in arrays.items()}
-        self.steps, self.averages, self.bases = int(tensors.pop("steps")[0]), {}, {}
-        for name in sorted(tensors, key=lambda name: [part.zfill(4) for part in name.split(".")]):
-            kind, *place = name.split(".")
-            if kind == "speed":
-                self.speeds[int(place[0])] = tensors[name]
-            elif kind == "average":
-                block = place[0] if place[0] == "free" else int(place[0])
-                self.averages.setdefault(block, []).append(tensors[name])
-            elif place[2] == "0":
-                other = tensors[f"basis.{place[0]}.{place[1]}.1"]
-                self.bases.setdefault(int(place[0]), []).append((tensors[name], other))
+    def state_dict(self) -> dict[str, Tensor]:
+        """{"kind.block.place": tensor}, and the count of steps."""
+        parts = [(kind, block, xs) for kind, table in self._tables().items() for block, xs in table.items()]
+        tensors = {f"{kind}.{block}.{k}": x for kind, block, xs in parts for k, x in enumerate(xs)}
+        return tensors | {"steps": torch.tensor(self.steps)}
+
+    def load_state_dict(self, tensors: dict[str, Tensor]) -> None:
+        """The inverse of `state_dict`."""
+        self.steps, device = int(tensors["steps"]), self.layers[0].bias.device
+        for kind, table in self._tables().items():
+            table.clear()
+            for name in sorted(name for name in tensors if name.startswith(f"{kind}.")):
+                _, block, _ = name.split(".")
+                table.setdefault(int(block) if block.isdigit() else block, []).append(tensors[name].to(device))
 
 
 def eigen(factor: Tensor) -> tuple[Tensor, Tensor]:

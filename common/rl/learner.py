@@ -24,6 +24,11 @@ Arrays = dict[str, np.ndarray]
 Rows = list[list[dict]]  # one list of table rows per member
 
 
+def tensors(arrays: Arrays, device: str | torch.device) -> Draws:
+    """The arrays on a device."""
+    return {name: torch.from_numpy(array).to(device) for name, array in arrays.items()}
+
+
 @dataclass(frozen=True)
 class Rollout:
     """What the members saw in one iteration: arrays [members, steps, ...]. `next_obs` is the state that a step led to,
@@ -41,21 +46,17 @@ class Rollout:
 
 
 class Checkpointed(Protocol):
-    """What every loop asks: a state that can be stored. By default it is that of `_modules` and `_optimisers`."""
+    """What every loop asks: a state that can be stored."""
+
+    stored: tuple[str, ...] = ()  # what training changes: names of attributes that `packing.pack` knows how to store
 
     def state_dict(self) -> Arrays:
         """All that training has changed, {name: array}."""
-        return pack(self._modules(), self._optimisers())
+        return pack(self, self.stored)
 
     def load_state_dict(self, arrays: Arrays) -> None:
         """The inverse of `state_dict`, in place. Raises KeyError or RuntimeError if names or shapes differ."""
-        unpack(arrays, self._modules(), self._optimisers())
-
-    def _modules(self) -> dict[str, torch.nn.Module]:
-        return {}
-
-    def _optimisers(self) -> dict[str, torch.optim.Optimizer]:
-        return {}
+        unpack(arrays, self, self.stored)
 
 
 class OffPolicyLearner(Checkpointed, Protocol):

@@ -15,7 +15,7 @@ from .config import OffPolicy
 from .coverage import coverage
 from .evaluation import Episodes, Evaluator
 from .journal import Journal
-from .learner import Draws, OffPolicyLearner
+from .learner import OffPolicyLearner, tensors
 from .randomness import Blocks
 from .replay import Replay
 from .simulators import Environment, Simulators
@@ -39,8 +39,8 @@ def run(build: Callable[..., Any], config: OffPolicy, seeds: Sequence[int], jour
         if not fleet.alive.any():
             break
         if step > config.update_after:
-            batch = fleet.replay.sample(streams.uniform(step))
-            learner.update(batch, streams.update(step))
+            batch = fleet.replay.sample(streams.sample(step)["uniform"])
+            learner.update(batch, tensors(streams.update(step), device))
         if step % config.evaluate_every == 0 or step == config.total_steps:
             record_evaluation(learner, evaluator.play(learner), fleet.alive, step, journal)
             if config.coverage and batch is not None:
@@ -58,27 +58,17 @@ def environment(config: OffPolicy) -> Environment:
 
 
 class Streams:
-    """The random numbers of an off-policy run, by environment step."""
+    """The random numbers of an off-policy run: functions of the environment step that return {name: [members, ...]}."""
 
     def __init__(self, fleet: Any, learner: OffPolicyLearner):
-        self.device, seeds = fleet.device, fleet.seeds
+        def stream(name, draw):
+            return Blocks(fleet.seeds, name, BLOCK, draw).at
+
         actions, batch = fleet.actions, fleet.config.batch_size
-        warmup = Blocks(seeds, "warmup", BLOCK, lambda rng, n: {"action": rng.uniform(-1, 1, (n, actions))})
-        sample = Blocks(seeds, "sample", BLOCK, lambda rng, n: {"uniform": rng.random((n, batch))})
-        self.warmup = lambda step: warmup.at(step)["action"].astype(np.float32)
-        self.uniform = lambda step: sample.at(step)["uniform"]
-        self._acting = Blocks(seeds, "act", BLOCK, learner.acting_draws)
-        self._update = Blocks(seeds, "update", BLOCK, learner.update_draws)
-
-    def acting(self, step: int) -> Draws:
-        """The learner's acting draws, with a batch axis of one: [members, 1, ...]."""
-        return {name: self._tensor(draw).unsqueeze(1) for name, draw in self._acting.at(step).items()}
-
-    def update(self, step: int) -> Draws:
-        return {name: self._tensor(draw) for name, draw in self._update.at(step).items()}
-
-    def _tensor(self, array):
-        return torch.from_numpy(array).to(self.device)
+        self.warmup = stream("warmup", lambda rng, n: {"action": rng.uniform(-1, 1, (n, actions)).astype(np.float32)})
+        self.sample = stream("sample", lambda rng, n: {"uniform": rng.random((n, batch))})
+        self.acting = stream("act", learner.acting_draws)
+        self.update = stream("update", learner.update_draws)
 
 
 class TransitionCollector(Simulators):
@@ -94,11 +84,11 @@ class TransitionCollector(Simulators):
     def step(self, step: int, learner: OffPolicyLearner, streams: Streams, journal: Journal) -> None:
         """One environment step of every living member; a non-finite action ends its member's run."""
         if step <= self.config.warmup:
-            action = torch.from_numpy(streams.warmup(step)).unsqueeze(1).to(self.device)
+            chosen = streams.warmup(step)["action"]
         else:
             obs = torch.from_numpy(self.obs).unsqueeze(1).to(self.device)
-            action = learner.act(obs, streams.acting(step))
-        chosen = action.squeeze(1).cpu().numpy()
+            draws = tensors({name: draw[:, None] for name, draw in streams.acting(step).items()}, self.device)
+            chosen = learner.act(obs, draws).squeeze(1).cpu().numpy()
         sound = np.isfinite(chosen).all(1)
         self.lose(np.flatnonzero(self.alive & ~sound), step, journal)
         for m in np.flatnonzero(self.alive):
@@ -121,10 +111,10 @@ class TransitionCollector(Simulators):
 
     def resume(self, learner: OffPolicyLearner, journal: Journal) -> int:
         """Go back to the last checkpoint, if there is one. Returns its step, else 0."""
-        found = journal.resume()
-        if found is None:
+        checkpoint = journal.resume()
+        if checkpoint is None:
             return 0
-        step, arrays, state = found
+        step, arrays, state = checkpoint
         learner.load_state_dict(arrays)
         self.alive[:], self.episode[:] = state["alive"], state["episode"]
         for m in range(len(self.seeds)):

@@ -10,12 +10,11 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
-from numpy.random import Generator
 
 from .config import OnPolicy
 from .journal import Journal
 from .learner import Arrays, OnPolicyLearner, Rollout
-from .randomness import generator, reset_seed
+from .randomness import draws, reset_seed
 from .simulators import Environment, Simulators
 
 RECENT = 40  # episodes over which a return is averaged
@@ -29,9 +28,13 @@ def run(build: Callable[..., Any], config: OnPolicy, seeds: Sequence[int], journ
     """
     fleet = RolloutCollector(config, seeds)
     learner = build(config, seeds, fleet.observations, fleet.actions, device)
-    report = Report(len(seeds))
-    start = resume(fleet, learner, report, journal)
+    report, start = Report(), 0
     size, iterations = config.batch_steps, config.total_steps // config.batch_steps
+    if checkpoint := journal.resume():
+        step, arrays, state = checkpoint
+        learner.load_state_dict(arrays)
+        fleet.restore(state["fleet"], arrays)
+        report.values, start = state["report"], step // size
     for iteration in range(start, iterations):
         actor = learner.actor(draws(seeds, "act", iteration, learner.acting_draws))
         rollout = fleet.roll(actor, iteration * size, journal)
@@ -43,7 +46,8 @@ def run(build: Callable[..., Any], config: OnPolicy, seeds: Sequence[int], journ
             fleet.record(step, journal)
             report.write(step, journal, fleet.alive)
         if journal.due(step, iterations * size):
-            save(iteration + 1, step, fleet, learner, report, journal)
+            state = {"fleet": fleet.state(), "report": report.values}
+            journal.save(step, learner.state_dict() | fleet.arrays(), state)
     if config.trajectories:
         record_trajectories(learner, config, seeds, fleet.alive, journal)
     journal.end(learner)
@@ -54,39 +58,24 @@ def environment(config: OnPolicy) -> Environment:
     return Environment(config.env, "clipped" if config.rescale else "raw", config.remember)
 
 
-def draws(seeds: Sequence[int], stream: str, iteration: int, draw: Callable[[Generator], Arrays]) -> Arrays:
-    """The random numbers of one iteration, {name: [members, ...]}; `draw(rng)` gives those of one member."""
-    drawn = [draw(generator(seed, stream, iteration)) for seed in seeds]
-    return {name: np.stack([one[name] for one in drawn]) for name in drawn[0]}
-
-
 class Report:
     """Means over iterations of what updates return; a value that is not finite does not count."""
 
-    def __init__(self, members: int):
-        self.members = members
-        self.sums: dict = {}
-        self.counts: dict = {}
+    def __init__(self) -> None:
+        self.values: dict[str, list] = {}  # metric -> [iterations since the last record][members]
 
     def add(self, metrics: dict[str, Any]) -> None:
         for name, values in metrics.items():
-            values = np.asarray(values, np.float64)
-            finite = np.isfinite(values)
-            self.sums[name] = self.sums.get(name, np.zeros(self.members)) + np.where(finite, values, 0.0)
-            self.counts[name] = self.counts.get(name, np.zeros(self.members)) + finite
+            self.values.setdefault(name, []).append(np.asarray(values, np.float64).tolist())
 
     def write(self, step: int, journal: Journal, alive: np.ndarray) -> None:
-        for name, total in self.sums.items():
-            count = self.counts[name]
+        for name, rows in self.values.items():
+            values = np.array(rows)
+            finite = np.isfinite(values)
+            count = finite.sum(0)
+            total = sum(np.where(finite, values, 0.0))  # in the order of time
             journal.record(step, name, list(total / np.maximum(count, 1)), alive & (count > 0))
-        self.sums, self.counts = {}, {}
-
-    def state(self) -> dict:
-        return {name: [list(self.sums[name]), list(self.counts[name])] for name in self.sums}
-
-    def restore(self, state: dict) -> None:
-        self.sums = {name: np.array(sums) for name, (sums, _) in state.items()}
-        self.counts = {name: np.array(counts) for name, (_, counts) in state.items()}
+        self.values = {}
 
 
 class RolloutCollector(Simulators):
@@ -167,26 +156,6 @@ class RolloutCollector(Simulators):
             self.total[m] = self.repeat_episode(m, self.played[m], stored)
 
 
-def save(
-    iteration: int, step: int, fleet: RolloutCollector, learner: OnPolicyLearner, report: Report, journal: Journal
-) -> None:
-    """A checkpoint between two iterations."""
-    state = {"iteration": iteration, "fleet": fleet.state(), "report": report.state()}
-    journal.save(step, learner.state_dict() | fleet.arrays(), state)
-
-
-def resume(fleet: RolloutCollector, learner: OnPolicyLearner, report: Report, journal: Journal) -> int:
-    """Go back to the last checkpoint, if there is one. Returns the number of finished iterations."""
-    found = journal.resume()
-    if found is None:
-        return 0
-    _, arrays, state = found
-    learner.load_state_dict({name: array for name, array in arrays.items() if not name.startswith("fleet.")})
-    fleet.restore(state["fleet"], arrays)
-    report.restore(state["report"])
-    return state["iteration"]
-
-
 def record_trajectories(
     learner: OnPolicyLearner, config: OnPolicy, seeds: Sequence[int], alive: np.ndarray, journal: Journal, every: int = 10
 ) -> None:
@@ -198,10 +167,9 @@ def record_trajectories(
     if env.centre_of_mass() is None:
         return
     for episode in range(config.trajectories):
-        actor_draws = [learner.acting_draws(generator(seed, "evaluate", episode)) for seed in seeds]
-        stacked = {name: np.stack([one[name] for one in actor_draws]) for name in actor_draws[0]}
+        drawn = draws(seeds, "evaluate", episode, learner.acting_draws)
         for m in np.flatnonzero(alive):
-            rows = trajectory(env, learner.actor(stacked), m, seeds, episode, config.batch_steps, every)
+            rows = trajectory(env, learner.actor(drawn), m, seeds, episode, config.batch_steps, every)
             journal.table("trajectories", m, rows)
 
 

@@ -1,32 +1,46 @@
-"""Modules and optimisers as flat dictionaries of arrays: what a checkpoint holds, without pickle."""
+"""Attributes as flat dictionaries of arrays: what a checkpoint holds, without pickle."""
+
+from collections.abc import Iterable
+from operator import attrgetter
+from typing import Any
 
 import numpy as np
 import torch
 
 
-def pack(modules: dict, optimisers: dict) -> dict[str, np.ndarray]:
-    """{name: array} of every parameter and of Adam's state. `modules` and `optimisers` map names to objects."""
-    arrays = {}
-    for name, module in modules.items():
-        for key, tensor in module.state_dict().items():
-            arrays[f"{name}.{key}"] = tensor.detach().cpu().numpy().copy()
-    for name, optimiser in optimisers.items():
-        for i, state in optimiser.state_dict()["state"].items():
-            for key, tensor in state.items():
-                arrays[f"{name}.{i}.{key}"] = tensor.detach().cpu().numpy().copy()
+def pack(owner: Any, names: Iterable[str]) -> dict[str, np.ndarray]:
+    """{name: array} of the owner's attributes `names`, which may have dots: modules and whatever else has a `state_dict` of
+    tensors, optimisers, tensors, arrays, numbers."""
+    arrays: dict[str, np.ndarray] = {}
+    for name in names:
+        value = attrgetter(name)(owner)
+        tensors = {"": value}
+        if isinstance(value, torch.optim.Optimizer):
+            states = value.state_dict()["state"]
+            tensors = {f".{i}.{key}": tensor for i, state in states.items() for key, tensor in state.items()}
+        elif hasattr(value, "state_dict"):
+            tensors = {f".{key}": tensor for key, tensor in value.state_dict().items()}
+        arrays |= {name + key: torch.as_tensor(tensor).detach().cpu().numpy().copy() for key, tensor in tensors.items()}
     return arrays
 
 
-def unpack(arrays: dict[str, np.ndarray], modules: dict, optimisers: dict) -> None:
-    """The inverse of `pack`, in place. Raises KeyError or RuntimeError if names or shapes differ."""
-    for name, module in modules.items():
-        module.load_state_dict({key: torch.from_numpy(np.array(arrays[f"{name}.{key}"])) for key in module.state_dict()})
-    for name, optimiser in optimisers.items():
-        own = optimiser.state_dict()
-        state: dict = {}
-        for full, array in arrays.items():
-            prefix, _, rest = full.partition(".")
-            if prefix == name:
-                i, _, key = rest.partition(".")
-                state.setdefault(int(i), {})[key] = torch.from_numpy(np.array(array))
-        optimiser.load_state_dict({"state": state, "param_groups": own["param_groups"]})
+def unpack(arrays: dict[str, np.ndarray], owner: Any, names: Iterable[str]) -> None:
+    """The inverse of `pack`; other arrays are passed over. Raises KeyError or RuntimeError if names or shapes differ."""
+    for name in names:
+        value = attrgetter(name)(owner)
+        tensors = {key: torch.from_numpy(array.copy()) for key, array in arrays.items() if key.startswith(name + ".")}
+        tensors = {key.removeprefix(name + "."): tensor for key, tensor in tensors.items()}
+        if isinstance(value, torch.optim.Optimizer):
+            states: dict[int, dict] = {}
+            for key, tensor in tensors.items():
+                i, _, entry = key.partition(".")
+                states.setdefault(int(i), {})[entry] = tensor
+            value.load_state_dict(value.state_dict() | {"state": states})
+        elif hasattr(value, "load_state_dict"):
+            value.load_state_dict(tensors)
+        elif isinstance(value, torch.Tensor):
+            value.copy_(torch.from_numpy(arrays[name]))
+        else:
+            place, _, attribute = name.rpartition(".")
+            stored = arrays[name].copy() if isinstance(value, np.ndarray) else arrays[name].item()
+            setattr(attrgetter(place)(owner) if place else owner, attribute, stored)

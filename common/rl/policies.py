@@ -1,6 +1,7 @@
 """Policies: modules that map observations to distributions over actions."""
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -8,28 +9,24 @@ from numpy.random import Generator
 from torch import Tensor, nn
 
 from ..flows.distributions import DiagonalGaussian, FlowDistribution
-from ..flows.networks import MLP, Init, normc
+from ..flows.networks import MLP, Rngs, normc, xavier_uniform
 from . import acting
+from .randomness import normal
 
 
 class GaussianNetwork(nn.Module):
     """A network of the observation gives the mean and the clamped log standard deviation of a diagonal Gaussian.
 
-    obs: [members, batch, observations]; the distribution's events have `actions` entries.
+    obs: [members, batch, observations]; the distribution's events have `actions` entries. Mean and ln sigma are two layers
+    of `actions` units side by side, each initialised as its own.
     """
 
     def __init__(
-        self,
-        rngs: Sequence[Generator],
-        observations: int,
-        hidden: Sequence[int],
-        actions: int,
-        log_std_range: tuple[float, float],
-        init: Init | None = None,
-        last_init: Init | None = None,
+        self, rngs: Rngs, observations: int, hidden: Sequence[int], actions: int, log_std_range: tuple[float, float]
     ):
         super().__init__()
-        self.network = MLP(rngs, [observations, *hidden, 2 * actions], init=init, last_init=last_init)
+        sizes = [observations, *hidden, 2 * actions]
+        self.network = MLP(rngs, sizes, init=xavier_uniform(), last_init=xavier_uniform(heads=2))
         self.log_std_range = log_std_range
 
     def forward(self, obs: Tensor) -> DiagonalGaussian:
@@ -50,16 +47,28 @@ class FlowPolicy(nn.Module):
         return FlowDistribution(self.base(obs), self.transform, context)
 
 
-class FactorisedGaussian(nn.Module):
+class Sampled(nn.Module):
+    """A policy whose samples take one standard normal vector each. `actions`: its length."""
+
+    actions: int
+
+    def draws(self, rng: Generator, size: int) -> dict[str, np.ndarray]:
+        """Random numbers of `size` sampled actions of one member."""
+        return normal(rng, size, self.actions)
+
+    def noise(self, draws: dict[str, Tensor]) -> Any:
+        """What the distribution takes as its noise, from `draws` stacked over members."""
+        return draws["noise"]
+
+
+class FactorisedGaussian(Sampled):
     """a ~ N(mu(s), diag(sigma)^2): mu a network of the observation, ln sigma one number per dimension, the same in every
     state and 0 at the start. Actions are not squashed. obs: [members, batch, observations].
 
     Defaults are those of OpenAI baselines: tanh, columns of length 1 in hidden layers and 0.01 in the last.
     """
 
-    def __init__(
-        self, rngs: Sequence[Generator], observations: int, actions: int, hidden: Sequence[int], last_norm: float = 0.01
-    ):
+    def __init__(self, rngs: Rngs, observations: int, actions: int, hidden: Sequence[int], last_norm: float = 0.01):
         super().__init__()
         self.actions = actions
         self.mean = MLP(rngs, [observations, *hidden, actions], "tanh", normc(1.0), normc(last_norm))
@@ -68,14 +77,6 @@ class FactorisedGaussian(nn.Module):
     def forward(self, obs: Tensor) -> DiagonalGaussian:
         mean = self.mean(obs)
         return DiagonalGaussian(mean, self.log_std.expand_as(mean))
-
-    def draws(self, rng: np.random.Generator, size: int) -> dict[str, np.ndarray]:
-        """Random numbers of `size` sampled actions of one member."""
-        return {"noise": rng.standard_normal((size, self.actions), dtype=np.float32)}
-
-    def noise(self, draws: dict[str, Tensor]) -> Tensor:
-        """What the distribution takes as its noise, from `draws` stacked over members."""
-        return draws["noise"]
 
     def actor(self, draws: dict[str, np.ndarray]) -> Callable[[int, np.ndarray], np.ndarray]:
         """A function (step, obs [members, observations]) -> action [members, actions] in NumPy, which uses row `step` of

@@ -32,6 +32,8 @@ from .optimisers import clipped, give_gradients
 class Learner(ActorCritic):
     """A fleet of PPO learners."""
 
+    stored = ("policy", "value", "normaliser", "rewards", "optimiser", "sums")
+
     def __init__(self, config: PPO, seeds: Sequence[int], observations: int, actions: int, device: str = "cpu"):
         super().__init__(config, seeds, observations, actions, device)
         self.rewards = Normaliser(len(seeds), 1, limit=10.0, floor=1e-4).to(device)
@@ -105,16 +107,3 @@ class Learner(ActorCritic):
         deviation = self.rewards.std()[:, :, 0].cpu().numpy()
         limit = self.rewards.limit
         return type(rollout)(**vars(rollout) | {"reward": np.clip(rollout.reward / deviation, -limit, limit)})
-
-    def state_dict(self) -> Arrays:
-        return super().state_dict() | {"sums": self.sums.copy()}
-
-    def load_state_dict(self, arrays: Arrays) -> None:
-        self.sums = np.array(arrays["sums"])
-        super().load_state_dict({name: array for name, array in arrays.items() if name != "sums"})
-
-    def _modules(self):
-        return super()._modules() | {"rewards": self.rewards}
-
-    def _optimisers(self):
-        return {"optimiser": self.optimiser}

@@ -20,19 +20,21 @@ import torch
 from numpy.random import Generator
 from torch import Tensor, nn
 
-from ..flows.networks import widths, xavier_uniform
+from ..flows.networks import Rngs, widths, xavier_uniform
 from ..flows.transforms import Tanh
 from .config import SAC
-from .critics import QFunctions
+from .critics import QFunctions, critic_loss
 from .learner import Arrays, Draws, OffPolicyLearner
 from .optimisers import descend, follow
 from .policies import FlowPolicy, GaussianNetwork
-from .randomness import generator
+from .randomness import generator, normal
 from .replay import Batch
 
 
 class Learner(OffPolicyLearner):
     """A fleet of soft actor-critics, one member per seed. Arrays lead with the member axis; actions lie in [-1, 1]."""
+
+    stored: tuple[str, ...] = ("policy", "critics", "targets", "policy_optimiser", "critic_optimiser")
 
     def __init__(self, config: SAC, seeds: Sequence[int], observations: int, actions: int, device: str = "cpu"):
         self.config, self.observations, self.actions = config, observations, actions
@@ -43,17 +45,15 @@ class Learner(OffPolicyLearner):
         self.policy_optimiser = torch.optim.Adam(self.policy.parameters(), lr=config.learning_rate, fused=True)
         self.critic_optimiser = torch.optim.Adam(self.critics.parameters(), lr=config.learning_rate, fused=True)
 
-    def build_policy(self, rngs: Sequence[Generator]) -> nn.Module:
+    def build_policy(self, rngs: Rngs) -> nn.Module:
         """The squashed Gaussian: a = tanh(u), u ~ N(mu(s), sigma(s))."""
         return FlowPolicy(self.build_base(rngs, self.observations), Tanh())
 
-    def build_base(self, rngs: Sequence[Generator], inputs: int) -> nn.Module:
+    def build_base(self, rngs: Rngs, inputs: int) -> nn.Module:
         c = self.config
-        # Mean and ln sigma are two layers of `actions` units side by side, each initialised as its own.
-        heads, clamp = xavier_uniform(heads=2), (c.log_std_low, c.log_std_high)
-        return GaussianNetwork(rngs, inputs, widths(c.base), self.actions, clamp, xavier_uniform(), heads)
+        return GaussianNetwork(rngs, inputs, widths(c.base), self.actions, (c.log_std_low, c.log_std_high))
 
-    def build_critics(self, rngs: Sequence[Generator], inputs: int) -> QFunctions:
+    def build_critics(self, rngs: Rngs, inputs: int) -> QFunctions:
         return QFunctions(rngs, inputs, self.actions, widths(self.config.critic), init=xavier_uniform())
 
     def distribution(self, obs: Tensor) -> Any:
@@ -73,16 +73,15 @@ class Learner(OffPolicyLearner):
 
     def acting_draws(self, rng: Generator, size: int) -> Arrays:
         """Random numbers of `size` sampled actions of one member."""
-        return {"noise": rng.standard_normal((size, self.actions), dtype=np.float32)}
+        return normal(rng, size, self.actions)
 
     def update_draws(self, rng: Generator, size: int) -> Arrays:
         """Random numbers of `size` updates of one member."""
-        shape = (size, self.config.batch_size, self.actions)
-        return {name: rng.standard_normal(shape, dtype=np.float32) for name in ("noise", "next_noise")}
+        return normal(rng, size, self.config.batch_size, self.actions, names=("noise", "next_noise"))
 
     def update(self, batch: Batch, draws: Draws) -> None:
         """One step of critics, policy and targets. draws: what `update_draws` gave, stacked, [members, batch, actions]."""
-        descend(self.critic_optimiser, self.critics.parameters(), self.critic_loss(batch, draws["next_noise"]))
+        descend(self.critic_optimiser, self.critics.parameters(), self.critic_loss(batch, draws))
         descend(self.policy_optimiser, self.policy.parameters(), self.policy_loss(batch, draws["noise"]))
         follow(self.targets, self.critics, self.config.target_rate)
 
@@ -90,15 +89,16 @@ class Learner(OffPolicyLearner):
         """The entropy weight: a number, or [members, 1]."""
         return self.config.temperature
 
-    def critic_loss(self, batch: Batch, next_noise: Tensor) -> Tensor:
+    def critic_loss(self, batch: Batch, draws: Draws) -> Tensor:
         """J_Q of every member, [members]."""
-        c = self.config
-        with torch.no_grad():
-            next_action, log_prob = self.distribution(batch.next_obs).rsample_and_log_prob(next_noise)
-            value = self.values(self.targets, batch.next_obs, next_action).amin(1)
-            target = batch.reward + c.discount * (1 - batch.terminated) * (value - self.alpha() * log_prob)
-        error = self.values(self.critics, batch.obs, batch.action) - target.unsqueeze(1)
-        return error.square().mean(-1).sum(-1)
+        following = self.next_value(batch, draws)
+        return critic_loss(self.values(self.critics, batch.obs, batch.action), batch, self.config.discount, following)
+
+    @torch.no_grad()
+    def next_value(self, batch: Batch, draws: Draws) -> Tensor:
+        """What the target bootstraps from, [members, batch]: min_j Q'_j(s', a') - alpha ln pi(a'|s')."""
+        next_action, log_prob = self.distribution(batch.next_obs).rsample_and_log_prob(draws["next_noise"])
+        return self.values(self.targets, batch.next_obs, next_action).amin(1) - self.alpha() * log_prob
 
     def policy_loss(self, batch: Batch, noise: Tensor) -> Tensor:
         """J_pi of every member, [members]. Keeps ln pi of its sample, which the step of a learned temperature takes."""
@@ -116,9 +116,3 @@ class Learner(OffPolicyLearner):
     def summarise(self, trace: dict[str, list[np.ndarray]]) -> dict[str, list[float]]:
         """The mean of ln sigma."""
         return {"log_std": [float(x.mean()) for x in trace["base_log_std"]]}
-
-    def _modules(self):
-        return {"policy": self.policy, "critics": self.critics, "targets": self.targets}
-
-    def _optimisers(self):
-        return {"policy_optimiser": self.policy_optimiser, "critic_optimiser": self.critic_optimiser}

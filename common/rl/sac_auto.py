@@ -40,6 +40,7 @@ class Learner(sac.Learner):
     """A fleet of soft actor-critics with a temperature per member."""
 
     config: SACAuto
+    stored = (*sac.Learner.stored, "temperature", "temperature_optimiser")
 
     def __init__(self, config: SACAuto, seeds: Sequence[int], observations: int, actions: int, device: str = "cpu"):
         super().__init__(config, seeds, observations, actions, device)
@@ -58,9 +59,3 @@ class Learner(sac.Learner):
 
     def summarise(self, trace: dict[str, list[np.ndarray]]) -> dict[str, list[float]]:
         return super().summarise(trace) | {"temperature": self.alpha()[:, 0].tolist()}
-
-    def _modules(self):
-        return super()._modules() | {"temperature": self.temperature}
-
-    def _optimisers(self):
-        return super()._optimisers() | {"temperature_optimiser": self.temperature_optimiser}

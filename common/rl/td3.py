@@ -23,19 +23,19 @@ import torch
 from numpy.random import Generator
 from torch import Tensor, nn
 
-from ..flows.networks import MLP, widths
+from ..flows.networks import MLP, Rngs, widths
 from .config import TD3
-from .critics import QFunctions
+from .critics import QFunctions, critic_loss
 from .learner import Arrays, Draws, OffPolicyLearner
 from .optimisers import descend, follow
-from .randomness import generator
+from .randomness import generator, normal
 from .replay import Batch
 
 
 class Actor(nn.Module):
     """pi(s) = tanh(network(s)). obs: [members, batch, observations] -> [members, batch, actions]."""
 
-    def __init__(self, rngs: Sequence[Generator], observations: int, hidden: Sequence[int], actions: int):
+    def __init__(self, rngs: Rngs, observations: int, hidden: Sequence[int], actions: int):
         super().__init__()
         self.network = MLP(rngs, [observations, *hidden, actions])
 
@@ -45,6 +45,8 @@ class Actor(nn.Module):
 
 class Learner(OffPolicyLearner):
     """A fleet of TD3 learners, one member per seed. Arrays lead with the member axis; actions lie in [-1, 1]."""
+
+    stored = ("policy", "critics", "policy_target", "targets", "policy_optimiser", "critic_optimiser", "updates")
 
     def __init__(self, config: TD3, seeds: Sequence[int], observations: int, actions: int, device: str = "cpu"):
         self.config, self.observations, self.actions = config, observations, actions
@@ -70,12 +72,11 @@ class Learner(OffPolicyLearner):
 
     def acting_draws(self, rng: Generator, size: int) -> Arrays:
         """Random numbers of `size` exploring actions of one member."""
-        return {"noise": rng.standard_normal((size, self.actions), dtype=np.float32)}
+        return normal(rng, size, self.actions)
 
     def update_draws(self, rng: Generator, size: int) -> Arrays:
         """Random numbers of `size` updates of one member."""
-        shape = (size, self.config.batch_size, self.actions)
-        return {"target_noise": rng.standard_normal(shape, dtype=np.float32)}
+        return normal(rng, size, self.config.batch_size, self.actions, names=("target_noise",))
 
     def update(self, batch: Batch, draws: Draws) -> None:
         """One step of the critics and, every `policy_delay` updates, of the policy and all targets."""
@@ -92,15 +93,12 @@ class Learner(OffPolicyLearner):
 
     def critic_loss(self, batch: Batch, draws: Draws) -> Tensor:
         """J_Q of every member, [members]."""
-        c = self.config
+        c, limit = self.config, self.config.target_noise_clip
         with torch.no_grad():
-            limit = c.target_noise_clip
             smoothing = (c.target_noise * draws["target_noise"]).clamp(-limit, limit)
             action = (self.next_action(batch, draws) + smoothing).clamp(-1, 1)
-            value = self.targets(batch.next_obs, action).amin(1)
-            target = batch.reward + c.discount * (1 - batch.terminated) * value
-        error = self.critics(batch.obs, batch.action) - target.unsqueeze(1)
-        return error.square().mean(-1).sum(-1)
+            following = self.targets(batch.next_obs, action).amin(1)
+        return critic_loss(self.critics(batch.obs, batch.action), batch, c.discount, following)
 
     def next_action(self, batch: Batch, draws: Draws) -> Tensor:
         """The target policy's action in the next state, before smoothing."""
@@ -118,17 +116,3 @@ class Learner(OffPolicyLearner):
     def summarise(self, trace: dict[str, list[np.ndarray]]) -> dict[str, list[float]]:
         """The share of action entries at a bound."""
         return {"saturated": [float((np.abs(x) > 0.99).mean()) for x in trace["action"]]}
-
-    def state_dict(self) -> Arrays:
-        return super().state_dict() | {"updates": np.array([self.updates])}
-
-    def load_state_dict(self, arrays: Arrays) -> None:
-        super().load_state_dict(arrays)
-        self.updates = int(arrays["updates"][0])
-
-    def _modules(self):
-        names = ("policy", "critics", "policy_target", "targets")
-        return {name: getattr(self, name) for name in names}
-
-    def _optimisers(self):
-        return {"policy_optimiser": self.policy_optimiser, "critic_optimiser": self.critic_optimiser}

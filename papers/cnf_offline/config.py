@@ -2,17 +2,15 @@
 
 from dataclasses import dataclass
 
+from common.rl.config import Iterations
 from common.settings import setting
 
 CODE = "authors' code: the encoders of actions"
 
 
 @dataclass(frozen=True)
-class Toys:
+class Toys(Iterations):
     """Flows on the two moons of Section 3.1, of which the paper gives no setting."""
-
-    loop = "iterations"
-    whole_fleet = True
 
     base: str = setting("uniform", "base distribution", "Section 3.1", choices=("uniform", "normal"))
     layers: int = setting(12, "steps of normalisation, mix and coupling", "Table 3: medium datasets", low=1, high=100)
@@ -31,8 +29,3 @@ class Toys:
     total_steps: int = setting(5_000, "updates", "our choice", low=1, high=10**7, unit="updates")
     evaluate_every: int = setting(100, "interval of evaluations", "our choice", low=1, unit="updates")
     samples: int = setting(2_000, "points drawn for each measurement at the end", "our choice", low=10, high=10**6)
-
-    def problem(self):
-        if self.total_steps < self.evaluate_every or self.total_steps > 200 * self.evaluate_every:
-            return f"evaluate_every = {self.evaluate_every} must give 1 to 200 points in total_steps = {self.total_steps}"
-        return None

@@ -56,6 +56,8 @@ def entropy(noise):
 class Learner(IterativeLearner):
     """A fleet of flows on the moons, one member per seed, each with data of its own."""
 
+    stored = ("flow", "optimiser")
+
     def __init__(self, config, seeds, device="cpu"):
         self.config, self.seeds, self.device = config, list(seeds), device
         rngs = [generator(seed, "init") for seed in seeds]
@@ -162,9 +164,3 @@ class Learner(IterativeLearner):
         points = torch.cartesian_prod(axis, axis).to(self.device)
         values = self.log_prob(points.expand(len(self.seeds), -1, -1))[0]
         return [{"x": x, "y": y, "log_prob": v} for (x, y), v in zip(points.tolist(), values.tolist(), strict=True)]
-
-    def _modules(self):
-        return {"flow": self.flow}
-
-    def _optimisers(self):
-        return {"optimiser": self.optimiser}

@@ -12,7 +12,7 @@ GATE_SIZES = ("1x8", "1x16", "1x32", "1x64", "1x256", "2x16")
 
 
 @dataclass(frozen=True)
-class TrustRegion:
+class TrustRegion(shared.Settings):
     """How a policy is held near its last snapshot: the multiplier beta and its PID controller (Section 4.1)."""
 
     pid: bool = setting(True, "beta is controlled; else it stays as it starts", "Section 4.1")
@@ -31,15 +31,14 @@ class TrustRegion:
         50, "policy steps between snapshots theta_t", "our choice: at 1 the KL term has no gradient", low=1, high=10**9
     )
 
-    def trust_problem(self):
-        """One line on settings that do not fit together, or None."""
+    def problem(self):
         if self.beta > self.beta_cap:
             return f"beta = {self.beta} exceeds beta_cap = {self.beta_cap}"
-        return None
+        return super().problem()
 
 
 @dataclass(frozen=True)
-class Leapfrog:
+class Leapfrog(shared.Settings):
     """The Hamiltonian transition: K leapfrog steps before tanh, and the gate (Sections 3.2 and 4.2)."""
 
     leapfrog_steps: int = setting(5, "leapfrog steps K", "Section 3.3: around 5", low=0, high=100)
@@ -76,14 +75,13 @@ class Leapfrog:
         choices=("fresh", "shared"),
     )
 
-    def step_problem(self):
-        """One line on settings that do not fit together, or None."""
+    def problem(self):
         if self.step_size >= self.largest_step:
             return f"step_size = {self.step_size} must lie below largest_step = {self.largest_step}"
         stable = 2 * math.exp(self.log_std_low)
         if self.leapfrog_steps and self.step_size >= stable:
             return f"step_size = {self.step_size} must lie below 2 exp(log_std_low) = {stable:.3g}: else chains diverge"
-        return None
+        return super().problem()
 
 
 @dataclass(frozen=True)
@@ -110,9 +108,6 @@ class HMC(TrustRegion, Leapfrog, shared.SAC):
         "our choice: Q is the policy's plain value",
         choices=("chain", "base", "soft"),
     )
-
-    def problem(self):
-        return super().problem() or self.trust_problem() or self.step_problem()
 
 
 @dataclass(frozen=True)
@@ -142,10 +137,9 @@ class LangevinSteps(TrustRegion):
     )
 
     def problem(self):
-        problem = super().problem() or self.trust_problem()
-        if problem is None and self.step_size >= self.largest_step:
+        if self.step_size >= self.largest_step:
             return f"step_size = {self.step_size} must lie below largest_step = {self.largest_step}"
-        return problem
+        return super().problem()
 
 
 @dataclass(frozen=True)
@@ -154,11 +148,8 @@ class Langevin(LangevinSteps, shared.TD3):
 
 
 @dataclass(frozen=True)
-class Toys(TrustRegion, Leapfrog):
+class Toys(TrustRegion, Leapfrog, shared.Iterations):
     """The bandit whose posterior is known. Every value is our choice: the paper has no toy."""
-
-    loop = "iterations"
-    whole_fleet = True
 
     prior: str = setting(
         "fixed", "prior of u: N(0, I), or the policy's last snapshot", "our choice", choices=("fixed", "snapshot")
@@ -178,8 +169,3 @@ class Toys(TrustRegion, Leapfrog):
     evaluate_every: int = setting(100, "interval of evaluations", "our choice", low=1, unit="iterations")
     contexts: int = setting(8, "contexts per evaluation", "our choice", low=1, high=1000)
     samples: int = setting(4_000, "samples per context, of which a histogram is made", "our choice", low=10, high=10**6)
-
-    def problem(self):
-        if self.total_steps < self.evaluate_every or self.total_steps > 200 * self.evaluate_every:
-            return f"evaluate_every = {self.evaluate_every} must give 1 to 200 points in total_steps = {self.total_steps}"
-        return self.trust_problem() or self.step_problem()

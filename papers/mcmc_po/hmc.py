@@ -16,12 +16,12 @@ here; sigma is kept wide enough for the steps (`log_std_low`), because leapfrog 
 is a trust-region policy without inference.
 """
 
-import numpy as np
 import torch
 
 from common.rl import sac
+from common.rl.learner import tensors
 from common.rl.optimisers import descend, follow
-from common.rl.randomness import generator
+from common.rl.randomness import draws, generator, normal
 from papers.mcmc_po.gaps import gap_rows
 from papers.mcmc_po.policy import HamiltonianPolicy
 from papers.mcmc_po.slopes import CriticsAt, first_order, least_shares
@@ -33,6 +33,7 @@ class Learner(sac.Learner):
     """A fleet of Hamiltonian policies, one member per seed. Arrays lead with the member axis; actions lie in [-1, 1]."""
 
     ablations = ("without_chain", "sampled")
+    stored = (*sac.Learner.stored, *(f"hamiltonian.{name}" for name in HamiltonianPolicy.stored))
 
     def __init__(self, config, seeds, observations, actions, device="cpu"):
         super().__init__(config, seeds, observations, actions, device)
@@ -77,21 +78,18 @@ class Learner(sac.Learner):
 
     def own_draws(self, size):
         """Noise and momentum of a sampled evaluation's next step, functions of the member's seed and the step alone."""
-        rngs = [generator(seed, "evaluate", SAMPLED + self.sampled) for seed in self.seeds]
+        drawn = draws(self.seeds, "evaluate", SAMPLED + self.sampled, lambda rng: self.acting_draws(rng, size))
         self.sampled += 1
-        drawn = [self.acting_draws(rng, size) for rng in rngs]
-        return {name: torch.from_numpy(np.stack([d[name] for d in drawn])).to(self.device) for name in drawn[0]}
+        return tensors(drawn, self.device)
 
     def acting_draws(self, rng, size):
-        shape = (size, self.actions)
-        return {name: rng.standard_normal(shape, dtype=np.float32) for name in ("noise", "momentum")}
+        return normal(rng, size, self.actions, names=("noise", "momentum"))
 
     def update_draws(self, rng, size):
         names = ["noise", "momentum", "next_noise", "next_momentum"]
         if self.config.alternation == "fresh":
             names += ["transition_noise", "transition_momentum"]
-        shape = (size, self.config.batch_size, self.actions)
-        return {name: rng.standard_normal(shape, dtype=np.float32) for name in names}
+        return normal(rng, size, self.config.batch_size, self.actions, names=names)
 
     def update(self, batch, draws):
         """One step of the critics, one policy iteration, one step of the targets."""
@@ -100,23 +98,15 @@ class Learner(sac.Learner):
         self.hamiltonian.improve(batch.obs, self.critic(self.critics, batch.obs), draws)
         follow(self.targets, self.critics, self.config.target_rate)
 
-    def critic_loss(self, batch, draws):
-        """J_Q of every member, [members]."""
-        c = self.config
-        with torch.no_grad():
-            value = self.next_value(batch, draws["next_noise"], draws["next_momentum"])
-            target = batch.reward + c.discount * (1 - batch.terminated) * value
-        error = self.values(self.critics, batch.obs, batch.action) - target.unsqueeze(1)
-        return error.square().mean(-1).sum(-1)
-
-    def next_value(self, batch, noise, momentum):
+    @torch.no_grad()
+    def next_value(self, batch, draws):
         """What the target bootstraps from, [members, batch]: min_j Q'_j after the chain (or, by `target`, before it, or
         after it less beta times the sampled KL)."""
-        c, obs = self.config, batch.next_obs
+        c, obs, noise = self.config, batch.next_obs, draws["next_noise"]
         if c.target == "base":
             action = torch.tanh(self.policy.base(obs).rsample_and_log_prob(noise)[0])
             return self.values(self.targets, obs, action).amin(1)
-        chain = self.chain(self.targets, obs, noise, momentum)
+        chain = self.chain(self.targets, obs, noise, draws["next_momentum"])
         # The chain's own last evaluation is that of the least critic already, unless it uses their mean.
         least = chain.value if c.pessimism == "min" else self.values(self.targets, obs, chain.action).amin(1)
         penalty = self.hamiltonian.pid.beta.unsqueeze(-1) * chain.distances() if c.target == "soft" else 0.0
@@ -140,23 +130,8 @@ class Learner(sac.Learner):
         evaluation: means of `policy.METRICS`."""
         on_path = {name: [float(x.mean()) for x in trace[key]] for name, key in
                    (("visited_value_gain", "value_gain"), ("move", "move"))}  # fmt: skip
-        means = self.hamiltonian.meter.take()
-        means["distance_rms"] = list(np.sqrt(means.pop("distance_error_squared")))
-        return super().summarise(trace) | on_path | means
+        return super().summarise(trace) | on_path | self.hamiltonian.meter.take()
 
     def tables(self, episodes):
         """`gap`: the bound on states of the last batch, by the chain's length, and where gradient ascent takes it."""
         return {"gap": gap_rows(self)}
-
-    def state_dict(self):
-        return super().state_dict() | {"iterations": np.array([self.hamiltonian.updates])}
-
-    def load_state_dict(self, arrays):
-        super().load_state_dict(arrays)
-        self.hamiltonian.updates = int(arrays["iterations"][0])
-
-    def _modules(self):
-        return super()._modules() | self.hamiltonian.modules()
-
-    def _optimisers(self):
-        return super()._optimisers() | self.hamiltonian.optimisers()

@@ -32,17 +32,16 @@ start at 0, S is clamped to [-5, 2].
 import math
 from copy import deepcopy
 
-import numpy as np
 import torch
 from torch import nn
 
 from common.flows.networks import MLP, widths
 from common.rl import td3
 from common.rl.optimisers import descend
-from common.rl.randomness import generator
-from papers.mcmc_po.leapfrog import constant
+from common.rl.randomness import generator, normal
+from papers.mcmc_po.leapfrog import StepSizes, constant
 from papers.mcmc_po.pid import PID
-from papers.mcmc_po.policy import Meter
+from papers.mcmc_po.policy import Meter, outside
 from papers.mcmc_po.slopes import CriticsAt, first_order
 
 METRICS = (
@@ -62,25 +61,12 @@ def clipped(x):
     return x.clamp(-1, 1).detach() + (x - x.detach())
 
 
-def outside(entries, limit):
-    """Share of a list of tensors' entries, [members, batch, actions] each, beyond a limit, [members]."""
-    return torch.stack([(entry.abs() > limit).float().mean((-2, -1)) for entry in entries]).mean(0)
-
-
-class Noisy(nn.Module):
-    """Eq. 7: eps_k in (0, `largest_step`), one per step, and lambda."""
+class Noisy(StepSizes):
+    """Eq. 7: eps, one per step, and lambda."""
 
     def __init__(self, rngs, config, actions):
-        super().__init__()
-        self.config = config
-        share = config.step_size / config.largest_step
-        self.logit = nn.Parameter(torch.full((config.chain_steps, len(rngs), 1, 1), math.log(share / (1 - share))))
+        super().__init__(config, config.chain_steps, len(rngs), 1, 1)
         self.log_noise = nn.Parameter(torch.full((len(rngs), 1, 1), math.log(config.noise)))
-
-    @property
-    def steps(self):
-        """eps, [K, members, 1, 1]."""
-        return self.config.largest_step * torch.sigmoid(self.logit)
 
     @property
     def noise(self):
@@ -89,7 +75,7 @@ class Noisy(nn.Module):
 
     def kick(self, k, slope):
         """The gradient's part of step k. slope: grad V at a_k, [members, batch, actions]."""
-        return self.steps[k] / 2 * slope
+        return self.step[k] / 2 * slope
 
     def forward(self, k, action, kick, xi):
         """a_k+1. kick: clamped; xi: [members, batch, actions], or None for no noise."""
@@ -97,21 +83,14 @@ class Noisy(nn.Module):
         return moved if xi is None else moved + self.noise * xi
 
 
-class Flow(nn.Module):
+class Flow(StepSizes):
     """Eq. 9: eps, one per layer, and the networks sigma, S and T of every layer."""
 
     def __init__(self, rngs, config, actions):
-        super().__init__()
-        self.config, self.actions = config, actions
-        share = config.step_size / config.largest_step
-        self.logit = nn.Parameter(torch.full((config.chain_steps, len(rngs), 1, 1), math.log(share / (1 - share))))
+        super().__init__(config, config.chain_steps, len(rngs), 1, 1)
+        self.actions = actions
         self.drift, self.log_scale, self.shift = (self._networks(rngs, bias) for bias in (DRIFT, 0.0, 0.0))
         self.register_buffer("even", (torch.arange(actions) % 2 == 0).float())
-
-    @property
-    def steps(self):
-        """eps, [K, members, 1, 1]."""
-        return self.config.largest_step * torch.sigmoid(self.logit)
 
     def _networks(self, rngs, bias):
         """One per layer, whose output is `bias` at first."""
@@ -126,14 +105,14 @@ class Flow(nn.Module):
 
     def kick(self, k, slope):
         """The gradient's part of layer k, before the mask. slope: grad V at its input, [members, batch, actions]."""
-        return self.steps[k] ** 2 / 2 * slope
+        return self.step[k] ** 2 / 2 * slope
 
     def forward(self, k, action, kick, xi=None):
         """y of layer k. kick: clamped."""
         keep = self.even if k % 2 else 1 - self.even  # a single entry moves in the first layer
         kept = keep * action
         log_scale = self.log_scale[k](kept).clamp(-5, 2)
-        ahead = action + kick + self.steps[k] * self.drift[k](kept).exp()
+        ahead = action + kick + self.step[k] * self.drift[k](kept).exp()
         return kept + (1 - keep) * (ahead * log_scale.exp() + self.shift[k](kept))
 
 
@@ -141,6 +120,7 @@ class Learner(td3.Learner):
     """A fleet of TD3 learners whose actions are moved on the critic, one member per seed."""
 
     ablations = ("without_chain",)
+    stored = (*td3.Learner.stored, "anchor", "transition", "transition_optimiser", "pid", "meter", "iterations")
 
     def __init__(self, config, seeds, observations, actions, device="cpu"):
         super().__init__(config, seeds, observations, actions, device)
@@ -214,8 +194,7 @@ class Learner(td3.Learner):
     def _noise(self, rng, names, shape):
         if self.config.kind != "noisy":
             return {}
-        shape = (*shape, self.config.chain_steps, self.actions)
-        return {name: rng.standard_normal(shape, dtype=np.float32) for name in names}
+        return normal(rng, *shape, self.config.chain_steps, self.actions, names=names)
 
     def next_action(self, batch, draws):
         obs = batch.next_obs
@@ -245,14 +224,10 @@ class Learner(td3.Learner):
 
     @torch.no_grad()
     def _observe(self, distance, value_gain, steps):
-        relative = distance / self.pid.threshold - 1 if self.pid.threshold else distance
-        sizes, none = self.transition.steps, torch.zeros_like(distance)
+        sizes, none = self.transition.step, torch.zeros_like(distance)
         kicks, moved = zip(*steps, strict=True) if steps else ((), ())
         self.meter.add(
-            beta=self.pid.beta,
-            distance=distance,
-            distance_error_squared=relative.square(),
-            distance_within=(relative.abs() <= 0.5).float(),
+            **self.pid.numbers(distance),
             value_gain=value_gain,
             step_size=sizes.mean((0, -2, -1)) if steps else none,
             noise=self.transition.noise[:, 0, 0],
@@ -262,20 +237,4 @@ class Learner(td3.Learner):
 
     def summarise(self, trace):
         """TD3's, and means since the last evaluation of `METRICS`."""
-        means = self.meter.take()
-        means["distance_rms"] = list(np.sqrt(means.pop("distance_error_squared")))
-        return super().summarise(trace) | means
-
-    def state_dict(self):
-        return super().state_dict() | {"iterations": np.array([self.iterations])}
-
-    def load_state_dict(self, arrays):
-        super().load_state_dict(arrays)
-        self.iterations = int(arrays["iterations"][0])
-
-    def _modules(self):
-        own = {"anchor": self.anchor, "transition": self.transition, "pid": self.pid, "meter": self.meter}
-        return super()._modules() | own
-
-    def _optimisers(self):
-        return super()._optimisers() | {"transition_optimiser": self.transition_optimiser}
+        return super().summarise(trace) | self.meter.take()

@@ -66,7 +66,7 @@ def constant(bias=0.0):
 
 
 class Gate(nn.Module):
-    """p = sigma g + (1 - sigma) T. sigma: a sigmoid, one number; T: a tanh, one number an action dimension. Both are small
+    """p = sigma g + (1 - sigma) T. sigma: a sigmoid, one number; T: a tanh, one number per action dimension. Both are small
     networks of the gradient (over its running root mean square), the action and the state.
 
     mode: 'gated', or 'implicit' for sigma = 0. At the start sigma = `opening` and T = 0.
@@ -96,25 +96,32 @@ class Gate(nn.Module):
         self.mean_square.lerp_(gradient.square().mean(1, keepdim=True), RATE)
 
 
-class Transition(nn.Module):
-    """The parameters h: step sizes eps in (0, `largest_step`), one an action dimension, shared by all steps; and the gate.
+class StepSizes(nn.Module):
+    """Step sizes eps in (0, `config.largest_step`), free parameters of some shape; `config.step_size` at the start."""
+
+    def __init__(self, config, *shape):
+        super().__init__()
+        self.config = config
+        share = config.step_size / config.largest_step
+        self.logit = nn.Parameter(torch.full(shape, math.log(share / (1 - share))))
+
+    @property
+    def step(self):
+        """eps, of that shape."""
+        return self.config.largest_step * torch.sigmoid(self.logit)
+
+
+class Transition(StepSizes):
+    """The parameters h: eps, one per action dimension, shared by all steps; and the gate.
 
     config: a `Leapfrog`. states: width of what the policy is shown.
     """
 
     def __init__(self, rngs, config, actions, states):
-        super().__init__()
-        self.config = config
-        share = config.step_size / config.largest_step
-        self.logit = nn.Parameter(torch.full((len(rngs), 1, actions), math.log(share / (1 - share))))
+        super().__init__(config, len(rngs), 1, actions)
         hidden, seen = widths(config.gate_units), states if config.gate_state else 0
         plain = config.gate == "plain"
         self.gate = None if plain else Gate(rngs, actions, seen, hidden, config.gate, config.gate_open)
-
-    @property
-    def step(self):
-        """eps, [members, 1, actions]."""
-        return self.config.largest_step * torch.sigmoid(self.logit)
 
     def path(self, u, rho, potential, state, steps=None):
         """The chain, as `trajectory` yields it, of `leapfrog_steps` steps or as many as given. potential: has `gradient(u)`

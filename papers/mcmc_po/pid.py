@@ -33,6 +33,14 @@ class PID(nn.Module):
         self.register_buffer("integral", torch.full((members,), start))
         self.register_buffer("distance", torch.full((members,), math.nan))  # smoothed; NaN before the first
 
+    def numbers(self, distance):
+        """What a `Meter` is told of a measured distance, [members]."""
+        relative = distance / self.threshold - 1 if self.threshold else distance
+        within = (relative.abs() <= 0.5).float()
+        return {
+            "beta": self.beta, "distance": distance, "distance_error_squared": relative.square(), "distance_within": within,
+        }  # fmt: skip
+
     @torch.no_grad()
     def update(self, distance):
         """Take a measured distance, [members], and set beta."""

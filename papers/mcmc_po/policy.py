@@ -21,6 +21,7 @@ networks. The same gradient at a_K serves the objective, so that a chain with it
 import itertools
 from copy import deepcopy
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -93,9 +94,10 @@ class Chain:
         momentum = (self.rho.square() - self.states[0][1].square()).sum(-1) / 2
         return self.log_prob - self.log_prior + momentum
 
-    def clipped(self, limit):
-        """Share of the entries of eps * p, over the chain's points, that a clamp to `limit` cuts, [members]."""
-        return torch.stack([(kick.abs() > limit).float().mean((-2, -1)) for kick in self.kicks]).mean(0)
+
+def outside(entries, limit):
+    """Share of a list of tensors' entries, [members, batch, actions] each, beyond a limit, [members]."""
+    return torch.stack([(entry.abs() > limit).float().mean((-2, -1)) for entry in entries]).mean(0)
 
 
 class Meter(nn.Module):
@@ -113,11 +115,13 @@ class Meter(nn.Module):
         self.count += 1
 
     def take(self):
-        """{name: one float per member}, NaN if nothing was added; starts again from nothing."""
+        """{name: one float per member}, NaN if nothing was added, and "distance_rms", the root of "distance_error_squared",
+        in its place; starts again from nothing."""
         means = (self.total / self.count).tolist()
         self.total.zero_()
         self.count.zero_()
-        return dict(zip(self.names, means, strict=True))
+        named = dict(zip(self.names, means, strict=True))
+        return named | {"distance_rms": list(np.sqrt(named.pop("distance_error_squared")))}
 
 
 class HamiltonianPolicy:
@@ -126,6 +130,8 @@ class HamiltonianPolicy:
     base: a module that maps what the policy is shown, [members, batch, states], to N(u; mu, sigma); optimiser: that of its
     parameters. config: a `TrustRegion` and `Leapfrog` with `temperature`, the floor of tau.
     """
+
+    stored = ("prior", "transition", "transition_optimiser", "pid", "meter", "updates")  # for checkpoints, besides the base
 
     def __init__(self, config, rngs, base, optimiser, actions, states, device="cpu"):
         self.config, self.base, self.optimiser, self.actions = config, base, optimiser, actions
@@ -183,27 +189,15 @@ class HamiltonianPolicy:
     @torch.no_grad()
     def _observe(self, chain):
         """Note what an iteration was like, and let the gate's inputs follow the gradients' scale."""
-        distance = chain.distances().mean(-1)
-        relative = distance / self.pid.threshold - 1 if self.pid.threshold else distance
         self.meter.add(
-            beta=self.pid.beta,
-            distance=distance,
-            distance_error_squared=relative.square(),
-            distance_within=(relative.abs() <= 0.5).float(),
+            **self.pid.numbers(chain.distances().mean(-1)),
             value_gain=(chain.value - chain.first_value).mean(-1),
             bound_gain=self.temperature[:, 0] * (chain.first_energy - chain.energy).mean(-1),
             step_size=self.transition.step.mean((-2, -1)),
             momentum=chain.rho.square().mean((-2, -1)),
             prior_log_std=chain.prior.log_std.mean((-2, -1)),
             energy_error=(chain.energy - chain.first_energy).mean(-1),
-            kicks_clipped=chain.clipped(self.config.kick_limit),
+            kicks_clipped=outside(chain.kicks, self.config.kick_limit),
         )
         if self.transition.gate is not None:
             self.transition.gate.observe(chain.first_slope)
-
-    def modules(self):
-        """What a checkpoint holds besides the base network."""
-        return {"prior": self.prior, "transition": self.transition, "pid": self.pid, "meter": self.meter}
-
-    def optimisers(self):
-        return {"transition_optimiser": self.transition_optimiser}

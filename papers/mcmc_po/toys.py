@@ -17,10 +17,10 @@ import torch
 from torch import nn
 
 from common.flows.distributions import DiagonalGaussian
-from common.flows.networks import widths, xavier_uniform
+from common.flows.networks import widths
 from common.rl.learner import IterativeLearner
 from common.rl.policies import GaussianNetwork
-from common.rl.randomness import generator
+from common.rl.randomness import draws, generator, normal
 from papers.mcmc_po import exact, studies
 from papers.mcmc_po.gaps import bound
 from papers.mcmc_po.policy import HamiltonianPolicy, Potential
@@ -66,12 +66,13 @@ class Anchored(HamiltonianPolicy):
 class Learner(IterativeLearner):
     """A fleet of Hamiltonian policies on the bandit, one member per seed; always on the CPU, for its networks are tiny."""
 
+    stored = ("base", "optimiser", *(f"hamiltonian.{name}" for name in HamiltonianPolicy.stored))
+
     def __init__(self, config, seeds, device="cpu"):
         self.config, self.seeds = config, seeds
         rngs = [generator(seed, "init") for seed in seeds]
         clamp = (config.log_std_low, config.log_std_high)
-        init = xavier_uniform()
-        self.base = GaussianNetwork(rngs, 2, widths(config.base), ACTIONS, clamp, init, xavier_uniform(heads=2))
+        self.base = GaussianNetwork(rngs, 2, widths(config.base), ACTIONS, clamp)
         self.optimiser = torch.optim.Adam(self.base.parameters(), lr=config.learning_rate, fused=True)
         policy = Anchored if config.prior == "fixed" else HamiltonianPolicy
         rngs = [generator(seed, "init", 1) for seed in seeds]
@@ -81,10 +82,9 @@ class Learner(IterativeLearner):
 
     def update_draws(self, rng, size):
         """Random numbers of `size` iterations of one member."""
-        shape = (size, self.config.batch_size, ACTIONS)
-        names = ("noise", "momentum", "transition_noise", "transition_momentum")
-        drawn = {name: rng.standard_normal(shape, dtype=np.float32) for name in names}
-        return drawn | {"angle": rng.uniform(-math.pi, math.pi, shape[:2]).astype(np.float32)}
+        shape = (size, self.config.batch_size)
+        drawn = normal(rng, *shape, ACTIONS, names=("noise", "momentum", "transition_noise", "transition_momentum"))
+        return drawn | {"angle": rng.uniform(-math.pi, math.pi, shape).astype(np.float32)}
 
     def update(self, draws):
         """One policy iteration on the contexts drawn."""
@@ -94,9 +94,8 @@ class Learner(IterativeLearner):
     def draws(self, entry, count):
         """Standard normal numbers for `count` samples of every context, [members, contexts * count, 2]: functions of the
         member's seed and `entry` alone."""
-        shape = (len(self.contexts) * count, ACTIONS)
-        drawn = [generator(s, "evaluate", entry).standard_normal(shape, dtype=np.float32) for s in self.seeds]
-        return torch.from_numpy(np.stack(drawn))
+        drawn = draws(self.seeds, "evaluate", entry, lambda rng: normal(rng, len(self.contexts) * count, ACTIONS))
+        return torch.from_numpy(drawn["noise"])
 
     def states(self, count):
         """Every evaluation context `count` times, [members, contexts * count, 2]."""
@@ -139,9 +138,7 @@ class Learner(IterativeLearner):
             numbers["kl" + suffix] = [self.divergence(grids[m], chain.u[m]) for m in range(len(self.seeds))]
             numbers["gap" + suffix] = [self.gap(grids[m], chain, m) for m in range(len(self.seeds))]
             numbers["value" + suffix] = chain.value.mean(-1).tolist()
-        means = self.hamiltonian.meter.take()
-        means["distance_rms"] = list(np.sqrt(means.pop("distance_error_squared")))
-        return numbers | means
+        return numbers | self.hamiltonian.meter.take()
 
     def divergence(self, grid, u):
         """KL to the posterior, mean over contexts. u: one member's samples, [contexts * n, 2]."""
@@ -166,16 +163,3 @@ class Learner(IterativeLearner):
                 for name, tensor in table.items():
                     table[name] = type(tensor)(tensor.data[member : member + 1])
         return alone
-
-    def state_dict(self):
-        return super().state_dict() | {"iterations": np.array([self.hamiltonian.updates])}
-
-    def load_state_dict(self, arrays):
-        super().load_state_dict(arrays)
-        self.hamiltonian.updates = int(arrays["iterations"][0])
-
-    def _modules(self):
-        return {"base": self.base} | self.hamiltonian.modules()
-
-    def _optimisers(self):
-        return {"optimiser": self.optimiser} | self.hamiltonian.optimisers()

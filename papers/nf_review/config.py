@@ -2,16 +2,15 @@
 
 from dataclasses import dataclass
 
+from common.rl.config import Iterations
 from common.settings import setting
 
 
 @dataclass(frozen=True)
-class Shapes:
+class Shapes(Iterations):
     """What random flows make of a base distribution. The figure that the review reprints gives no numbers (Rezende & Mohamed
     2015, Figure 1)."""
 
-    loop = "iterations"
-    whole_fleet = True
     total_steps = evaluate_every = 1  # the flows are drawn, and measured, once
 
     family: str = setting("planar", "the flow", "Figure 1", choices=("planar", "radial"))

@@ -39,6 +39,7 @@ from papers.trpo_nf import policies
 class Learner(ActorCritic):
     """A fleet of ACKTR learners. `kl_radius` may differ between members."""
 
+    stored = ("policy", "value", "normaliser", "policy_kfac", "value_kfac", "rate")
     least_std = 1e-8  # the filter of baselines' ACKTR has no other floor
 
     def __init__(self, config, seeds, observations, actions, device="cpu"):
@@ -147,18 +148,3 @@ class Learner(ActorCritic):
     def size(module):
         """Sum of squares of all weights, biases left out."""
         return sum(layer.weight.square().sum() for layer in module.modules() if isinstance(layer, Linear))
-
-    def state_dict(self):
-        own = {"rate": self.rate.cpu().numpy().copy()}
-        for name, kfac in (("policy_kfac", self.policy_kfac), ("value_kfac", self.value_kfac)):
-            own |= {f"{name}.{key}": array for key, array in kfac.state_dict().items()}
-        return super().state_dict() | own
-
-    def load_state_dict(self, arrays):
-        super().load_state_dict(arrays)
-        self.rate = self.tensor(arrays["rate"])
-        for name, kfac in (("policy_kfac", self.policy_kfac), ("value_kfac", self.value_kfac)):
-            kfac.load_state_dict({k.removeprefix(f"{name}."): x for k, x in arrays.items() if k.startswith(f"{name}.")})
-
-    def _optimisers(self):
-        return {}

@@ -24,7 +24,7 @@ def changed(config, *names):
 
 
 @dataclass(frozen=True)
-class Policy:
+class Policy(shared.Settings):
     """The policy classes, for every algorithm that trains them."""
 
     policy: str = setting("flow", "policy class", "Section 5.1", choices=tuple(CLASSES))
@@ -34,14 +34,12 @@ class Policy:
     embedding_units: int = setting(64, "units per hidden layer of the state embedding L", "Appendix B", low=1, high=4096)
 
     def problem(self):
-        """One line on a setting that the policy class would ignore or on settings that do not fit together, or None."""
         of_flows = ("couplings", "coupling_units", "embedding_units")
         ignored = changed(self, *(("hidden",) if self.policy == "flow" else of_flows))
         if ignored:
             instead = "; a flow's width is embedding_units" if self.policy == "flow" else ", policy = 'flow' alone has it"
             return f"{ignored} would be ignored by policy = {self.policy!r}{instead}"
-        further = getattr(super(), "problem", None)  # that of the algorithm, if it has one
-        return further() if further else None
+        return super().problem()
 
 
 @dataclass(frozen=True)
@@ -49,7 +47,6 @@ class TRPONF(Policy, shared.TRPO):
     """TRPO with a factorised Gaussian, a mixture of 2 or 5 Gaussians, or a normalizing flow (Sections 4 and 5)."""
 
     def problem(self):
-        """One line on settings that do not fit together, or None."""
         if self.fisher == "analytic" and self.policy != "gaussian":
             return f"fisher = 'analytic' is known for policy = 'gaussian' alone, not for {self.policy!r}"
         if self.preset == "released" and (self.kl_tolerance != 1.0 or self.skip_negative_curvature):
@@ -89,18 +86,14 @@ class ACKTR(Policy, shared.OnPolicy):
     )
 
     def problem(self):
-        """One line on settings that do not fit together, or None."""
         if self.timeouts != "terminal":
             return "timeouts = 'bootstrapped' is not there for ACKTR, whose V sees the time within the episode"
         return super().problem()
 
 
 @dataclass(frozen=True)
-class Toys(Policy):
+class Toys(Policy, shared.Iterations):
     """Distributions over actions in two dimensions, without state or environment (Sections 4.2 and 4.3)."""
-
-    loop = "iterations"
-    whole_fleet = True
 
     toy: str = setting(
         "kl_ball",
@@ -142,7 +135,6 @@ class Toys(Policy):
         return max(1, self.iterations // 20)
 
     def problem(self):
-        """One line on a setting that the toy or its policy class would ignore, or None."""
         bandits = ("correlated", "bimodal")
         read_by = {"kl": ("kl_ball",), "origin_std": ("kl_ball",), "origin_samples": ("kl_ball",), "entropy": ("entropy",),
                    "estimator": bandits, "temperature": bandits, "first_spread": bandits, "correlation": ("correlated",),

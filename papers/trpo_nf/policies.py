@@ -34,7 +34,7 @@ from common.flows.mixtures import GaussianMixture
 from common.flows.networks import MLP, normc, small_uniform, widths, xavier_uniform
 from common.flows.transforms import Compose
 from common.rl import acting
-from common.rl.policies import FactorisedGaussian
+from common.rl.policies import FactorisedGaussian, Sampled
 from papers.trpo_nf.classes import CLASSES
 
 NORM_EPS = 1e-12  # what the released layer normalisation adds to a variance
@@ -104,7 +104,7 @@ def couplings(config, rngs, event, last_init):
     return layers
 
 
-class CouplingFlow(nn.Module):
+class CouplingFlow(Sampled):
     """a = f(e; s), e ~ N(0, I), with f a composed `transform` of couplings. `constant`: its log-density has its normalising
     constant; else it is too large by (m / 2) ln 2 pi, as released."""
 
@@ -121,13 +121,6 @@ class CouplingFlow(nn.Module):
     def _distribution(self, kind, obs):
         zeros = obs.new_zeros(*obs.shape[:-1], self.actions)
         return kind(DiagonalGaussian(zeros, zeros), self.transform, obs)
-
-    def draws(self, rng, size):
-        """Random numbers of `size` sampled actions of one member."""
-        return {"noise": rng.standard_normal((size, self.actions), dtype=np.float32)}
-
-    def noise(self, draws):
-        return draws["noise"]
 
     def actor(self, draws):
         """A function (step, obs [members, observations]) -> action [members, actions], with row `step` of `draws`. What the
@@ -151,7 +144,7 @@ class WithoutConstant(FlowDistribution):
         return super().log_prob(y) + 0.5 * math.log(2 * math.pi) * y.shape[-1]
 
 
-class Mixture(nn.Module):
+class Mixture(Sampled):
     """Equally weighted Gaussians N(mu_k(s), diag(sigma_k)^2). log_std: [members, 1, components, actions], at the start.
 
     `mean` maps obs to all means of a member, [members, batch, components * actions], if they are `shared`; else it holds
@@ -184,11 +177,7 @@ class Mixture(nn.Module):
         return kind(mean, self.log_std.expand_as(mean))
 
     def draws(self, rng, size):
-        """Random numbers of `size` sampled actions of one member."""
-        return {
-            "component": rng.integers(self.components, size=size),
-            "noise": rng.standard_normal((size, self.actions), dtype=np.float32),
-        }
+        return {"component": rng.integers(self.components, size=size)} | super().draws(rng, size)
 
     def noise(self, draws):
         return draws["component"], draws["noise"]

@@ -21,10 +21,10 @@ from 10,000 samples, and KL[pi || p*] from quadrature on a grid, both with the d
 import numpy as np
 import torch
 
-from common.rl.learner import IterativeLearner
+from common.rl.learner import IterativeLearner, tensors
 from common.rl.naturalgradient import assign, flatten
 from common.rl.optimisers import give_gradients
-from common.rl.randomness import generator
+from common.rl.randomness import draws, generator
 from papers.trpo_nf import families, spread
 from papers.trpo_nf.classes import CLASSES
 
@@ -37,6 +37,7 @@ class Learner(IterativeLearner):
     """A fleet of distributions, one member per random start."""
 
     block, first_entry = 16, 0
+    stored = ("policy", "optimiser", "arrived", "final", "updates")
 
     def __init__(self, config, seeds, device="cpu"):
         self.config, self.seeds, self.device = config, list(seeds), device
@@ -110,11 +111,6 @@ class Learner(IterativeLearner):
         return (entropy - self.config.entropy).square(), entropy
 
     def correlated(self, draws):
-        return self.bandit(draws)
-
-    bimodal = correlated
-
-    def bandit(self, draws):
         distribution, c = self.trained(self.config.samples), self.config.temperature
         noise = self.noise(draws)
         if self.config.estimator == "pathwise":
@@ -125,6 +121,8 @@ class Learner(IterativeLearner):
         log_prob = distribution.log_prob(action)
         worth = (self.reward(action) - c * log_prob).detach()
         return -((worth - worth.mean(-1, keepdim=True)) * log_prob).mean(-1), worth.mean(-1)
+
+    bimodal = correlated
 
     def reward(self, action):
         """r(a), without the last axis."""
@@ -172,9 +170,8 @@ class Learner(IterativeLearner):
 
     def sampled(self):
         """(samples, their true ln pi) of every member, [members, 10000, ...]."""
-        drawn = [self.draws(generator(seed, "evaluate"), MEASURED) for seed in self.seeds]
-        stacked = {name: torch.from_numpy(np.stack([d[name] for d in drawn])).to(self.device) for name in drawn[0]}
-        return self.truth(MEASURED).rsample_and_log_prob(self.noise(stacked))
+        drawn = draws(self.seeds, "evaluate", 0, lambda rng: self.draws(rng, MEASURED))
+        return self.truth(MEASURED).rsample_and_log_prob(self.noise(tensors(drawn, self.device)))
 
     def log_target(self, action):
         """ln p*(a) up to a constant."""
@@ -199,22 +196,3 @@ class Learner(IterativeLearner):
 
         first, others = range(min(SHOWN, len(self.seeds))), [[] for _ in self.seeds[SHOWN:]]
         return {"samples": [samples(m) for m in first] + others, "density": [density(m) for m in first] + others}
-
-    # Checkpoints
-
-    def state_dict(self):
-        arrived = {"arrived": self.arrived.cpu().numpy().astype(np.uint8), "final": self.final.cpu().numpy().copy()}
-        arrived["updates"] = np.array([self.updates])
-        return super().state_dict() | arrived
-
-    def load_state_dict(self, arrays):
-        self.updates = int(arrays["updates"][0])
-        self.arrived = torch.from_numpy(arrays["arrived"].astype(bool)).to(self.device)
-        self.final = torch.from_numpy(arrays["final"].copy()).to(self.device)
-        super().load_state_dict(arrays)
-
-    def _modules(self):
-        return {"policy": self.policy}
-
-    def _optimisers(self):
-        return {"optimiser": self.optimiser}
