@@ -21,12 +21,8 @@ from common.errors import UserError
 
 ROOT = Path(__file__).resolve().parents[3]
 KERNEL = ("common.flows", "common.rl")
-# What a figure, table or claim needs besides its own function: reading, and what becomes of the numbers it returns.
-PRESENTED = {
-    "figures": ("common.lab.results.records", "common.lab.report.plots", "common.lab.report.stamping"),
-    "tables": ("common.lab.results.records", "common.lab.report.tabular"),
-    "claims": ("common.lab.results.records", "common.lab.report.judging", "common.lab.report.tabular"),
-}
+MAKING = "common.lab.report.making"
+MAKERS = {"figures": "draw", "tables": "tabulate", "claims": "judge"}  # read the results and present what comes out
 # Which cells there are shows in an artefact's inputs, and their settings and code in the cells' own digests.
 PLANNING = ("common.lab.plan",)
 DYNAMIC = ("importlib.import_module", "importlib.util", "importlib.machinery", "runpy", "__import__", "exec", "eval")
@@ -83,8 +79,7 @@ def artefact_digest(paper: str, kind: str, names: tuple[str, ...], root: Path) -
     walk = _Walk(root, inside=(f"papers.{paper}", *KERNEL, "common.lab"), skipped=PLANNING)
     for name in names:
         walk.definition(f"papers.{paper}.{kind}", name)
-    for module in PRESENTED[kind]:
-        walk.whole(module)
+    walk.definition(MAKING, MAKERS[kind])
     reported = Path(root) / "papers" / paper / "reported.csv"
     return digest(walk.digest(), reported.read_bytes().hex() if reported.exists() else "")
 

@@ -24,7 +24,7 @@ class Trial:
 
 def cells(paper: str, claim: str, scale: str) -> list[catalog.Cell]:
     """The cells that a claim reads."""
-    selected = []
+    selected: list = []
     for experiment, selection in catalog.artefacts(paper, "claims")[claim].items():
         known = catalog.cells(paper, experiment, scale)
         selected += catalog.select(known, selection).values()
