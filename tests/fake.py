@@ -199,8 +199,8 @@ class Repository:
         return repository
 
     def copy(self, root, *without):
-        """A copy with times and Snakefile's records, without some folders."""
-        shutil.copytree(self.root, root, ignore=shutil.ignore_patterns(*without))
+        """A copy with times and Snakemake's records, without some of its files and folders."""
+        shutil.copytree(self.root, root, ignore=lambda folder, _: without if Path(folder) == self.root else ())
         return Repository(root)
 
     def write(self, name, content):

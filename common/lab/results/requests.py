@@ -34,7 +34,8 @@ class Asked:
         self.default = config.get("scale", "quick")
         self.device = config.get("device", "cpu")
         self.gpus = 0 if self.device == "cpu" else 1
-        check_known(self.default, catalog.SCALES, "config: unknown scale")
+        if self.default not in catalog.SCALES:  # from the smallest on, as `nearest` would not tell them
+            raise UserError(f"config: unknown scale {self.default!r}; allowed: {', '.join(catalog.SCALES)}")
         check_known(fresh, ("true", "false"), "config: fresh cannot be")
         self.fresh = fresh == "true"
         check_device(self.device)
