@@ -56,11 +56,9 @@ class ActorCritic(OnPolicyLearner):
     # Acting
 
     def acting_draws(self, rng: np.random.Generator) -> Arrays:
-        """Random numbers of one member's actions in one iteration."""
         return self.policy.draws(rng, self.config.batch_steps)
 
     def actor(self, draws: Arrays) -> Callable[[int, np.ndarray], np.ndarray]:
-        """A function (step, obs [members, observations]) -> actions [members, actions] for one iteration."""
         normalise, act = self.normaliser.on_host(), acting.actor(self.policy, draws)
         return lambda step, obs: act(step, normalise(obs))
 

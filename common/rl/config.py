@@ -152,7 +152,7 @@ class OnPolicy(Settings):
     """What the on-policy loop, advantages and value fitting need. Defaults: OpenAI baselines' TRPO for MuJoCo."""
 
     loop = "on_policy"
-    whole_fleet = True  # a fleet in one process: its networks are so small that a member more costs little
+    whole_fleet = True  # a fleet in one process: its networks are so small that another member costs little
 
     env: str = setting("HalfCheetah-v4", "environment", choices=(*ENVIRONMENTS, *RAW_ENVIRONMENTS))
     total_steps: int = setting(1_000_000, "environment steps", low=1, high=300_000_000, unit="steps")

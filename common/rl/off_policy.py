@@ -53,8 +53,7 @@ def run(build: Callable[..., Any], config: OffPolicy, seeds: Sequence[int], jour
 
 def environment(config: OffPolicy) -> Environment:
     """An environment as the settings describe it; actions lie in [-1, 1]."""
-    shown: dict[str, Any] = {"remember_actions": config.history, "observe": config.observe, "delay": config.delay}
-    return Environment(config.env, "bounded", **shown)
+    return Environment(config.env, "bounded", remember_actions=config.history, observe=config.observe, delay=config.delay)
 
 
 class Streams:
@@ -135,12 +134,10 @@ def record_evaluation(
     learner: OffPolicyLearner, results: list[Episodes], alive: np.ndarray, step: int, journal: Journal
 ) -> None:
     """Returns, lengths and what the learner makes of the traces, for the living members."""
-    journal.record(step, "return", [float(r.returns.mean()) for r in results], alive)
-    journal.record(step, "return_one_episode", [float(r.returns[0]) for r in results], alive)
-    journal.record(step, "episode_length", [float(r.lengths.mean()) for r in results], alive)
     pooled = [r.pooled() for r in results]
-    trace = {name: [p[name] for p in pooled] for name in pooled[0]}
-    for metric, values in learner.summarise(trace).items():
+    own = learner.summarise({name: [traces[name] for traces in pooled] for name in pooled[0]})
+    returns = {"return": [r.returns.mean() for r in results], "return_one_episode": [r.returns[0] for r in results]}
+    for metric, values in (returns | {"episode_length": [r.lengths.mean() for r in results]} | own).items():
         journal.record(step, metric, values, alive)
 
 

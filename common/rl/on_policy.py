@@ -157,42 +157,29 @@ class RolloutCollector(Simulators):
 
 
 def record_trajectories(
-    learner: OnPolicyLearner, config: OnPolicy, seeds: Sequence[int], alive: np.ndarray, journal: Journal, every: int = 10
+    learner: OnPolicyLearner, config: OnPolicy, seeds: Sequence[int], alive: np.ndarray, journal: Journal
 ) -> None:
     """Table "trajectories": where the robot's centre of mass goes in `config.trajectories` episodes of the trained policy,
-    which samples its actions; a row every `every` steps and at the end, with the return of the episode so far. Nothing where
-    the simulator does not tell the centre of mass. An episode is followed for `batch_steps` steps at most."""
-    env = environment(config)
+    which samples its actions; a row every 10 steps and at the end, with the return of the episode so far. Nothing where the
+    simulator does not tell the centre of mass. An episode is followed for `batch_steps` steps at most."""
+    env: Any = environment(config)
     env.reset(0)
     if env.centre_of_mass() is None:
         return
     for episode in range(config.trajectories):
         drawn = draws(seeds, "evaluate", episode, learner.acting_draws)
-        for m in np.flatnonzero(alive):
-            rows = trajectory(env, learner.actor(drawn), m, seeds, episode, config.batch_steps, every)
-            journal.table("trajectories", m, rows)
-
-
-def trajectory(
-    env: Environment,
-    actor: Callable[[int, np.ndarray], np.ndarray],
-    member: Any,
-    seeds: Sequence[int],
-    episode: int,
-    longest: int,
-    every: int,
-) -> list[dict]:
-    """Rows of one member's episode. The actor serves the whole fleet, so that the others see zeros."""
-    obs = np.zeros((len(seeds), env.observations), np.float32)
-    obs[member] = env.reset(reset_seed(seeds[member], "evaluate", episode))
-    rows, total, step, ended = [], 0.0, 0, False
-    while not ended and step < longest:
-        if step % every == 0:
-            rows.append((step, *env.centre_of_mass(), total))  # type: ignore[misc]
-        action = actor(step, obs)[member]
-        if not np.isfinite(action).all():
-            break
-        obs[member], reward, terminated, truncated = env.step(action)
-        total, step, ended = total + reward, step + 1, terminated or truncated
-    rows.append((step, *env.centre_of_mass(), total))  # type: ignore[misc]
-    return [{"episode": episode, "step": s, "x": x, "y": y, "return": r} for s, x, y, r in rows]
+        for m in np.flatnonzero(alive).tolist():
+            actor, obs = learner.actor(drawn), np.zeros((len(seeds), env.observations), np.float32)  # the others see zeros
+            obs[m] = env.reset(reset_seed(seeds[m], "evaluate", episode))
+            rows, total, step, ended = [], 0.0, 0, False
+            while not ended and step < config.batch_steps:
+                if step % 10 == 0:
+                    rows.append((step, *env.centre_of_mass(), total))
+                action = actor(step, obs)[m]
+                if not np.isfinite(action).all():
+                    break
+                obs[m], reward, terminated, truncated = env.step(action)
+                total, step, ended = total + reward, step + 1, terminated or truncated
+            rows.append((step, *env.centre_of_mass(), total))
+            table = [{"episode": episode, "step": s, "x": x, "y": y, "return": r} for s, x, y, r in rows]
+            journal.table("trajectories", m, table)

@@ -51,7 +51,6 @@ class Learner(ActorCritic):
         self.optimiser = torch.optim.Adam(parameters, lr=self.config.learning_rate, eps=1e-5, fused=True)
 
     def update(self, rollout: Rollout, draws: Arrays) -> Arrays:
-        """One iteration on a `Rollout`. Returns {metric: [members]}."""
         obs, advantage, target, metrics = self.prepare(self.scaled(rollout))
         action = self.tensor(rollout.action)
         with torch.no_grad():

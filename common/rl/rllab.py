@@ -9,7 +9,7 @@ v is the velocity of the torso's centre of mass, a the action in [-1, 1], f the 
 to [-1, 1]. An episode ends where the torso's height leaves (0.8, 2.0), and after 1000 steps. Observed are positions,
 velocities, f, and the torso's centre of mass: nothing is left out.
 
-                             observation   action   time step   steps an action   motors
+                             observation   action   time step   steps per action  motors
     RllabSimpleHumanoid-v0   102           10       0.01, RK4   1                 legs 100 N m, shoulders 20 N m
     RllabHumanoid-v0         142           21       0.002       4                 control in [-0.4, 0.4] times a gear
 """
@@ -85,14 +85,11 @@ def model(full: bool) -> str:
     sides = [("right", 1), ("left", -1)]
     legs = [leg(side, sign, full) for side, sign in sides]
     arms = [arm(side, sign, full) for side, sign in sides]
-    pelvis = body("pelvis", "0 0 -0.17", capsule("0 -0.07 0 0 0.07 0", 0.09), *legs)
+    lean = [hinge("abdomen_x", "1 0 0", -35, 35)] if full else []
+    pelvis = body("pelvis", "0 0 -0.17" if full else "0 0 -0.4", *lean, capsule("0 -0.07 0 0 0.07 0", 0.09), *legs)
     if full:
         bend = [hinge("abdomen_z", "0 0 1", -45, 45), hinge("abdomen_y", "0 1 0", -75, 30)]
-        turn = hinge("abdomen_x", "1 0 0", -35, 35)
-        pelvis = body("waist", "0 0 -0.26", *bend, capsule("0 -0.06 0 0 0.06 0", 0.06), pelvis.replace(
-            '<geom type="capsule" fromto="0 -0.07', turn + '<geom type="capsule" fromto="0 -0.07', 1))  # fmt: skip
-    else:
-        pelvis = pelvis.replace('pos="0 0 -0.17"', 'pos="0 0 -0.4"', 1)
+        pelvis = body("waist", "0 0 -0.26", *bend, capsule("0 -0.06 0 0 0.06 0", 0.06), pelvis)
     skull = '<geom type="sphere" pos="0 0 0.19" size="0.09"/>'
     trunk = [capsule("0 -0.07 0 0 0.07 0", 0.07), capsule("0 -0.06 -0.12 0 0.06 -0.12", 0.06), skull]
     root = '<joint name="root" type="free" armature="0" damping="0" limited="false"/>'

@@ -72,11 +72,9 @@ class Learner(OffPolicyLearner):
         return distribution.mode() if draws is None else distribution.sample(draws["noise"])
 
     def acting_draws(self, rng: Generator, size: int) -> Arrays:
-        """Random numbers of `size` sampled actions of one member."""
         return normal(rng, size, self.actions)
 
     def update_draws(self, rng: Generator, size: int) -> Arrays:
-        """Random numbers of `size` updates of one member."""
         return normal(rng, size, self.config.batch_size, self.actions, names=("noise", "next_noise"))
 
     def update(self, batch: Batch, draws: Draws) -> None:

@@ -71,11 +71,9 @@ class Learner(OffPolicyLearner):
         return (action + self.config.exploration_noise * draws["noise"]).clamp(-1, 1)
 
     def acting_draws(self, rng: Generator, size: int) -> Arrays:
-        """Random numbers of `size` exploring actions of one member."""
         return normal(rng, size, self.actions)
 
     def update_draws(self, rng: Generator, size: int) -> Arrays:
-        """Random numbers of `size` updates of one member."""
         return normal(rng, size, self.config.batch_size, self.actions, names=("target_noise",))
 
     def update(self, batch: Batch, draws: Draws) -> None:

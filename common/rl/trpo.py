@@ -59,7 +59,6 @@ class Learner(ActorCritic):
         return super().update_draws(rng) | {f"fisher_{k}": x for k, x in self.policy.draws(rng, fresh).items()}
 
     def update(self, rollout: Rollout, draws: Arrays) -> Arrays:
-        """One iteration on a `Rollout`. Returns {metric: [members]}."""
         obs, advantage, target, metrics = self.prepare(rollout)
         action = self.tensor(rollout.action)
         numbers = {name: self.tensor(x) for name, x in draws.items()}

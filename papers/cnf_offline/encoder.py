@@ -16,7 +16,7 @@ from common.flows.transforms import Compose, Inverse, Tanh
 
 
 def build(rngs, event, layers, hidden, base, context=0):
-    """f, a transform from a to z, one member a generator. hidden: widths of a coupling's network; base: 'uniform' or
+    """f, a transform from a to z, one member per generator. hidden: widths of a coupling's network; base: 'uniform' or
     'normal'; context: width of what the couplings are told of the state."""
     steps = [Inverse(Tanh())]
     for i in range(layers):

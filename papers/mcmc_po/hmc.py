@@ -50,10 +50,12 @@ class Learner(sac.Learner):
         at = CriticsAt(critics, obs)
 
         def values(action):
-            every = at.values(action.detach())
-            mean = self.config.pessimism == "mean"
-            value = every.mean(1) if mean else every.amin(1)
-            slope = at.slope(torch.full_like(every, 1 / every.shape[1]) if mean else least_shares(every))
+            of_critics = at.values(action.detach())
+            if self.config.pessimism == "mean":
+                value, shares = of_critics.mean(1), torch.full_like(of_critics, 1 / of_critics.shape[1])
+            else:
+                value, shares = of_critics.amin(1), least_shares(of_critics)
+            slope = at.slope(shares)
             return first_order(value, slope, action), slope
 
         return values

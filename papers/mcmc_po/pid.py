@@ -18,7 +18,7 @@ from torch import nn
 
 
 class PID(nn.Module):
-    """beta of every member, [members], moved once a policy iteration. Its state is in buffers, for checkpoints.
+    """beta of every member, [members], moved once per policy iteration. Its state is in buffers, for checkpoints.
 
     config: a `TrustRegion`. threshold: epsilon.
     """

@@ -5,7 +5,7 @@
 with affine couplings f_l (`common/flows/coupling.py`) that see the state, each half kept in turn. Section 1 asks whether a
 flow's gain is inference or over-parametrisation; at two couplings of 16 units the policy has about as many parameters as the
 Hamiltonian one. The last layers start at 0, so that the policy starts as SAC's. The couplings' log-scales are not bounded.
-Needs two action dimensions or more.
+It needs two action dimensions or more.
 """
 
 from common.flows.coupling import Coupling

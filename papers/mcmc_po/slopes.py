@@ -29,13 +29,13 @@ class CriticsAt:
         self.into = weight[:, seen:]
         self.at_obs = torch.bmm(self._each(obs), weight[:, :seen]).add_(bias)
 
-    def _rows(self, layer, every):
+    def _rows(self, layer, critics):
         """Weight [rows, in, out] and bias [rows, 1, out] of a layer, one row per member and critic, members leading."""
         weight, bias = layer.weight.detach(), layer.bias.detach().unsqueeze(1)
-        if self.count == every:
+        if self.count == critics:
             return weight, bias
         members = self.shape[0]
-        return tuple(x.view(members, every, *x.shape[1:])[:, : self.count].flatten(0, 1) for x in (weight, bias))
+        return tuple(x.view(members, critics, *x.shape[1:])[:, : self.count].flatten(0, 1) for x in (weight, bias))
 
     def _each(self, x):
         """x, [members, batch, features], once for every critic: [rows, batch, features]."""

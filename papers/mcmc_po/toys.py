@@ -81,7 +81,6 @@ class Learner(IterativeLearner):
         self.contexts = torch.stack([angles.cos(), angles.sin()], -1)  # of evaluations, [contexts, 2]
 
     def update_draws(self, rng, size):
-        """Random numbers of `size` iterations of one member."""
         shape = (size, self.config.batch_size)
         drawn = normal(rng, *shape, ACTIONS, names=("noise", "momentum", "transition_noise", "transition_momentum"))
         return drawn | {"angle": rng.uniform(-math.pi, math.pi, shape).astype(np.float32)}
@@ -107,11 +106,9 @@ class Learner(IterativeLearner):
         draws = [self.draws(entry, self.config.samples) for entry in (0, 1)]
         return self.hamiltonian.chain(state, Bandit(state), *draws, steps=steps)
 
-    def potential(self, state, member=None):
-        """The present potential at some states, of all members or of one, in float64 for one."""
+    def potential(self, state, member):
+        """The present potential of one member at some states, in float64."""
         policy = self.hamiltonian
-        if member is None:
-            return Potential(policy.prior(state), Bandit(state), policy.temperature)
         prior = policy.prior(state.float().expand(len(self.seeds), -1, -1))
         alone = DiagonalGaussian(*(x[member : member + 1].double() for x in (prior.mean, prior.log_std)))
         return Potential(alone, Bandit(state), policy.temperature[member : member + 1].double())

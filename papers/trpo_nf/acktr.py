@@ -72,7 +72,6 @@ class Learner(ActorCritic):
         return {"value_noise": rng.standard_normal((c.value_updates, c.batch_steps), dtype=np.float32)}
 
     def update(self, rollout, draws):
-        """One iteration on a `Rollout`. Returns {metric: [members]}."""
         c = self.config
         raw, action = self.tensor(rollout.obs), self.tensor(rollout.action)
         with torch.no_grad():

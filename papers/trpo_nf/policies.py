@@ -104,21 +104,26 @@ def couplings(config, rngs, event, last_init):
     return layers
 
 
-class CouplingFlow(Sampled):
+class Trained(Sampled):
+    """A policy trained on one kind of distribution, `kinds[0]`, whose samples have another's density, `kinds[1]`."""
+
+    def forward(self, obs):
+        return self.distribution(obs, self.kinds[0])
+
+    def truth(self, obs):
+        return self.distribution(obs, self.kinds[1])
+
+
+class CouplingFlow(Trained):
     """a = f(e; s), e ~ N(0, I), with f a composed `transform` of couplings. `constant`: its log-density has its normalising
     constant; else it is too large by (m / 2) ln 2 pi, as released."""
 
     def __init__(self, transform, actions, constant):
         super().__init__()
-        self.transform, self.actions, self.constant = transform, actions, constant
+        self.transform, self.actions = transform, actions
+        self.kinds = FlowDistribution if constant else WithoutConstant, FlowDistribution
 
-    def forward(self, obs):
-        return self._distribution(FlowDistribution if self.constant else WithoutConstant, obs)
-
-    def truth(self, obs):
-        return self._distribution(FlowDistribution, obs)
-
-    def _distribution(self, kind, obs):
+    def distribution(self, obs, kind):
         zeros = obs.new_zeros(*obs.shape[:-1], self.actions)
         return kind(DiagonalGaussian(zeros, zeros), self.transform, obs)
 
@@ -144,7 +149,7 @@ class WithoutConstant(FlowDistribution):
         return super().log_prob(y) + 0.5 * math.log(2 * math.pi) * y.shape[-1]
 
 
-class Mixture(Sampled):
+class Mixture(Trained):
     """Equally weighted Gaussians N(mu_k(s), diag(sigma_k)^2). log_std: [members, 1, components, actions], at the start.
 
     `mean` maps obs to all means of a member, [members, batch, components * actions], if they are `shared`; else it holds
@@ -155,7 +160,7 @@ class Mixture(Sampled):
     def __init__(self, mean, log_std, shared, geometric):
         super().__init__()
         self.mean, self.log_std = mean, nn.Parameter(log_std)
-        self.shared, self.geometric = shared, geometric
+        self.shared, self.kinds = shared, (GeometricMixture if geometric else GaussianMixture, GaussianMixture)
         self.components, self.actions = log_std.shape[2:]
 
     def means(self, obs):
@@ -166,13 +171,7 @@ class Mixture(Sampled):
         rows = obs.unsqueeze(1).expand(members, self.components, batch, features).reshape(-1, batch, features)
         return self.mean(rows).view(members, self.components, batch, self.actions).transpose(1, 2)
 
-    def forward(self, obs):
-        return self._distribution(GeometricMixture if self.geometric else GaussianMixture, obs)
-
-    def truth(self, obs):
-        return self._distribution(GaussianMixture, obs)
-
-    def _distribution(self, kind, obs):
+    def distribution(self, obs, kind):
         mean = self.means(obs)
         return kind(mean, self.log_std.expand_as(mean))
 

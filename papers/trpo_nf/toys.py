@@ -59,7 +59,6 @@ class Learner(IterativeLearner):
         return {"uniform": rng.random(shape, dtype=np.float32), "normal": rng.standard_normal((*shape, 2), dtype=np.float32)}
 
     def update_draws(self, rng, size):
-        """Random numbers of `size` updates of one member."""
         return self.draws(rng, size, self.config.samples)
 
     def update(self, draws):

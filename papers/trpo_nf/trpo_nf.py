@@ -1,7 +1,7 @@
 """TRPO with the paper's policy classes (Tang & Agrawal 2018, Section 5.1).
 
 The algorithm is `common.rl.trpo`; what the paper changes is the policy alone (`policies`), and with it how divergence and
-Fisher matrix are had: in closed form for the Gaussian, from samples for mixtures and flows.
+Fisher matrix are computed: in closed form for the Gaussian, from samples for mixtures and flows.
 """
 
 from common.rl import trpo
