@@ -219,7 +219,7 @@ def test_what_a_figure_rests_on_stands_below_it(toy, tmp_path):
     assert "stale" in text and text.endswith("diverged 2")
     with plots.style():
         fig, ax = matplotlib.pyplot.subplots(figsize=(4, 3))
-        plots.seeds_and_mean(ax, results.curve("return", gain=1.0), label="toy")
+        plots.seeds_and_mean(ax, results.curve("return", gain=1.0), label="toy", smooth=5)
         plots.steps_axis(ax)
         plots.legend_below(fig)
         stamping.stamp(fig, [results], "day", "A caption. " * 20)
@@ -265,6 +265,13 @@ def test_bands_are_what_they_say():
     interval = stats.mean_within(values[0], low=0.0)
     np.testing.assert_allclose(plots.band_half_width(values)[0], (interval.high - interval.low) / 2, rtol=1e-6)
     assert plots.band_half_width(values[:, :2]) is None
+
+
+def test_smoothing_keeps_cubics_and_gaps():
+    x = np.linspace(-1, 1, 21)
+    curve = pd.Series(x**3 - x)
+    np.testing.assert_allclose(plots.smoothed(curve, 7), curve, atol=1e-12)
+    assert plots.smoothed(pd.Series([1.0, np.nan, 3.0]), 7).isna().sum() == 1
 
 
 def test_tables_survive_markup(tmp_path):

@@ -75,7 +75,7 @@ def c05_larger_base_relies_more(arsac="env=HalfCheetah-v4|Hopper-v4|Walker2d-v4|
     authors' curves on HalfCheetah are in that order.
     """
     quantity = "P(a larger base has a larger final ln β)"
-    return judged(_ordered(arsac, _final("log_scale"), "decreasing", quantity), arsac, steps=300_000)
+    return judged(_ordered(arsac, "decreasing", quantity, of_curves, "log_scale", last()), arsac, steps=300_000)
 
 
 def c06_halfcheetah_gains(arsac="env=HalfCheetah-v4, base=1x32|1x128", sac="env=HalfCheetah-v4, base=1x32|1x128"):
@@ -206,10 +206,8 @@ def c16_helps_when_observations_are_limited(
     Probability that ARSAC ends above SAC, over environments and three conditions (velocities hidden, 2 and 5 steps late):
     above 1/2. Stratified bootstrap.
     """
-    ours, theirs = _limited(arsac_masked, arsac_delayed), _limited(sac_masked, sac_delayed)
-    quantity = "P(ARSAC ends above SAC), observations limited"
-    verdict = stats.aggregate(stats.probability_of_improvement, ours, theirs, low=0.5, quantity=quantity)
-    return judged(verdict, arsac_masked, arsac_delayed, sac_masked, sac_delayed)
+    runs = arsac_masked, arsac_delayed, sac_masked, sac_delayed
+    return judged(_better("P(ARSAC ends above SAC), observations limited", *runs), *runs)
 
 
 def own_sigma_offsets_the_fall(arsac="env=HalfCheetah-v4, base=1x32|1x128|2x256"):
@@ -244,7 +242,7 @@ def own_larger_base_has_larger_shift_share(arsac="env=HalfCheetah-v4|Hopper-v4|W
     Exact Jonckheere-Terpstra test of the final Var δ / Var x over the three sizes, in each environment.
     """
     quantity = "P(a larger base has a larger final Var δ / Var x)"
-    return judged(_ordered(arsac, _final("shift_share"), "increasing", quantity), arsac, steps=300_000)
+    return judged(_ordered(arsac, "increasing", quantity, of_curves, "shift_share", last()), arsac, steps=300_000)
 
 
 def own_larger_base_loses_more_without_flow(arsac="env=HalfCheetah-v4|Hopper-v4|Walker2d-v4|Ant-v4, base=1x32|1x128|2x256"):
@@ -253,7 +251,7 @@ def own_larger_base_loses_more_without_flow(arsac="env=HalfCheetah-v4|Hopper-v4|
 
     Exact Jonckheere-Terpstra test of the relative loss over the three sizes, in each environment.
     """
-    return judged(_ordered(arsac, _ablation, "increasing", "P(a larger base loses more)"), arsac)
+    return judged(_ordered(arsac, "increasing", "P(a larger base loses more)", _ablation), arsac)
 
 
 def own_released_figure_2_moves_the_base(arsac="env=Walker2d-v4, base=1x32"):
@@ -321,10 +319,8 @@ def own_limited_observations_need_the_flow(
 
     As `c16`, against SAC that sees 3 past actions.
     """
-    ours, theirs = _limited(arsac_masked, arsac_delayed), _limited(sac_history_masked, sac_history_delayed)
-    quantity = "P(ARSAC ends above SAC that sees 3 past actions), observations limited"
-    verdict = stats.aggregate(stats.probability_of_improvement, ours, theirs, low=0.5, quantity=quantity)
-    return judged(verdict, arsac_masked, arsac_delayed, sac_history_masked, sac_history_delayed)
+    runs = arsac_masked, arsac_delayed, sac_history_masked, sac_history_delayed
+    return judged(_better("P(ARSAC ends above SAC that sees 3 past actions), observations limited", *runs), *runs)
 
 
 def _rise(results, metric, shrink, **where):
@@ -344,14 +340,10 @@ def _late_slope(results, metric, env):
     return over_sizes(results, of_curves, metric, measure, env=env)
 
 
-def _ordered(results, measure, direction, quantity):
-    """`measure(results, env=, base=)` ordered over the sizes, in every environment."""
-    groups = {env: list(by_size(results, measure, env=env).values()) for env in environments(results)}
+def _ordered(results, direction, quantity, measure, *args):
+    """`measure(results, *args, env=, base=)` is ordered over the sizes, in every environment."""
+    groups = {env: list(by_size(results, measure, *args, env=env).values()) for env in environments(results)}
     return conjunction({env: stats.ordered(levels, direction) for env, levels in groups.items()}, quantity)
-
-
-def _final(metric):
-    return lambda results, **where: of_curves(results, metric, last(), **where)
 
 
 def _equal(ours, theirs):
@@ -367,8 +359,11 @@ def _ablation(arsac, **where):
     return (whole - of_curves(arsac, "return_without_flow", last(1), **where)) / magnitude(whole)
 
 
-def _limited(masked, delayed):
-    """Final returns by environment and condition: a list of Series by seed."""
-    scores = [final(masked, env=env) for env in environments(masked)]
-    delays = delayed.setting("delay")
-    return scores + [final(delayed, env=env, delay=delay) for env in environments(delayed) for delay in delays]
+def _better(quantity, *runs):
+    """P(improvement) of the first two runs over the last two, masked and delayed observations each, above 1/2."""
+    scores = []
+    for masked, delayed in (runs[:2], runs[2:]):
+        places = [{"env": env, "delay": delay} for env in environments(delayed) for delay in delayed.setting("delay")]
+        hidden = [final(masked, env=env) for env in environments(masked)]
+        scores.append(hidden + [final(delayed, **where) for where in places])
+    return stats.aggregate(stats.probability_of_improvement, *scores, low=0.5, quantity=quantity)

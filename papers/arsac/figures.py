@@ -9,6 +9,9 @@ from common.lab.report.measures import environments, first_member
 from common.lab.results import records
 from papers.arsac.schematic import draw_policy
 
+# Points of a Savitzky-Golay window (cubic), or None for curves as measured. The authors' Figure 4 has 71 of 100 points.
+SMOOTHING = None
+
 SIZES = ("1x32", "1x128", "2x256")
 SIZE_COLOURS = dict(zip(SIZES, ("#E69F00", "#D55E00", "#CC79A7"), strict=True))
 FIGURE_4 = {
@@ -77,7 +80,7 @@ def fig4_performance(sac, arsac="base=1x32|1x128"):
     algorithms = {"SAC": sac, "ARSAC": arsac}
     runs = {f"{algorithm} {base}": (algorithms[algorithm], {"base": base}) for algorithm, base in FIGURE_4}
     for env, ax in axes.items():
-        plots.curves(ax, "return", runs, FIGURE_4.values(), env=env)
+        plots.curves(ax, "return", runs, FIGURE_4.values(), SMOOTHING, env=env)
         _dashed(ax, sac.final("return", env=env, base="2x256"), "SAC 2x256, final mean", "black")
         for (algorithm, base), colour in FIGURE_4.items():
             _authors(ax, "return", env, algorithm.lower(), base, colour, algorithms[algorithm].steps)
@@ -110,7 +113,7 @@ def figx_arsac_controls(
     for base, ax in zip(("1x128", "2x256"), axes.values(), strict=True):
         runs = [(results, {"base": base}) for results in (arsac, arsac_history_critic, sac, sac_history)]
         runs.append((sac, {"base": "2x256"}) if base == "1x128" else (sac_wide, {}))
-        plots.curves(ax, "return", dict(zip(POLICIES, runs, strict=True)), POLICIES.values())
+        plots.curves(ax, "return", dict(zip(POLICIES, runs, strict=True)), POLICIES.values(), SMOOTHING)
         plots.steps_axis(ax, f"HalfCheetah-v4, base {base}", left=0, right=sac.steps)
     return plots.finish(fig, "return", ncols=3)
 
@@ -136,7 +139,8 @@ def figx_arsac_pomdp(
     titles = {f"{env}, {title}": (env, runs) for env in environments(arsac_masked) for title, runs in columns.items()}
     fig, axes = plots.panels(list(titles), len(columns), height=2.0, sharey="row")
     for title, (env, runs) in titles.items():
-        plots.curves(axes[title], "return", dict(zip(labels, runs, strict=True)), map(POLICIES.get, labels), env=env)
+        named, colours = dict(zip(labels, runs, strict=True)), [POLICIES[label] for label in labels]
+        plots.curves(axes[title], "return", named, colours, SMOOTHING, env=env)
         for label, results in (("ARSAC", arsac), ("SAC", sac)):
             _dashed(axes[title], results.final("return", env=env), f"{label}, all observed", POLICIES[label])
         plots.steps_axis(axes[title], title, left=0, right=arsac_masked.steps)

@@ -79,7 +79,10 @@ def c06_five_steps_suffice(hmc_steps="env=Hopper-v4, leapfrog_steps=0|1|3|10", h
     Order over K = 0, 1, 5 by Jonckheere and Terpstra, of both; return with 3 and with 10 steps equivalent to that with 5
     within 10 %; gain with 5 not below that with 10 by 10 %. Policies trained with K each.
     """
-    returns, gains = (_by_length(hmc_steps, hmc, metric) for metric in ("return", "bound_gain"))
+    returns, gains = (
+        {k: final(hmc_steps, metric, leapfrog_steps=k) for k in (0, 1, 3, 10)} | {5: final(hmc, metric)}
+        for metric in ("return", "bound_gain")
+    )
     parts = {
         "return, order": ordered([returns[k] for k in (0, 1, 5)]),
         "return, K = 3": equivalence(returns[3], returns[5]),
@@ -338,8 +341,3 @@ def own_chain_helps_the_trained_policy(hmc="env=Hopper-v4|HalfCheetah-v4|Ant-v4,
         chained, base = (hmc.final(name, 1, env=env) for name in ("return", "return_without_chain"))
         parts[env] = mean_within(chained - base, low=0)
     return judged(conjunction(parts, "return, with - without chain"), hmc)
-
-
-def _by_length(hmc_steps, hmc, metric):
-    """{K: final numbers [seeds]} of policies trained with K = 0, 1, 3, 5, 10 on one environment."""
-    return {k: final(hmc_steps, metric, leapfrog_steps=k) for k in (0, 1, 3, 10)} | {5: final(hmc, metric)}

@@ -17,10 +17,6 @@ class Trial:
     environments: tuple | None = None
     lacking: tuple = ()
 
-    @property
-    def whole(self) -> bool:
-        return not self.lacking
-
 
 def cells(paper: str, claim: str, scale: str) -> list[catalog.Cell]:
     """The cells that a claim reads."""
@@ -71,7 +67,7 @@ def verdicts(
         verdict = catalog.function(paper, "claims", name)(**{experiment: loaded[key] for experiment, key in keys.items()})
         if not isinstance(verdict, Verdict):
             raise UserError(f"papers/{paper}/claims.py: {name} must return a Verdict, not {verdict!r}")
-        judged[name] = verdict if at.whole else in_part(verdict, at)
+        judged[name] = in_part(verdict, at) if at.lacking else verdict
     return holm_verdicts(judged), list(loaded.values())
 
 

@@ -5,6 +5,7 @@ index; NaN stands for a run that diverged, which `common.lab.report.stats` count
 """
 
 from collections.abc import Callable, Iterable, Mapping
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -27,7 +28,7 @@ def last(count: int = 10) -> Measure:
     return lambda steps, values: values[-count:].mean()
 
 
-def of_curves(results: Results, metric: str, measure: Measure, by: str = "seed", **where) -> pd.Series:
+def of_curves(results: Results, metric: str, measure: Measure, by: str = "seed", **where: Any) -> pd.Series:
     """`measure` of the curve of every run of the one cell that `where`, settings of the grid, leaves.
 
     Returns one number per value of the column `by`; NaN for a run that diverged, also before its first evaluation, or that
@@ -43,7 +44,9 @@ def of_curves(results: Results, metric: str, measure: Measure, by: str = "seed",
     return pd.Series({key: measured(run) for key, run in rows(results.frame, where).groupby(by)}, dtype=float)
 
 
-def of_table(results: Results, name: str, measure: Callable[[pd.DataFrame], float], by: str = "seed", **where) -> pd.Series:
+def of_table(
+    results: Results, name: str, measure: Callable[[pd.DataFrame], float], by: str = "seed", **where: Any
+) -> pd.Series:
     """`measure(rows)` of every run of the one cell that `where` leaves, from a further table.
 
     Returns one number per value of the column `by`; NaN for a run that is not in the table: it diverged, for a trained
@@ -56,13 +59,13 @@ def of_table(results: Results, name: str, measure: Callable[[pd.DataFrame], floa
     return numbers.reindex(sorted(rows(results.frame, where)[by].unique()))
 
 
-def first_member(results: Results, name: str, **where) -> pd.DataFrame:
+def first_member(results: Results, name: str, **where: Any) -> pd.DataFrame:
     """A further table's rows of the first member of the one cell that `where` leaves."""
     rows = results.table(name, **where)
     return rows[rows["member"] == rows["member"].iloc[0]]
 
 
-def of_row(results: Results, name: str, column: str, row: Mapping, **where) -> np.ndarray:
+def of_row(results: Results, name: str, column: str, row: Mapping, **where: Any) -> np.ndarray:
     """`column` [seeds] in the one row per seed that `row`, {column: value}, leaves of a table; else as `of_table`."""
 
     def number(run):

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from typing import Literal
+from typing import Any, Literal
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -10,6 +10,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
+from scipy.signal import savgol_filter
 from scipy.stats import t
 
 from common.errors import UserError
@@ -52,15 +53,19 @@ def seeds_and_mean(
     colour: str = PALETTE[0],
     linestyle: str = "-",
     end: int | None = None,
+    smooth: int | None = None,
 ) -> None:
     """Draws every member's curve faintly, their mean, and the 95 % interval of the mean around it, by Student's t.
 
-    `curve` has the columns cell, member, step, value. The mean ends with the shortest curve; that of a member that
-    diverged, which ends before `end` (default: the last step in `curve`), ends in a cross.
+    `curve` has the columns cell, member, step, value; `smooth` is a Savitzky-Golay window in points. The mean ends with the
+    shortest curve; that of a member that diverged, which ends before `end` (default: the last step in `curve`), ends in a
+    cross.
     """
     if curve.empty:
         return
     wide = curve.pivot(index="step", columns=["cell", "member"], values="value")
+    if smooth:
+        wide = wide.apply(lambda column: smoothed(column, smooth))
     for _, values in wide.items():
         values = values.dropna()
         ax.plot(values.index, values, color=colour, alpha=0.3, linewidth=0.7, linestyle=linestyle)
@@ -73,10 +78,17 @@ def seeds_and_mean(
         ax.fill_between(whole.index, mean - half, mean + half, color=colour, alpha=0.15, linewidth=0)
 
 
-def curves(ax: Axes, metric: str, runs: Mapping[str, tuple[Results, Mapping]], colours: Iterable[str], **where) -> None:
+def curves(
+    ax: Axes,
+    metric: str,
+    runs: Mapping[str, tuple[Results, Mapping]],
+    colours: Iterable[str],
+    smooth: int | None = None,
+    **where: Any,
+) -> None:
     """Draws a metric of some runs, {label: (results, its settings)}, by `seeds_and_mean`; `where`: settings of all runs."""
     for (label, (results, settings)), colour in zip(runs.items(), colours, strict=False):
-        seeds_and_mean(ax, results.curve(metric, **where, **settings), label, colour)
+        seeds_and_mean(ax, results.curve(metric, **where, **settings), label, colour, smooth=smooth)
 
 
 def band_half_width(values: np.ndarray) -> np.ndarray | None:
@@ -86,6 +98,16 @@ def band_half_width(values: np.ndarray) -> np.ndarray | None:
     """
     n = values.shape[1]
     return t.ppf(0.975, n - 1) * values.std(axis=1, ddof=1) / np.sqrt(n) if n > 2 else None
+
+
+def smoothed(values: pd.Series, window: int, order: int = 3) -> pd.Series:
+    """Savitzky-Golay smoothing over a window of points (made odd, and no longer than the curve)."""
+    finite = values.dropna()
+    window = min(window, len(finite)) - (min(window, len(finite)) + 1) % 2
+    if window > order:
+        values = values.copy()
+        values.loc[finite.index] = savgol_filter(finite, window, order)
+    return values
 
 
 def grid(

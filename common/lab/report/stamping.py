@@ -61,13 +61,7 @@ def _raise(fig, extra):
     bottom = free + max(legends, default=0) / (height + extra)
     for legend in fig.legends:
         legend.set_bbox_to_anchor((0, free, 1, 1 - free), transform=fig.transFigure)
-    engine = fig.get_layout_engine()
-    if engine is not None and "rect" in engine.get():
-        engine.set(rect=(0, bottom, 1, 1 - bottom))
-    else:
-        for ax in fig.axes:
-            x, y, w, h = ax.get_position().bounds
-            ax.set_position((x, free + y * (1 - free), w, h * (1 - free)))
+    fig.set_layout_engine("constrained", rect=(0, bottom, 1, 1 - bottom))
 
 
 def save(fig: Figure, path: str | Path, scale: str) -> list[Path]:

@@ -6,10 +6,13 @@ Holm 1979, A simple sequentially rejective multiple test procedure.
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from math import ceil, isnan, nan
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy.stats import norm
+
+from common.lab.results.records import Results
 
 STATUSES = ("reproduced", "contradicted", "inconclusive", "untested")
 
@@ -46,7 +49,7 @@ class Verdict:
         return f"{self.status}{f' ({self.reason})' * bool(self.reason)}: {line}{f'; {self.note}' * bool(self.note)}"
 
 
-def untested(reason: str, effect: float = nan, **fields) -> Verdict:
+def untested(reason: str, effect: float = nan, **fields: Any) -> Verdict:
     """No verdict, for `reason`; the effect is shown all the same."""
     return Verdict("untested", float(effect), reason=reason, **fields)
 
@@ -90,8 +93,8 @@ def _deciding(parts):
     return name, parts[name]
 
 
-def judged(verdict: Verdict, *results, steps: int, seeds: int, command: str) -> Verdict:
-    """`verdict` if all `records.Results` have the least budget that can test the claim, else untested (budget): effect and
+def judged(verdict: Verdict, *results: Results, steps: int, seeds: int, command: str) -> Verdict:
+    """`verdict` if all `results` have the least budget that can test the claim, else untested (budget): effect and
     interval stay, `command` would settle it.
 
     steps: of training; seeds: per cell. Results without cells have no budget, unless `others` counts the cells that they
