@@ -159,6 +159,14 @@ def test_a_member_at_the_boundary_is_not_lost_to_what_comes_after():
     assert objective[0] == pytest.approx(0.01) and math.isnan(objective[1])
 
 
+def test_a_checkpoint_keeps_where_a_member_arrived():
+    config = Toys(toy="kl_ball", iterations=40, samples=8, origin_samples=50)
+    stopped, again = Learner(config, [4, 5]), Learner(config, [4, 5])
+    stopped.arrived[1], stopped.final, stopped.updates = True, stopped.final + 1, 7
+    again.load_state_dict(stopped.state_dict())
+    assert again.arrived.tolist() == [False, True] and again.updates == 7 and torch.equal(again.final, stopped.final)
+
+
 @pytest.mark.parametrize("preset", ["equations", "released"])
 @pytest.mark.parametrize("policy", ["gaussian", "gmm2", "gmm5", "flow"])
 def test_the_distribution_of_the_samples_has_a_density(policy, preset):

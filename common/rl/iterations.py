@@ -39,7 +39,7 @@ def run(build: Callable[..., Any], config: Any, seeds: Sequence[int], journal: J
 
 
 def record_measurements(measured: dict[str, Any], alive: np.ndarray, step: int, journal: Journal) -> None:
-    """Numbers of the members that are alive; `alive` loses those of which one is not finite."""
+    """Records of the members that are `alive`, which those with a value that is not finite cease to be."""
     lost = ~np.isfinite(np.array(list(measured.values()), dtype=float)).all(0)
     for m in np.flatnonzero(alive & lost):
         journal.diverged(m, step)

@@ -59,7 +59,7 @@ class Kfac:
 
     @contextlib.contextmanager
     def watch(self) -> Iterator[None]:
-        """Within, every use of a layer is noted for `learn`."""
+        """Inside it, every use of a layer is kept for `learn`."""
         self.seen = [[] for _ in self.layers]
 
         def note(uses):

@@ -123,11 +123,11 @@ class IterativeLearner(Checkpointed, Protocol):
         """One update of every member, with its random numbers {name: [members, ...]}."""
 
     def measure(self) -> dict[str, Any]:
-        """{metric: [members]} at this moment. A member of which one is not finite has diverged."""
+        """{metric: [members]} at this moment. A member with a value that is not finite has diverged."""
         return {}
 
     def results(self) -> dict[str, Any]:
-        """{metric: [members]} after the last update alone. One may be NaN: it is no divergence."""
+        """{metric: [members]} after the last update alone. A value may be NaN: that is no divergence."""
         return {}
 
     def tables(self) -> dict[str, Rows]:

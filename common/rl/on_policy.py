@@ -21,7 +21,7 @@ RECENT = 40  # episodes over which a return is averaged
 
 
 def run(build: Callable[..., Any], config: OnPolicy, seeds: Sequence[int], journal: Journal, device: str = "cpu") -> None:
-    """`total_steps` environment steps of every member, every one of them counted; what does not fill a batch is left out.
+    """`total_steps` environment steps of every member, all of them counted, less those that do not fill a batch.
 
     Recorded every `record_every` steps and at the end: "return" and "episode_length", means over the last 40 training
     episodes, and the means of what `learner.update` returned since.

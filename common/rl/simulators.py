@@ -25,7 +25,7 @@ class Environment:
     actions: "raw", in the simulator's units as they come (MuJoCo clamps the forces, while a cost of control is taken of what
     was sent); "bounded", in [-1, 1], scaled to the simulator's bounds; "clipped", scaled so and clipped at the bounds.
     remember: an observation is the present one and the one before, zeros at the start.
-    remember_actions: so many past actions, the oldest first, stand behind an observation, zeros before the episode's start.
+    remember_actions: this many past actions follow an observation, the oldest first, zeros before the episode's start.
     observe: "positions" hides every velocity. delay: each observation is shown that many steps late, zeros before the first.
 
     Raises `UserError` if the name is unknown, its package missing, or its action space not of that kind.

@@ -128,8 +128,8 @@ class Learner(sac.Learner):
         }
 
     def summarise(self, trace):
-        """Of the evaluation: ln sigma, the chain's gain in Q and how far it moves the action. Of the updates since the last
-        evaluation: means of `policy.METRICS`."""
+        """Means over the evaluation: ln sigma, the chain's gain in Q and how far it moves the action; means over the updates
+        since the last evaluation: `policy.METRICS`."""
         on_path = {name: [float(x.mean()) for x in trace[key]] for name, key in
                    (("visited_value_gain", "value_gain"), ("move", "move"))}  # fmt: skip
         return super().summarise(trace) | on_path | self.hamiltonian.meter.take()

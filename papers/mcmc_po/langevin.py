@@ -93,14 +93,14 @@ class Flow(StepSizes):
         self.register_buffer("even", (torch.arange(actions) % 2 == 0).float())
 
     def _networks(self, rngs, bias):
-        """One per layer, whose output is `bias` at first."""
+        """One network per layer; its output is `bias` at the start."""
         c = self.config
         sizes = [self.actions, *widths(c.units), self.actions]
         return nn.ModuleList(MLP(rngs, sizes, "tanh", last_init=constant(bias)) for _ in range(c.chain_steps))
 
     @property
     def noise(self):
-        """None is added: 0, [members, 1, 1]."""
+        """0, for none is added, [members, 1, 1]."""
         return self.logit.new_zeros(self.logit.shape[1:])
 
     def kick(self, k, slope):

@@ -17,7 +17,7 @@ from common.flows.networks import Linear
 class CriticsAt:
     """Q_j(s, .) of some `QFunctions` at fixed states; weights and states are constants.
 
-    obs: [members, batch, observations]; count: the first so many critics of every member (default: all).
+    obs: [members, batch, observations]; count: critics taken per member, the first ones (default: all).
     """
 
     def __init__(self, critics, obs, count=None):

@@ -126,9 +126,8 @@ class Learner(IterativeLearner):
 
     @torch.no_grad()
     def measure(self):
-        """Of this moment's policy and posterior, means over the contexts: KL to the posterior of the chain's end and of its
-        start, tau ln Z less the bound of eq. 17 for both, their Q. And, of the iterations since the last time, the means
-        of `policy.METRICS`."""
+        """Means over the contexts at this moment: KL to the posterior of the chain's end and of its start, tau ln Z less the
+        bound of eq. 17 for both, their Q; means over the iterations since the last measurement: `policy.METRICS`."""
         numbers = {}
         grids = [self.grid(member) for member in range(len(self.seeds))]
         for suffix, chain in (("", self.chain()), ("_base", self.chain(0))):

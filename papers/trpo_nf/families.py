@@ -30,7 +30,7 @@ def build(config, rngs):
 
 
 def starts(config, rngs, *shape):
-    """Means and ln sigma at the start, [members, *shape, 2] each: wide and apart for the toys of Figure 1, which are reached
+    """Means and ln sigma at the start, [members, *shape, 2] each: wide and apart for the toys of Figure 1, which start
     from random places; deviation 1 and means near 0 for the bandits."""
     if config.toy in ("kl_ball", "entropy"):
         drawn = [(rng.normal(0, 0.1, (*shape, EVENT)), rng.uniform(-3, 0, (*shape, EVENT))) for rng in rngs]

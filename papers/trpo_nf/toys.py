@@ -178,7 +178,7 @@ class Learner(IterativeLearner):
 
     @torch.no_grad()
     def tables(self):
-        """Of the first members, which the figures draw. `samples`: some of each kind; `density`: ln pi on a grid."""
+        """Tables of the first members, for figures: `samples`, some of each kind, and `density`, ln pi on a grid."""
         x = self.sampled()[0].cpu().numpy()
         centre = self.origin.cpu().numpy()
         limit = 0.5 if self.config.toy == "kl_ball" else 2.0
