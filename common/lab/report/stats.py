@@ -126,7 +126,7 @@ def _region(low, high) -> tuple[float, float]:
 class Welch:
     """Student's t for the mean of one arm, Welch's for a difference of two means (Satterthwaite's degrees of freedom)."""
 
-    def __init__(self, arms, effect):
+    def __init__(self, arms: Sequence[np.ndarray], effect: float):
         self.effect = effect
         self.variances = np.array([x.var(ddof=1) if len(x) > 1 else nan for x in arms])
         self.se, self.df = self._error(np.array([len(x) for x in arms]))
@@ -152,7 +152,7 @@ class Agreement:
     """The same for arms whose seeds agree to the last digits. They leave nothing to divide by, yet do not prove that there
     is no spread: p is that of the exact randomisation test, one split (two arms) or one choice of signs (one) among all."""
 
-    def __init__(self, arms, effect):
+    def __init__(self, arms: Sequence[np.ndarray], effect: float):
         self.effect, (n, *_), total = effect, map(len, arms), sum(map(len, arms))
         self.p = 1 / (comb(total, n) if len(arms) == 2 else 2.0**n)
 
@@ -223,7 +223,7 @@ def mean_within(a: ArrayLike, low: float | None = None, high: float | None = Non
 class Binomial:
     """k successes in n trials: the exact test and interval of a chance (Clopper & Pearson 1934)."""
 
-    def __init__(self, k, n):
+    def __init__(self, k: int, n: int):
         self.k, self.n, self.effect = k, n, k / n
 
     def p_above(self, bound: float) -> float:
@@ -282,7 +282,7 @@ class Jonckheere:
     allows 1/2: for three levels of 3-10 normal seeds it covers 94 % or more, a bootstrap of 4 less.
     """
 
-    def __init__(self, arms, levels):
+    def __init__(self, arms: Sequence[np.ndarray], levels: int):
         seen, null = 0, np.ones(1)
         for stratum in (arms[i : i + levels] for i in range(0, len(arms), levels)):
             for earlier, later in combinations(stratum, 2):
@@ -365,7 +365,7 @@ def stratified_bootstrap(
 class Bootstrap:
     """Percentile intervals of a `sample` of replicates [replicates]; those that are no number count against both sides."""
 
-    def __init__(self, effect, sample, n):
+    def __init__(self, effect: float, sample: np.ndarray, n: int):
         self.effect, self.sample, self.n = effect, sample, n
 
     def p_above(self, bound: float) -> float:
