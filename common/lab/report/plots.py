@@ -38,6 +38,7 @@ STYLE: dict = {
 }
 
 
+Runs = Mapping[str, tuple[Results, Mapping]]  # label: results, and settings that select of them
 Shared = Literal["row"] | bool  # whether axes, or those of a row, have one vertical axis
 
 
@@ -78,15 +79,8 @@ def seeds_and_mean(
         ax.fill_between(whole.index, mean - half, mean + half, color=colour, alpha=0.15, linewidth=0)
 
 
-def curves(
-    ax: Axes,
-    metric: str,
-    runs: Mapping[str, tuple[Results, Mapping]],
-    colours: Iterable[str],
-    smooth: int | None = None,
-    **where: Any,
-) -> None:
-    """Draws a metric of some runs, {label: (results, its settings)}, by `seeds_and_mean`; `where`: settings of all runs."""
+def curves(ax: Axes, metric: str, runs: Runs, colours: Iterable[str], smooth: int | None = None, **where: Any) -> None:
+    """Draws a metric of some runs, {label: (results, its settings)}, by `seeds_and_mean`; `where`: settings of all."""
     for (label, (results, settings)), colour in zip(runs.items(), colours, strict=False):
         seeds_and_mean(ax, results.curve(metric, **where, **settings), label, colour, smooth=smooth)
 
