@@ -274,6 +274,7 @@ def test_a_selection_may_be_empty_at_a_narrowed_scale(toy):
         ("algorithm: toy\nmembers: [{seed: 1-3}]", "mappings with a seed each"),
         ("algorithm: toy\nmembers: []", "mappings with a seed each"),
         ("algorithm: toy\nmembers: [{seed: 1, rate: 0.1}, {seed: 2}]", "do not name the same scalars"),
+        ("algorithm: toy\nseeds: [1]\nset: {gain: 1.0}\nsources: {env: Table 1}", "sources: it does not set 'env'"),
         ("algorithm: toy\nseeds: [1]\nset: {gian: 1}", "unknown setting 'gian'; did you mean gain"),
         ("algorithm: toy\nseeds: [1]\nset: {gain: fast}", "gain = 'fast' is a str; it must be a float"),
         ("algorithm: toy\nseeds: [1]\nset: {gain: 11}", r"gain = 11.0 is out of range; it must be in \[0.0, 10.0\]"),

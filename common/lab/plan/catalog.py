@@ -259,10 +259,13 @@ def select(known: dict[str, Cell], selection: str | None) -> dict[str, Cell]:
     return kept
 
 
-def sources(paper: str, cls: type) -> dict[str, str]:
-    """Where each setting of a `Config` stands: as its declaration says, else as the paper's page does."""
-    stated = _page(ROOT, paper).sources
-    return {key: field.metadata["source"] or stated.get(key, "") for key, field in fields(cls).items()}
+def sources(paper: str, cls: type, *names: str) -> dict[str, str]:
+    """Where each setting of a `Config` stands: as its declaration says, else as the paper's page does. Of some experiments,
+    as these state of the values that they set."""
+    page = _page(ROOT, paper)
+    own = {key: source for name in names for key, source in page.experiments[name].get("sources", {}).items()}
+    declared = {key: field.metadata["source"] or page.sources.get(key, "") for key, field in fields(cls).items()}
+    return declared | own
 
 
 def config_class(paper: str, algorithm: str, where: str) -> tuple[str, type]:

@@ -17,7 +17,8 @@ in further settings: [{seed: 4, kl_radius: 0.01}, ...]. `tables` names further t
 further files of tensors, `uses` the experiments whose files a run reads.
 
 A scale's `set` applies where the algorithm has the setting; grid and members come before it. An experiment may state
-`scales` of its own: their `seeds` or `members` and their `set` stand in place of the page's, their `grid` narrows its own.
+`sources` of the values that it sets, and `scales` of its own: their `seeds` or `members` and their `set` stand in place of
+the page's, their `grid` narrows its own.
 """
 
 import dataclasses
@@ -33,7 +34,7 @@ from common.settings import check_known
 
 SCALES = ("smoke", "quick", "day", "paper")
 PAGE = ("seeds", "scales", "sources", "defaults", "experiments")
-KEYS = ("algorithm", "about", "grid", "seeds", "members", "set", "scales", "tables", "produces", "uses")
+KEYS = ("algorithm", "about", "grid", "seeds", "members", "set", "sources", "scales", "tables", "produces", "uses")
 SCALED = ("grid", "seeds", "members", "set")
 NAME = re.compile(r"[a-z][a-z0-9_]*")
 SCALAR = (str, int, float, bool)
@@ -142,6 +143,8 @@ def page(path: Path, where: str) -> Page:
         if not isinstance(stated.get("algorithm"), str):
             form = "must name papers/<paper>/<algorithm>.py or common/rl/<algorithm>.py"
             raise UserError(f"{made.where(name)}: algorithm: {form}")
+        for key in _texts(stated, "sources", made.where(name)):
+            check_known(key, _mapping(stated, "set", made.where(name)), f"{made.where(name)}: sources: it does not set")
     return made
 
 

@@ -67,7 +67,7 @@ def hyperparameters(paper: str, columns: dict[str, tuple], built_in: tuple = ())
     rows: dict[tuple, dict[str, str]] = {}
     for title, names in columns.items():
         configs = [cell.config for name in names for cell in catalog.cells(paper, name, "paper").values()]
-        sources = catalog.sources(paper, type(configs[0]))
+        sources = catalog.sources(paper, type(configs[0]), *names)
         for key, field in fields(type(configs[0])).items():
             facts = field.metadata
             row = key, facts["meaning"], facts["unit"], _allowed(facts, field.default), sources[key]
