@@ -140,7 +140,7 @@ ALGORITHMS = sorted({cell.module for paper in catalog.papers() for name in catal
 def test_algorithms_load_no_loop_and_no_simulator():
     """Each in a process of its own: what another has loaded would hide it."""
     code = (
-        "import os, sys\n"
+        "import os, sys, torch\n"  # torch once, for it takes most of the time
         f"for name in {ALGORITHMS!r}:\n"
         "    if not os.fork():\n"
         "        __import__(name)\n"
