@@ -59,7 +59,7 @@ def rows(folder, table, seeds):
 
 
 def test_seeds_are_added_to_a_published_cell(toy):
-    training.run("toy/toy/A-0.5", "day")
+    training.run("toy/toy/A-0.5", "day", threads=1)  # one fleet, one part
     publishing.publish("toy/toy/A-0.5", "day")
     shutil.rmtree(toy.root / "results")
     cell = grown(toy, [0, 1, 2])

@@ -257,9 +257,10 @@ def test_a_class_may_move(root):
 
 
 def test_which_of_two_alike_names_is_used_counts(root):
-    """Both are reached, and the text of the user is the same: only the module that its import names differs."""
-    (root / "common/rl/left.py").write_text("from common.rl.loops import _step as g\n\n\ndef f():\n    return g()\n")
-    (root / "common/rl/right.py").write_text("from common.rl.loops import on_policy as g\n\n\ndef f():\n    return g()\n")
+    """Both are reached, and their own texts are the same: only what they call, under one name too, differs."""
+    for name, number in (("left", 1), ("right", 2)):
+        text = f"def g():\n    return {number}\n\n\ndef f():\n    return g()\n"
+        (root / f"common/rl/{name}.py").write_text(text)
     (root / "common/rl/buffers.py").write_text(
         "from common.rl import left, right\n\n\ndef capacity():\n    return left.f() / right.f()\n"
     )
