@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 from common.errors import UserError
-from common.rl import simulators
-from common.rl.config import ENVIRONMENTS
+from common.rl import off_policy, on_policy, simulators
+from common.rl.config import ENVIRONMENTS, SAC, TRPO
 from common.rl.simulators import Environment, Simulators
 
 
@@ -41,6 +41,22 @@ def test_delayed_observations_come_late():
     full, late = play(Environment("Hopper-v4"), 0), play(Environment("Hopper-v4", delay=2), 0)
     np.testing.assert_array_equal(late[2:], full[:-2])
     assert not late[:2].any()
+
+
+@pytest.mark.parametrize("limit", [0, 4])
+def test_an_episode_ends_at_its_time_limit_and_not_by_termination(limit):
+    environment = Environment("Reacher-v4", episode_steps=limit)
+    environment.reset(0)
+    ends = [environment.step(np.zeros(2, np.float32))[2:] for _ in range(limit or 50)]
+    assert ends[-1] == (False, True) and not any(map(any, ends[:-1]))
+
+
+@pytest.mark.parametrize(("loop", "settings"), [(off_policy, SAC), (on_policy, TRPO)])
+def test_both_loops_keep_the_time_limit_of_the_settings(loop, settings):
+    environment = loop.environment(settings(env="HalfCheetah-v4", episode_steps=3))
+    environment.reset(0)
+    ends = [environment.step(np.zeros(6, np.float32))[3] for _ in range(3)]
+    assert ends == [False, False, True]
 
 
 def test_actions_are_rescaled_to_the_environments_bounds():
@@ -79,7 +95,7 @@ def test_what_cannot_be_served_is_refused_in_one_line(monkeypatch):
         Environment("Pendulum-v1", observe="positions")
     boundless = gymnasium.make("Pendulum-v1", disable_env_checker=True)
     boundless.action_space = gymnasium.spaces.Box(-np.inf, np.inf, (1,), np.float32)
-    monkeypatch.setattr(simulators, "make", lambda name: boundless)
+    monkeypatch.setattr(simulators, "make", lambda *_: boundless)
     with pytest.raises(UserError, match="not a bounded vector"):
         Environment("anything", "bounded")
 

@@ -74,6 +74,13 @@ class OffPolicy(Settings):
         choices=("full", "positions"),
     )
     delay: int = setting(0, "delay of observations", "our choice: the paper has none", low=0, high=100, unit="steps")
+    episode_steps: int = setting(
+        0,
+        "time limit of an episode; 0: the environment's own",
+        "the environment; shorter in tests alone",
+        low=0,
+        unit="steps",
+    )
     total_steps: int = setting(1_000_000, "environment steps", low=1, high=100_000_000, unit="steps")
     warmup: int = setting(10_000, "random actions before the policy acts", low=0, unit="steps")
     update_after: int = setting(256, "transitions before the first update", low=1, unit="steps")
@@ -155,6 +162,13 @@ class OnPolicy(Settings):
     whole_fleet = True  # a fleet in one process: its networks are so small that another member costs little
 
     env: str = setting("HalfCheetah-v4", "environment", choices=(*ENVIRONMENTS, *RAW_ENVIRONMENTS))
+    episode_steps: int = setting(
+        0,
+        "time limit of an episode; 0: the environment's own",
+        "the environment; shorter in tests alone",
+        low=0,
+        unit="steps",
+    )
     total_steps: int = setting(1_000_000, "environment steps", low=1, high=300_000_000, unit="steps")
     batch_steps: int = setting(1024, "steps per iteration", low=2, high=1_000_000, unit="steps")
     record_every: int = setting(10_000, "interval of records", "our choice: 100 points of 1e6 steps", low=1, unit="steps")

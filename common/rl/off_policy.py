@@ -53,7 +53,14 @@ def run(build: Callable[..., Any], config: OffPolicy, seeds: Sequence[int], jour
 
 def environment(config: OffPolicy) -> Environment:
     """An environment as the settings describe it; actions lie in [-1, 1]."""
-    return Environment(config.env, "bounded", remember_actions=config.history, observe=config.observe, delay=config.delay)
+    return Environment(
+        config.env,
+        "bounded",
+        remember_actions=config.history,
+        observe=config.observe,
+        delay=config.delay,
+        episode_steps=config.episode_steps,
+    )
 
 
 class Streams:

@@ -55,7 +55,8 @@ def run(build: Callable[..., Any], config: OnPolicy, seeds: Sequence[int], journ
 
 def environment(config: OnPolicy) -> Environment:
     """An environment as the settings describe it."""
-    return Environment(config.env, "clipped" if config.rescale else "raw", config.remember)
+    actions = "clipped" if config.rescale else "raw"
+    return Environment(config.env, actions, config.remember, episode_steps=config.episode_steps)
 
 
 class Report:

@@ -27,6 +27,7 @@ class Environment:
     remember: an observation is the present one and the one before, zeros at the start.
     remember_actions: this many past actions follow an observation, the oldest first, zeros before the episode's start.
     observe: "positions" hides every velocity. delay: each observation is shown that many steps late, zeros before the first.
+    episode_steps: the time limit; 0: the environment's own.
 
     Raises `UserError` if the name is unknown, its package missing, or its action space not of that kind.
     """
@@ -39,9 +40,10 @@ class Environment:
         remember_actions: int = 0,
         observe: str = "full",
         delay: int = 0,
+        episode_steps: int = 0,
     ):
-        self.name, self.remember = name, remember
-        self.gym: Any = make(name)
+        self.name, self.remember, self.episode_steps = name, remember, episode_steps
+        self.gym: Any = make(name, episode_steps)
         self.space: Any = self.gym.action_space
         space: Any = self.space
         vector = isinstance(space, gymnasium.spaces.Box) and len(space.shape) == 1
@@ -67,7 +69,7 @@ class Environment:
         """The first observation of the episode that `seed` determines, [observations]."""
         if self.name in MADE_ANEW:
             self.gym.close()
-            self.gym = make(self.name)
+            self.gym = make(self.name, self.episode_steps)
         obs = self.gym.reset(seed=seed)[0].astype(np.float32)
         return self._observed(obs, np.zeros_like(obs), np.zeros(self.memory, np.float32))
 
@@ -92,8 +94,9 @@ class Environment:
         return None if data is None else (float(data.subtree_com[0][0]), float(data.subtree_com[0][1]))
 
 
-def make(name: str) -> gymnasium.Env:
-    """The gymnasium environment without its checkers. Raises `UserError` if the name is unknown or its package missing."""
+def make(name: str, episode_steps: int = 0) -> gymnasium.Env:
+    """The gymnasium environment without its checkers, with its own time limit unless `episode_steps` states another. Raises
+    `UserError` if the name is unknown or its package missing."""
     if name.startswith("Rllab"):
         from . import rllab
 
@@ -109,7 +112,7 @@ def make(name: str) -> gymnasium.Env:
         # The papers used -v2; -v4 is the nearest that still runs, and gymnasium would rather have -v5.
         warnings.filterwarnings("ignore", message=".*out of date.*", category=DeprecationWarning)
         try:
-            return gymnasium.make(name, disable_env_checker=True)
+            return gymnasium.make(name, episode_steps or None, disable_env_checker=True)
         except gymnasium.error.Error as error:
             raise UserError(f"unknown environment {name!r}: {error}") from error
 
