@@ -1,46 +1,63 @@
-"""Does our SAC learn what stable-baselines3's does? The same task and settings, several seeds each.
+"""Do our learners learn what their peers learn? The same task and settings, several seeds each.
 
-    python -m benchmarks learning --env HalfCheetah-v4 --steps 20000 --seeds 4
+    python -m benchmarks learning sac --env HalfCheetah-v4 --steps 20000 --seeds 4
+    python -m benchmarks learning trpo --env HalfCheetah-v4 Hopper-v4 --steps 204800 --seeds 3
 
-Prints each seed's deterministic return, mean over the second half of training, and the interval of the difference (Welch).
-Differences that stay: the initialisation (Xavier with zero biases here, torch's default there), the clamp of ln sigma (5
-here, 2 there) and the random numbers.
+sac: against stable-baselines3. Prints each seed's deterministic return, mean over the second half of training, and the
+interval of the difference (Welch). Differences that stay: the initialisation (Xavier with zero biases here, torch's default
+there), the clamp of ln sigma (5 here, 2 there) and the random numbers.
+
+trpo: against sb3-contrib, the factorised Gaussian. Prints each seed's return, mean over its last 40 training episodes. Ours
+starts with the settings of the equations and takes on the peer's ways one at a time; the peer is run as it comes, and with
+the divergence of two policies that the papers define. One thing decides: sb3-contrib averages the KL divergence over the
+dimensions of the action, where the divergence of two factorised Gaussians is their sum. A radius of 0.01 there is one of
+0.06 on HalfCheetah and 0.03 on Hopper, and its damping is as many times larger. Differences that stay: V's weights (theirs
+orthogonal) and its fit's order, the line search (theirs 0.8, 0.64 … of a step, ours 1/2, 1/4 …), the normaliser (theirs
+learns while it acts) and the random numbers.
 """
 
 import argparse
+import dataclasses
 import tempfile
 import warnings
 from pathlib import Path
+from unittest import mock
 
+import gymnasium
 import numpy as np
 import torch
 
 from common.lab.report.stats import difference
 from common.lab.run.hardware import prepare
-from common.rl import off_policy, sac
+from common.rl import off_policy, on_policy, sac
 from common.rl.config import SAC
+from common.rl.journal import MemoryJournal
+from papers.trpo_nf.config import TRPONF
+from papers.trpo_nf.trpo_nf import Learner as TRPO
 
-EVALUATIONS = 10  # of deterministic actions, evenly over training; the second half is compared
-EPISODES = 5  # an evaluation
+EVALUATIONS = 10  # of SAC, deterministic, evenly over training; the second half is compared
+EPISODES = 5  # per evaluation
 
 
 def main(arguments):
     parser = argparse.ArgumentParser(prog="python -m benchmarks learning")
-    parser.add_argument("--env", default="HalfCheetah-v4")
-    parser.add_argument("--steps", type=int, default=20_000)
-    parser.add_argument("--seeds", type=int, default=4)
+    parser.add_argument("algorithm", choices=("sac", "trpo"))
+    parser.add_argument("--env", nargs="+", help="default: HalfCheetah-v4; trpo: Hopper-v4 too")
+    parser.add_argument("--steps", type=int, help="default: 20,000 (sac), 204,800 (trpo)")
+    parser.add_argument("--seeds", type=int, help="default: 4 (sac), 3 (trpo)")
     options = parser.parse_args(arguments)
     prepare()
-    ours = our_returns(options.env, options.steps, options.seeds)
-    print(f"{options.env}, {options.steps} steps, SAC at temperature 0.2\n")
-    print("ours              ", np.round(ours, 1), flush=True)
-    theirs = np.array([peer_return(options.env, options.steps, seed) for seed in range(options.seeds)])
-    print("stable-baselines3 ", np.round(theirs, 1))
-    print(difference(ours, theirs, direction="either", what="return, ours - stable-baselines3"))
+    warnings.filterwarnings("ignore", message=".*out of date.*|Training and eval env.*")
+    compare, environments, steps, seeds = {
+        "sac": (compare_sac, ["HalfCheetah-v4"], 20_000, 4),
+        "trpo": (compare_trpo, ["HalfCheetah-v4", "Hopper-v4"], 204_800, 3),
+    }[options.algorithm]
+    for env in options.env or environments:
+        compare(env, options.steps or steps, options.seeds or seeds)
 
 
-def our_returns(env, steps, seeds):
-    """Mean of the evaluations in the second half of training, one a seed."""
+def compare_sac(env, steps, seeds):
+    print(f"{env}, {steps} steps, SAC at temperature 0.2\n")
     settings = SAC(
         env=env,
         total_steps=steps,
@@ -50,19 +67,52 @@ def our_returns(env, steps, seeds):
         evaluation_episodes=EPISODES,
         log_std_high=2.0,
     )
-    journal = Returns()
-    off_policy.run(sac.Learner, settings, list(range(seeds)), journal)
-    return np.mean(journal.returns[EVALUATIONS // 2 :], axis=0)
+    curves = recorded(off_policy.run, sac.Learner, settings, seeds)
+    ours = curves[EVALUATIONS // 2 :].mean(0)
+    print("ours              ", np.round(ours, 1), flush=True)
+    theirs = np.array([peer_sac(env, steps, seed) for seed in range(seeds)])
+    print("stable-baselines3 ", np.round(theirs, 1))
+    print(difference(ours, theirs, quantity="return, ours - stable-baselines3"))
 
 
-def peer_return(env, steps, seed):
-    """The same for one seed of stable-baselines3."""
-    import gymnasium
+def compare_trpo(env, steps, seeds):
+    (dimensions,) = gymnasium.make(env).action_space.shape
+    print(f"\n{env}, {steps} steps, TRPO with the factorised Gaussian, radius 0.01, return of the last 40 episodes\n")
+    base = TRPONF(env=env, policy="gaussian", total_steps=steps, record_every=steps)
+    ways = {
+        "ours: limits terminate, KL <= radius": {"kl_tolerance": 1.0},
+        "+ time limits bootstrapped": {"timeouts": "bootstrapped"},
+        "+ actions clipped to their bounds": {"rescale": True},
+        "+ every state in the Fisher matrix": {"fisher_stride": 1},
+        "+ the radius is one per dimension": {"kl_radius": 0.01 * dimensions},
+        "+ the damping too": {"fisher_damping": 0.1 * dimensions},
+    }
+    changes = {}
+    for name, way in ways.items():
+        changes |= way
+        show(name, recorded(on_policy.run, TRPO, dataclasses.replace(base, **changes), seeds)[-1])
+    show("sb3-contrib", [peer_trpo(env, steps, seed) for seed in range(seeds)])
+    show("sb3-contrib, KL summed over dimensions", [peer_trpo(env, steps, seed, summed=True) for seed in range(seeds)])
+
+
+def show(name, returns):
+    print(f"{name:40s} mean {np.mean(returns):7.0f}   seeds {np.round(returns).astype(int).tolist()}", flush=True)
+
+
+def recorded(run, learner, settings, seeds):
+    """Returns [records, seeds] that a loop records."""
+    journal = MemoryJournal(seeds)
+    run(learner, settings, list(range(seeds)), journal)
+    returns = [value for _, _, metric, value in journal.records if metric == "return"]
+    return np.array(returns).reshape(-1, seeds)
+
+
+def peer_sac(env, steps, seed):
+    """One seed of stable-baselines3's SAC."""
     from stable_baselines3 import SAC as PeerSAC
     from stable_baselines3.common.callbacks import EvalCallback
     from stable_baselines3.common.monitor import Monitor
 
-    warnings.filterwarnings("ignore", message=".*out of date.*|Training and eval env.*")
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as folder:
         evaluation = EvalCallback(
@@ -74,27 +124,39 @@ def peer_return(env, steps, seed):
         )
         model = PeerSAC("MlpPolicy", gymnasium.make(env), ent_coef=0.2, learning_starts=1_000, seed=seed, device="cpu")
         model.learn(steps, callback=evaluation)
-        with np.load(Path(folder) / "evaluations.npz") as found:
-            return found["results"][EVALUATIONS // 2 :].mean()
+        with np.load(Path(folder) / "evaluations.npz") as evaluations:
+            return evaluations["results"][EVALUATIONS // 2 :].mean()
 
 
-class Returns:
-    """A journal that keeps the returns."""
+def peer_trpo(env, steps, seed, summed=False):
+    """One seed of sb3-contrib's TRPO with our batch, networks and settings. `summed`: with the divergence of two policies
+    summed over the action's dimensions, as it is defined, in place of their mean."""
+    from sb3_contrib import TRPO as PeerTRPO
+    from sb3_contrib.trpo import trpo
+    from stable_baselines3.common.monitor import Monitor
+    from stable_baselines3.common.vec_env import DummyVecEnv, VecNormalize
 
-    def __init__(self):
-        self.returns = []
-
-    def record(self, step, metric, values, alive=None):
-        if metric == "return":
-            self.returns.append(values)
-
-    def resume(self):
-        return None
-
-    def due(self, step, total):
-        return False
-
-    def append(self, *arguments):
-        pass
-
-    table = diverged = end = append
+    torch.set_num_threads(1)
+    c = TRPONF(env=env, policy="gaussian")
+    envs = VecNormalize(DummyVecEnv([lambda: Monitor(gymnasium.make(env))]), norm_reward=False, clip_obs=c.observation_limit)
+    model = PeerTRPO(
+        "MlpPolicy",
+        envs,
+        n_steps=c.batch_steps,
+        batch_size=c.minibatch,
+        gamma=c.discount,
+        gae_lambda=c.trace,
+        learning_rate=c.value_learning_rate,
+        n_critic_updates=c.epochs,
+        cg_max_steps=c.conjugate_iterations,
+        cg_damping=c.fisher_damping,
+        target_kl=c.kl_radius,
+        stats_window_size=on_policy.RECENT,
+        seed=seed,
+        device="cpu",
+    )
+    divergence = trpo.kl_divergence
+    defined = (lambda p, q: divergence(p, q).sum(-1)) if summed else divergence
+    with mock.patch.object(trpo, "kl_divergence", defined):
+        model.learn(steps)
+    return np.mean([episode["r"] for episode in model.ep_info_buffer])

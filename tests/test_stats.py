@@ -244,3 +244,46 @@ def test_bad_input_is_one_clear_line(call):
     with pytest.raises(ValueError) as error:
         call()
     assert str(error.value) and "\n" not in str(error.value)
+
+
+# ---- rounding ----
+
+
+def numbers_as_stored(count):
+    """Constants as metrics.csv holds them: float32 numbers, and decimals."""
+    rng = generator(11)
+    return [*np.float32(rng.normal(0, 1, count)).astype(float), *np.round(rng.uniform(0, 1000, count), 1), 0.1, 0.7, 0.04]
+
+
+@pytest.mark.parametrize(
+    "claim",
+    [
+        lambda c, n, m: difference([c] * n, [c] * m),
+        lambda c, n, m: difference([c] * n, [c] * m, direction="less"),
+        lambda c, n, m: non_inferiority([c] * n, [c] * m, margin=0.0),
+        lambda c, n, m: mean_within([c] * n, low=c),
+        lambda c, n, m: mean_within([c] * m, high=c),
+        lambda c, n, m: equivalence([c + 3] * n, [c] * m, margin=3.0),
+        lambda c, n, m: ordered([[np.mean([c] * k)] * 4 for k in (n, m, n + m)]),
+        lambda c, n, m: stats.aggregate(stats.probability_of_improvement, *each(c, n, m), low=0.5),
+        lambda c, n, m: stats.aggregate(lambda a, b: stats.iqm(a) - stats.iqm(b), *each(c, n, m), low=0),
+    ],
+)
+def test_rounding_decides_nothing(claim):
+    """Equal constants in arms of several sizes, whose means differ in the last digits."""
+    slow = "aggregate" in claim.__code__.co_names
+    for i, constant in enumerate(numbers_as_stored(10 if slow else 1000)):
+        n, m = ((3, 5), (10, 30), (4, 7), (6, 3))[i % 4]
+        verdict = claim(constant, n, m)
+        assert (verdict.status, verdict.p) == ("inconclusive", 1), (constant, n, m, str(verdict))
+
+
+def each(constant, n, m):
+    """Two methods in three environments: the same number, as means of `n` and of `m` copies."""
+    return [[np.full(4, np.mean([constant] * k))] * 3 for k in (n, m)]
+
+
+def test_differences_beyond_rounding_still_count():
+    assert difference([0.1 + 1e-9] * 3, [0.1] * 5).status == "reproduced"
+    assert ordered([[0.1] * 4, [0.1 + 1e-9] * 4, [0.1 + 2e-9] * 4]).status == "reproduced"
+    assert mean_within([1e-3] * 6, low=0).status == "reproduced"

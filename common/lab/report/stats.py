@@ -34,6 +34,7 @@ from common.lab.report.verdicts import Verdict, untested
 LEVEL = 0.95
 ALPHA = 1 - LEVEL
 MARGIN = 0.1  # of the reference's mean: closer than that is "the same"
+ROUNDING = 1e-12  # of the largest value: sums of some thousand float64 numbers differ by less, float32 results by more
 
 
 def _require(condition, message):
@@ -90,6 +91,7 @@ def _tested(arms, test, low, high, quantity, paired=False, fills=()) -> Verdict:
 
     if not all(map(len, arms)):
         return untested("no runs at this scale", quantity=quantity)
+    arms = _without_rounding(arms)
     finite = [np.isfinite(x) for x in arms]
     kept = [np.logical_and(*finite)] * 2 if paired else finite
     verdict = judge([x[ok] for x, ok in zip(arms, kept, strict=True)])
@@ -109,6 +111,21 @@ def _arms(*values) -> list[np.ndarray]:
     arms = [np.asarray(x, dtype=float) for x in values]
     _require(arms and all(x.ndim == 1 for x in arms), f"arms hold [seeds]: got {[x.shape for x in arms]}")
     return arms
+
+
+def _tolerance(arms) -> float:
+    """How far apart equal values may lie after rounding; arms: [n] each, not finite ones ignored."""
+    values = np.concatenate(arms)
+    return ROUNDING * np.abs(values[np.isfinite(values)]).max(initial=0.0)
+
+
+def _without_rounding(arms) -> list[np.ndarray]:
+    """The arms with each value that rounding alone parts from a smaller one replaced by it, across all arms."""
+    values, places = np.unique(np.concatenate(arms), return_inverse=True)
+    with np.errstate(invalid="ignore"):  # infinities
+        same = np.diff(values, prepend=np.nan) <= _tolerance(arms)  # as the next smaller value
+    first = np.maximum.accumulate(np.where(same, 0, np.arange(len(values))))
+    return np.split(values[first][places], np.cumsum([len(x) for x in arms])[:-1])
 
 
 def magnitude(values: ArrayLike) -> float:
@@ -153,14 +170,15 @@ class Agreement:
     is no spread: p is that of the exact randomisation test, one split (two arms) or one choice of signs (one) among all."""
 
     def __init__(self, arms: Sequence[np.ndarray], effect: float):
-        self.effect, (n, *_), total = effect, map(len, arms), sum(map(len, arms))
+        (n, *_), total, self.tolerance = map(len, arms), sum(map(len, arms)), _tolerance(arms)
+        self.effect = effect if abs(effect) > self.tolerance else 0.0
         self.p = 1 / (comb(total, n) if len(arms) == 2 else 2.0**n)
 
     def p_above(self, bound: float) -> float:
-        return self.p if self.effect > bound else 1
+        return self.p if self.effect > bound + self.tolerance else 1
 
     def p_below(self, bound: float) -> float:
-        return self.p if self.effect < bound else 1
+        return self.p if self.effect < bound - self.tolerance else 1
 
     def interval(self, level: float) -> tuple[float, float]:
         return self.effect, self.effect
@@ -171,7 +189,7 @@ class Agreement:
 
 def _t_test(arms, effect) -> Test:
     deviation = np.sqrt(np.max([x.var(ddof=1) if len(x) > 1 else nan for x in arms]))
-    return (Agreement if deviation <= 1e-12 * max(np.abs(x).max() for x in arms) else Welch)(arms, effect)
+    return (Agreement if deviation <= _tolerance(arms) else Welch)(arms, effect)
 
 
 def _compare(a, b, low, high, quantity, paired=False) -> Verdict:
@@ -365,14 +383,14 @@ def stratified_bootstrap(
 class Bootstrap:
     """Percentile intervals of a `sample` of replicates [replicates]; those that are no number count against both sides."""
 
-    def __init__(self, effect: float, sample: np.ndarray, n: int):
-        self.effect, self.sample, self.n = effect, sample, n
+    def __init__(self, effect: float, sample: np.ndarray, n: int, tolerance: float):
+        self.effect, self.sample, self.n, self.tolerance = effect, sample, n, tolerance
 
     def p_above(self, bound: float) -> float:
-        return (1 + (~(self.sample > bound)).sum()) / (1 + len(self.sample))
+        return (1 + (~(self.sample > bound + self.tolerance)).sum()) / (1 + len(self.sample))
 
     def p_below(self, bound: float) -> float:
-        return (1 + (~(self.sample < bound)).sum()) / (1 + len(self.sample))
+        return (1 + (~(self.sample < bound - self.tolerance)).sum()) / (1 + len(self.sample))
 
     def interval(self, level: float) -> tuple[float, float]:
         return np.quantile(self.sample, ((1 - level) / 2, (1 + level) / 2), method="inverted_cdf")
@@ -395,12 +413,15 @@ def aggregate(
     low >= high, no environment, empty arm.
     """
     (low, high), arms = _region(low, high), [_arms(*method) for method in methods]
+    environments = [_without_rounding(arms_of_one) for arms_of_one in zip(*arms, strict=True)]
+    arms = [list(method) for method in zip(*environments, strict=True)]
     runs, n = np.concatenate(sum(arms, [])), min(map(len, sum(arms, [])))
     _require(n, "an aggregate needs a seed in every environment")
     with np.errstate(invalid="ignore"):
         effect = float(statistic(*arms))
     if n < 3 or min(map(len, arms)) < 3:
         return untested("n < 3" if n < 3 else "fewer than 3 environments", effect, n=n, quantity=quantity)
-    verdict = _judge(Bootstrap(effect, stratified_bootstrap(statistic, *methods), n), n, low, high, quantity)
+    test = Bootstrap(effect, stratified_bootstrap(statistic, *arms), n, _tolerance([runs]))
+    verdict = _judge(test, n, low, high, quantity)
     lost = int((~np.isfinite(runs)).sum())
     return verdict.with_note(f"{lost} of {len(runs)} seeds diverged, ranked lowest") if lost else verdict
