@@ -4,19 +4,30 @@ import json
 
 import pytest
 
+from common.errors import UserError
 from common.files import atomic_write
 from common.lab.plan import catalog
-from common.lab.report import judging
-from common.lab.results import records
+from common.lab.report import judging, tabular
+from common.lab.results import costs, records
 from tests.fake import Repository, adopted
 
 CLAIMS = '''
+from common.lab.report import verdicts
 
 def c02_gain_helps_everywhere(toy):
     """A higher gain helps in every environment."""
-    envs = toy.frame["env"].unique()
-    verdict = stats.difference(toy.final("return", gain=1.0), toy.final("return", gain=0.5))
-    return verdict.with_note("saw " + " ".join(envs))
+    envs = toy.frame["env"].unique() if toy.cells else []
+    parts = {e: stats.difference(*(toy.final("return", gain=g, env=e) for g in (1.0, 0.5))) for e in envs}
+    verdict = verdicts.over_environments(parts, "gain").with_note("saw " + " ".join(envs))
+    return verdicts.judged(verdict, toy, steps=1_000, seeds=3)
+
+
+def own_a_higher_gain_is_lower(toy="env=B"):
+    """It is not."""
+    if not toy.cells:
+        return verdicts.judged(verdicts.untested("no runs"), toy, steps=1_000, seeds=5)
+    verdict = stats.difference(toy.final("return", gain=1.0), toy.final("return", gain=0.5), direction="less")
+    return verdicts.judged(verdict, toy, steps=1_000, seeds=5)
 '''
 
 
@@ -49,7 +60,7 @@ def judge():
 
 def test_a_claim_on_two_environments_is_tested_in_the_one_that_was_run(toy):
     trials, found = judge()
-    assert not any(trials.values()) and {one.reason for one in found.values()} == {"not run"}
+    assert not any(trials.values()) and {verdict.reason for verdict in found.values()} == {"not run"}
     run("A-0.5", "paper")
     assert not any(judge()[0].values()), "one of two cells of an environment says nothing"
     run("A-1.0", "paper")
@@ -58,7 +69,11 @@ def test_a_claim_on_two_environments_is_tested_in_the_one_that_was_run(toy):
     assert trials["c02_gain_helps_everywhere"] == judging.Trial("paper", ("A",), ("B",))
     part = found["c02_gain_helps_everywhere"]
     assert (part.status, part.reason, part.n) == ("untested", "in part", 3) and part.effect == pytest.approx(5)
-    assert part.note == "saw A; A alone; not run: B"
+    assert part.note.startswith("all parts" if len(part.parts) > 1 else "saw A; A alone; not run: B")
+    assert [(env, v.status) for env, v in part.parts.items()] == [("A", "reproduced")]
+    table = tabular.verdicts(found, dict.fromkeys(found, "words"))
+    assert list(table["claim"][1:3]) == ["c02_gain_helps_everywhere", "· A"]
+    assert list(table["verdict"][1:3]) == ["untested (in part)", "reproduced"]
 
 
 def test_the_whole_at_a_smaller_scale_comes_before_a_part_at_a_larger_one(toy):
@@ -71,4 +86,46 @@ def test_the_whole_at_a_smaller_scale_comes_before_a_part_at_a_larger_one(toy):
     trials, found = judge()
     assert trials["c02_gain_helps_everywhere"] == judging.Trial("day")
     assert found["c02_gain_helps_everywhere"].status == "reproduced"
-    assert found["c02_gain_helps_everywhere"].note.startswith("saw A B")
+    assert "saw A B" in found["c02_gain_helps_everywhere"].note
+
+
+def test_the_papers_claims_and_ours_are_two_families(toy):
+    for env in "AB":
+        for gain in (0.5, 1.0):
+            run(f"{env}-{gain}", "paper")
+    notes = {name: verdict.note for name, verdict in judge()[1].items()}
+    assert "after Holm over 3 hypotheses" in notes["c01_gain_helps"]  # with the two environments of c02
+    assert "Holm" not in notes["own_a_higher_gain_is_lower"]  # three of its five seeds: it is short of its budget
+
+
+def test_the_remedy_is_the_cheapest_command_that_reaches_the_budget(toy, monkeypatch):
+    """Two cells of three seeds; the claim asks for five. Price: 1200 steps at 0.01 core-seconds of each missing member."""
+    monkeypatch.setattr(costs, "FALLBACK", {})
+    found = judging.remedy("toy", "own_a_higher_gain_is_lower", 1_000, 5)
+    assert found.command.startswith("python -m papers run toy/own_a_higher_gain_is_lower --scale ")
+    assert found.command.endswith(" --seeds 4,5,6,7,8") and found.core_seconds == pytest.approx(2 * 5 * 1200 * 0.01)
+    run("B-1.0", "day")
+    cheaper = judging.remedy("toy", "own_a_higher_gain_is_lower", 1_000, 5)
+    assert "--scale day" in cheaper.command and cheaper.core_seconds < found.core_seconds
+    assert judging.remedy("toy", "own_a_higher_gain_is_lower", 1_000, 3).command.endswith("--scale day")
+    assert judging.remedy("toy", "own_a_higher_gain_is_lower", 5_000, 3) is None
+    assert "to test it: python -m papers run" in judge()[1]["own_a_higher_gain_is_lower"].note
+    [*cells] = catalog.targeted("toy/own_a_higher_gain_is_lower", "day")
+    assert [cell.name for cell in cells] == ["B-0.5", "B-1.0"]
+
+
+def test_a_claim_that_is_not_written_counts_and_has_no_function(toy):
+    page = toy.root / "papers/toy/paper.yaml"
+    page.write_text("claims_not_written: {c09_table_1: the sentence (Table 1)}\n")
+    assert judging.not_written("toy") == {"c09_table_1": "the sentence (Table 1)"}
+    page.write_text(page.read_text().replace("c09_table_1", "c01_gain_helps"))
+    with pytest.raises(UserError, match="c01_gain_helps has a function"):
+        judging.not_written("toy")
+
+
+@pytest.mark.parametrize("paper", catalog.papers())
+def test_every_budget_can_be_met(paper):
+    """A claim whose least budget no scale reaches would wait for ever."""
+    for claim in catalog.artefacts(paper, "claims"):
+        if least := judging.needs(paper, claim):
+            assert judging.remedy(paper, claim, *least), f"{claim} asks for {least}"

@@ -205,6 +205,21 @@ def test_which_copy_stands_for_a_cell(toy, scale):
     assert sources.source(cell, fresh=True).kind == "published"
 
 
+def test_a_published_run_of_the_same_digest_stands_at_every_scale(toy):
+    """`toy` has the same settings at day and at paper, others at smoke."""
+    at_paper, at_day, at_smoke = (catalog.cell("toy/toy/A-1.0", scale) for scale in ("paper", "day", "smoke"))
+    rows = [{"member": i, **m, "step": 1, "metric": "return", "value": 1.0} for i, m in enumerate(at_paper.members)]
+    records.write_rows(at_paper.published / "metrics.csv", rows)
+    atomic_write(at_paper.published / "run.json", json.dumps({"digest": at_paper.digest, "members": list(at_paper.members)}))
+    assert at_day.digest == at_paper.digest != at_smoke.digest
+    assert sources.source(at_day).folder == at_paper.published
+    assert sources.source(at_smoke).kind == "missing"
+    stale = json.dumps({"digest": "other", "members": list(at_day.members)})
+    records.write_rows(at_day.published / "metrics.csv", rows)
+    atomic_write(at_day.published / "run.json", stale)
+    assert sources.source(at_day).folder == at_paper.published  # rather than its own stale copy
+
+
 def test_a_cell_that_has_not_been_run_names_the_command(toy):
     with pytest.raises(UserError, match="python -m papers run toy/other/A --scale quick"):
         records.load("toy", "other", "quick")
@@ -264,7 +279,41 @@ def test_bands_are_what_they_say():
     values = np.random.default_rng(0).normal(size=(2, 5))
     interval = stats.mean_within(values[0], low=0.0)
     np.testing.assert_allclose(plots.band_half_width(values)[0], (interval.high - interval.low) / 2, rtol=1e-6)
-    assert plots.band_half_width(values[:, :2]) is None
+    assert plots.band_half_width(values[:, :4]) is None  # a t-interval of so few hides the curves
+
+
+def drawn(values):
+    """Axes with a curve per column of `values` [steps, members]."""
+    _, ax = matplotlib.pyplot.subplots()
+    rows = [(0, m, step, v) for step, row in enumerate(values) for m, v in enumerate(row)]
+    plots.seeds_and_mean(ax, pd.DataFrame(rows, columns=["cell", "member", "step", "value"]))
+    return ax
+
+
+def test_a_band_does_not_set_the_axis():
+    """Five members at one point far apart: the band is 2.6 times as wide as they are."""
+    values = np.zeros((3, 5))
+    values[1, 0] = 10.0
+    ax = drawn(values)
+    assert len(ax.collections) == 1 and ax.collections[0].get_paths()[0].vertices[:, 1].min() < -2
+    assert ax.get_ylim() == pytest.approx((-0.5, 10.5))
+    assert not drawn(values[:, :4]).collections
+    matplotlib.pyplot.close("all")
+
+
+def test_a_cut_axis_shows_what_was_cut():
+    ax = drawn(np.array([[0.0, 0.0], [1.0, -400.0], [0.5, 90.0]]))
+    lines = len(ax.lines)
+    plots.trim(ax, low=-5, high=5)
+    assert ax.get_ylim() == (-5, 5)
+    arrows = [(line.get_marker(), *line.get_xydata()[0]) for line in ax.lines[lines:]]
+    # The second member and the mean leave at both ends, the first stays inside.
+    assert sorted(arrows) == [("^", 2, 1), ("^", 2, 1), ("v", 1, 0), ("v", 1, 0)]
+    inside = drawn(np.array([[0.0, 1.0], [1.0, 0.0]]))
+    limits, lines = inside.get_ylim(), len(inside.lines)
+    plots.trim(inside, low=-5, high=5)
+    assert inside.get_ylim() == limits and len(inside.lines) == lines
+    matplotlib.pyplot.close("all")
 
 
 def test_smoothing_keeps_cubics_and_gaps():

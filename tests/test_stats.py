@@ -104,6 +104,7 @@ def test_proportion():
     assert proportion(6, 10, low=0.5).status == "inconclusive"
     assert proportion(10, 10, low=0.5).p == pytest.approx(2 * 0.5**10)
     assert proportion(1, 2, low=0.1).reason == "n < 3"
+    assert proportion(0, 0, low=0.1).reason == "no runs at this scale"
 
 
 def test_seeds_that_all_agree_do_not_count_as_certainty():
@@ -209,7 +210,9 @@ def test_an_arm_that_was_not_run_leaves_a_claim_untested():
 
 def test_the_margin_is_a_tenth_of_the_reference():
     a, b = spread(9.5, 0.1), spread(10, 0.1)
-    assert equivalence(a, b) == equivalence(a, b, 0.1 * 10) and non_inferiority(a, b) == non_inferiority(a, b, 1.0)
+    for claim in (equivalence, non_inferiority, stats.non_superiority):
+        assert claim(a, b).status == claim(a, b, 1.0).status == claim(a, b, share=0.1).status
+        assert claim(a, b, share=0.04).status == claim(a, b, 0.4).status
 
 
 # ---- bad input: one clear line ----
@@ -228,7 +231,6 @@ def test_the_margin_is_a_tenth_of_the_reference():
         lambda: mean_within([1.0, 2, 3]),
         lambda: mean_within([1.0, 2, 3], low=1, high=0),
         lambda: proportion(4, 3, low=0.5),
-        lambda: proportion(0, 0, low=0.5),
         lambda: proportion(1, 3, low=-0.5),
         lambda: ordered([[1.0, 2, 3]]),
         lambda: ordered({}),
@@ -287,3 +289,37 @@ def test_differences_beyond_rounding_still_count():
     assert difference([0.1 + 1e-9] * 3, [0.1] * 5).status == "reproduced"
     assert ordered([[0.1] * 4, [0.1 + 1e-9] * 4, [0.1 + 2e-9] * 4]).status == "reproduced"
     assert mean_within([1e-3] * 6, low=0).status == "reproduced"
+
+
+# ---- bounds that are a share of the reference ----
+
+
+def test_a_share_of_the_reference_is_tested_with_the_references_own_error():
+    """a - 0.9 b > 0 by Welch, and its mirror images; also where returns are negative: "reaches" is then up to a tenth
+    lower."""
+    rng = generator(12)
+    a, b = rng.normal(95, 6, 5), rng.normal(100, 9, 6)
+    greater, less = ({"equal_var": False, "alternative": side} for side in ("greater", "less"))
+    reaches = scipy.stats.ttest_ind(a, 0.9 * b, **greater).pvalue
+    assert stats.non_inferiority(a, b).p == pytest.approx(min(2 * reaches, 2 * (1 - reaches)))
+    gains_nothing = scipy.stats.ttest_ind(a, 1.1 * b, **less).pvalue
+    assert stats.non_superiority(a, b).p == pytest.approx(min(2 * gains_nothing, 2 * (1 - gains_nothing)))
+    assert stats.equivalence(a, b).p == pytest.approx(max(reaches, gains_nothing))
+    below = scipy.stats.ttest_ind(a - 200, 1.1 * (b - 200), **greater).pvalue
+    assert stats.non_inferiority(a - 200, b - 200).p == pytest.approx(min(2 * below, 2 * (1 - below)))
+    assert stats.non_inferiority(a, b).effect == pytest.approx(a.mean() - b.mean())
+
+
+def test_no_clear_benefit_is_one_sided():
+    """An arm that is worse is of no benefit either; an equal one neither; a better one is."""
+    b = spread(100, 2)
+    for shift, status in ((-40, "reproduced"), (0, "reproduced"), (40, "contradicted"), (10, "inconclusive")):
+        assert stats.non_superiority(spread(100 + shift, 2), b).status == status
+    assert stats.equivalence(spread(60, 2), b).status == "contradicted"
+
+
+def test_an_order_says_its_direction_in_words():
+    falling = [[3, 3.1, 3.2], [2, 2.1, 2.2], [1, 1.1, 1.2]]
+    assert ordered(falling).note == "falls with the level: higher in 0 % of pairs"
+    assert ordered(falling, "decreasing").note == ordered(falling).note
+    assert ordered(falling[::-1]).note == "rises with the level: higher in 100 % of pairs"

@@ -8,7 +8,7 @@ from common.lab.report import measures, verdicts
 
 PAPER_STEPS = 1_000_000
 
-judged = partial(verdicts.judged, steps=PAPER_STEPS, seeds=4, command=verdicts.at_paper_scale("arsac"))
+judged = partial(verdicts.judged, steps=PAPER_STEPS, seeds=4)
 
 
 def first(high):

@@ -13,7 +13,7 @@ from common.lab.report.verdicts import conjunction
 AMPLITUDES = (1.0, 2.0, 3.0, 4.0, 6.0)
 FEW = 0.05  # share of far points that still counts as the support of the data
 
-judged = partial(verdicts.judged, steps=2_000, seeds=3, command="snakemake --cores 2 figures/claims_cnf_offline.md")
+judged = partial(verdicts.judged, steps=2_000, seeds=3)
 
 
 def _far(moons, base, how, size):

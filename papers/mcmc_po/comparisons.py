@@ -9,7 +9,7 @@ from common.lab.report import measures, verdicts
 LAST = 5  # evaluations that a final number averages
 ENVIRONMENTS = ("Hopper-v4", "HalfCheetah-v4", "Ant-v4")
 
-judged = partial(verdicts.judged, steps=500_000, seeds=5, command=verdicts.at_paper_scale("mcmc_po"))
+judged = partial(verdicts.judged, steps=500_000, seeds=5)
 toy = partial(judged, steps=1_000, seeds=3)  # of the bandit
 
 

@@ -230,11 +230,11 @@ def c17_flow_gains_most_at_small_radii(sensitivity="env=Hopper-v4|HalfCheetah-v4
     """
     flow, gaussian = ends("flow", sensitivity), ends("gaussian", sensitivity)
     gap = mean_over((flow[env] - gaussian[env]) / magnitude(gaussian[env]) for env in flow)
+    quantity = "relative gain of the flow at KL radii below 10^-2.5"
+    if gap.empty:
+        return judged(untested("no runs at this scale", quantity=quantity), sensitivity, steps=2_000_000, seeds=30)
     radii = sensitivity.frame.drop_duplicates("member").set_index("member")["kl_radius"]
     small = gap[radii.reindex(gap.index) < 10**-2.5]
-    quantity = "relative gain of the flow at KL radii below 10^-2.5"
-    if small.empty:
-        return untested("no such draw", quantity=quantity)
     return judged(stats.mean_within(small, low=0, quantity=quantity), sensitivity, steps=2_000_000, seeds=30)
 
 

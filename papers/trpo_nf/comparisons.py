@@ -9,7 +9,7 @@ from scipy.stats import ks_2samp
 from common.lab.report import measures, stats, verdicts
 from common.lab.report.measures import environments, last, of_table
 
-judged = partial(verdicts.judged, steps=1_000_000, seeds=5, command=verdicts.at_paper_scale("trpo_nf"))
+judged = partial(verdicts.judged, steps=1_000_000, seeds=5)
 toy = partial(judged, steps=2_000, seeds=10)  # of a toy, which is cheap: to its end, from ten random starts
 per_member = partial(measures.of_curves, by="member")
 

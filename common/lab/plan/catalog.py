@@ -223,15 +223,25 @@ def cell(key: str, scale: str) -> Cell:
     return known[parts[2]]
 
 
+def claim_cells(paper: str, claim: str, scale: str) -> list[Cell]:
+    """The cells that a claim reads, each once."""
+    read = artefacts(paper, "claims")[claim].items()
+    chosen = [select(cells(paper, experiment, scale), selection).values() for experiment, selection in read]
+    return list({cell.key: cell for cell in itertools.chain(*chosen)}.values())
+
+
 def targeted(target: str, scale: str) -> list[Cell]:
-    """The cells that <paper>[/<experiment>[/<cell>]] names; `all` names those of every paper."""
+    """The cells that <paper>[/<experiment>[/<cell>]] names, or that <paper>/<claim> reads; `all` names those of every
+    paper."""
     if target == "all":
         return [cell for paper in papers() for cell in targeted(paper, scale)]
     paper, *rest = target.strip("/").split("/")
     if len(rest) > 2:
-        raise UserError(f"{target!r}: the form is <paper>[/<experiment>[/<cell>]]")
+        raise UserError(f"{target!r}: the form is <paper>[/<experiment>[/<cell>]], or <paper>/<claim>")
     if len(rest) == 2:
         return [cell(target, scale)]
+    if rest and rest[0] in artefacts(paper, "claims"):
+        return claim_cells(paper, rest[0], scale)
     return [cell for name in rest or experiment_names(paper) for cell in cells(paper, name, scale).values()]
 
 

@@ -10,7 +10,7 @@ import yaml
 from common.files import atomic_write
 from common.lab.plan import catalog
 from common.lab.report import judging, making, tabular
-from common.lab.report.verdicts import STATUSES, Verdict
+from common.lab.report.verdicts import STATUSES, Verdict, untested
 from common.lab.results import costs, sources
 
 SHOWN = ("paper", "day", "quick")  # scales worth showing, the largest first; smoke pictures mean nothing
@@ -79,8 +79,9 @@ def row(paper: str, kind: str, name: str, scale: str | None) -> list[str]:
 
 
 def cost(name: str, scale: str) -> str:
-    """Core time of all cells of an artefact, from scratch, as if none had been run."""
-    total = sum(costs.estimate(cell, missing=len(cell.members)).core_seconds for cell in catalog.artefact_cells(name, scale))
+    """Core time of all cells of an artefact, from scratch, as if none had been run, at the reference speed."""
+    cells = catalog.artefact_cells(name, scale)
+    total = sum(costs.estimate(cell, missing=len(cell.members), speed=costs.FALLBACK_SPEED).core_seconds for cell in cells)
     return costs.duration(total) if total else "none"
 
 
@@ -89,10 +90,16 @@ def judge(paper: str) -> tuple[dict[str, Verdict], Path]:
     the page written."""
     trials = {name: judging.trial(paper, name, SHOWN) for name in catalog.artefacts(paper, "claims")}
     verdicts, _ = judging.verdicts(paper, trials)
-    frame = tabular.verdicts(verdicts, making.claims_in_words(paper))
-    frame.insert(3, "scale", [at.scale if (at := trials[name]) else "" for name in frame["claim"]])
+    missing = judging.not_written(paper)
+    verdicts |= dict.fromkeys(missing, untested("not written"))
+    frame = tabular.verdicts(verdicts, making.claims_in_words(paper) | missing)
+    frame.insert(3, "scale", [at.scale if (at := trials.get(name)) else "" for name in frame["claim"]])
     page = catalog.ROOT / "docs" / f"claims_{paper}.md"
-    caption = f"Verdicts on the claims of {paper}, each at the largest scale that was run, corrected by Holm."
+    caption = (
+        f"Verdicts on the claims of {paper}, each at the largest scale that was run, corrected by Holm: what the paper "
+        "claims (c…) and what we ask beyond it (own_…) are two families. Prices are those of a core of "
+        f"{costs.FALLBACK_SPEED:g} GFLOP/s."
+    )
     atomic_write(page, tabular.markdown(frame, caption, "", "mixed"))
     return verdicts, page
 

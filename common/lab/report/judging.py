@@ -1,12 +1,14 @@
 """Verdicts of claims on their results: at which scale, and in which environments, a claim can be tested."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass
+
+import yaml
 
 from common.errors import UserError
 from common.lab.plan import catalog
-from common.lab.report.verdicts import Verdict, holm_verdicts, untested
-from common.lab.results import records, sources
+from common.lab.report.verdicts import Verdict, holm_verdicts, in_part, untested
+from common.lab.results import costs, records, sources
 
 
 @dataclass(frozen=True)
@@ -18,13 +20,14 @@ class Trial:
     lacking: tuple = ()
 
 
-def cells(paper: str, claim: str, scale: str) -> list[catalog.Cell]:
-    """The cells that a claim reads."""
-    selected: list = []
-    for experiment, selection in catalog.artefacts(paper, "claims")[claim].items():
-        known = catalog.cells(paper, experiment, scale)
-        selected += catalog.select(known, selection).values()
-    return selected
+def not_written(paper: str) -> dict[str, str]:
+    """{claim: its sentence} of the claims that the paper makes and no function tests yet; they count as untested. UserError:
+    one that has a function."""
+    page = yaml.safe_load((catalog.ROOT / "papers" / paper / "paper.yaml").read_text(encoding="utf-8"))
+    claims = page.get("claims_not_written") or {}
+    if written := set(claims) & set(catalog.artefacts(paper, "claims")):
+        raise UserError(f"papers/{paper}/paper.yaml: claims_not_written: {min(written)} has a function in claims.py")
+    return claims
 
 
 def trial(paper: str, claim: str, scales: Sequence[str], fresh: bool = False) -> Trial | None:
@@ -32,7 +35,7 @@ def trial(paper: str, claim: str, scales: Sequence[str], fresh: bool = False) ->
     environments have, and those without an environment; else None."""
     partial = []
     for scale in scales:
-        read = cells(paper, claim, scale)
+        read = catalog.claim_cells(paper, claim, scale)
         wanted = dict.fromkeys(map(records.environment, read))
         missing = {records.environment(cell) for cell in read if sources.source(cell, fresh).kind == "missing"}
         ran, lacking = (tuple(env for env in wanted if (env in missing) == gone) for gone in (False, True))
@@ -46,10 +49,11 @@ def trial(paper: str, claim: str, scales: Sequence[str], fresh: bool = False) ->
 def verdicts(
     paper: str, trials: Mapping[str, Trial | None], fresh: bool = False
 ) -> tuple[dict[str, Verdict], list[records.Results]]:
-    """Verdicts of the claims named in `trials`, {claim: `Trial`, or None where it cannot be tested}, corrected by Holm.
+    """Verdicts of the claims named in `trials`, {claim: `Trial`, or None where it cannot be tested}, corrected by Holm in
+    two families: what the paper claims (c…) and what we ask beyond it (own_…).
 
-    Where only some environments of a claim were run, its verdict is untested (in part) and shows their effect. Returns
-    {claim: verdict} and the `Results` read. UserError: a claim that returns no `Verdict`, a paper without claims.
+    Where only some environments of a claim were run, its verdict is that of `verdicts.in_part`. Returns {claim: verdict} and
+    the `Results` read. UserError: a claim that returns no `Verdict`, a paper without claims.
     """
     claims = catalog.artefacts(paper, "claims")
     if not claims:
@@ -67,13 +71,64 @@ def verdicts(
         verdict = catalog.function(paper, "claims", name)(**{experiment: loaded[key] for experiment, key in keys.items()})
         if not isinstance(verdict, Verdict):
             raise UserError(f"papers/{paper}/claims.py: {name} must return a Verdict, not {verdict!r}")
-        judged[name] = in_part(verdict, at) if at.lacking else verdict
-    return holm_verdicts(judged), list(loaded.values())
+        ran = [env for env in at.environments or () if env]
+        judged[name] = in_part(verdict, ran, at.lacking) if at.lacking else verdict
+    own = {name: verdict for name, verdict in judged.items() if name.startswith("own_")}
+    theirs = {name: verdict for name, verdict in judged.items() if name not in own}
+    corrected = holm_verdicts(theirs) | holm_verdicts(own)
+    return {name: with_remedy(paper, name, corrected[name]) for name in judged}, list(loaded.values())
 
 
-def in_part(verdict: Verdict, at: Trial) -> Verdict:
-    """The verdict of a trial in some environments on a claim about more: untested; effect and interval stay."""
-    ran, lacking = (", ".join(filter(None, environments)) for environments in (at.environments or (), at.lacking))
-    noted = verdict.with_note(f"{ran} alone; not run: {lacking}")
-    reason = verdict.reason if verdict.status == "untested" else "in part"
-    return replace(noted, status="untested", reason=reason, seeds_to_settle=None)
+@dataclass(frozen=True)
+class Remedy:
+    """A command that trains what a claim still needs, and its price in core-seconds at the reference speed."""
+
+    command: str
+    core_seconds: float
+
+    def __str__(self) -> str:
+        return f"to test it: {self.command} ({costs.duration(self.core_seconds)} of one core)"
+
+
+def needs(paper: str, claim: str) -> tuple[int, int] | None:
+    """(steps, seeds) that can test a claim, as its function says without any results; None if it states none."""
+    experiments = catalog.artefacts(paper, "claims")[claim]
+    return catalog.function(paper, "claims", claim)(**{name: records.Results("paper", []) for name in experiments}).needs
+
+
+def remedy(paper: str, claim: str, steps: int, seeds: int) -> Remedy | None:
+    """The cheapest command that brings the cells of a claim to these steps and seeds: over the scales whose runs are long
+    enough, with further seeds where a scale has too few. None if no scale is."""
+    found = []
+    for scale in catalog.SCALES:
+        read = catalog.claim_cells(paper, claim, scale)
+        if scale == "smoke" or not read or any(costs.work(asdict(cell.config)) < steps for cell in read):
+            continue
+        kinds = max(_members_per_seed(cell) for cell in read)  # of a fleet whose members differ in more than seeds
+        own = list(dict.fromkeys(member["seed"] for member in read[0].members))
+        more = range(max(own) + 1, max(own) + 1 + max(0, -(-seeds // kinds) - len(own)))
+        asked = {*own, *more}
+        price = sum(_price(cell, asked) for cell in read)
+        option = f" --seeds {','.join(map(str, own))},{','.join(map(str, more))}" if more else ""
+        found.append(Remedy(f"python -m papers run {paper}/{claim} --scale {scale}{option}", price))
+    return min(found, key=lambda remedy: remedy.core_seconds, default=None)
+
+
+def _members_per_seed(cell):
+    return len(cell.members) // len({member["seed"] for member in cell.members})
+
+
+def _price(cell, seeds):
+    """Core-seconds of those seeds of a cell that are not finished, at the reference speed."""
+    held = sources.source(cell, fresh=True)
+    finished = set() if held.stale else {member["seed"] for member in held.record.get("members", ())}
+    missing = _members_per_seed(cell) * len(seeds - finished)
+    return costs.estimate(cell, missing=missing, speed=costs.FALLBACK_SPEED).core_seconds
+
+
+def with_remedy(paper: str, claim: str, verdict: Verdict) -> Verdict:
+    """An untested verdict with the cheapest command that would test it in its note."""
+    if verdict.status != "untested" or not (least := verdict.needs or needs(paper, claim)):
+        return verdict
+    cheapest = remedy(paper, claim, *least)
+    return verdict.with_note(str(cheapest)) if cheapest else verdict

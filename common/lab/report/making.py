@@ -49,13 +49,16 @@ def judge(paper: str, scale: str, output: Path | None = None, fresh: bool = Fals
     in full, and untested (in part), or in none, and untested (not run).
     """
     from common.lab.report import judging, stamping, tabular
+    from common.lab.report.verdicts import untested
 
     paper = paper.removeprefix("claims_")
     path = _path(f"claims_{paper}", "claims", scale, output)
     names = catalog.artefacts(paper, "claims")
     trials = {name: judging.trial(paper, name, (scale,), fresh) if available else judging.Trial(scale) for name in names}
     verdicts, read = judging.verdicts(paper, trials, fresh)
-    frame = tabular.verdicts(verdicts, claims_in_words(paper))
+    missing = judging.not_written(paper)
+    verdicts |= dict.fromkeys(missing, untested("not written"))
+    frame = tabular.verdicts(verdicts, claims_in_words(paper) | missing)
     note = stamping.summary(read, scale)
     return tabular.write(path, frame, f"Verdicts on the claims of {paper}, corrected by Holm", note, scale, latex=False)
 

@@ -40,6 +40,7 @@ STYLE: dict = {
 
 Runs = Mapping[str, tuple[Results, Mapping]]  # label: results, and settings that select of them
 Shared = Literal["row"] | bool  # whether axes, or those of a row, have one vertical axis
+BAND = 5  # members: of fewer, the interval of the mean is wider than their spread and hides the curves
 
 
 def style() -> AbstractContextManager:
@@ -56,7 +57,8 @@ def seeds_and_mean(
     end: int | None = None,
     smooth: int | None = None,
 ) -> None:
-    """Draws every member's curve faintly, their mean, and the 95 % interval of the mean around it, by Student's t.
+    """Draws every member's curve faintly, their mean and, of `BAND` members or more, the 95 % interval of the mean around
+    it, by Student's t. The band never widens an axis.
 
     `curve` has the columns cell, member, step, value; `smooth` is a Savitzky-Golay window in points. The mean ends with the
     shortest curve; that of a member that diverged, which ends before `end` (default: the last step in `curve`), ends in a
@@ -76,7 +78,9 @@ def seeds_and_mean(
     mean, half = whole.mean(axis=1), band_half_width(whole.to_numpy())
     ax.plot(whole.index, mean, color=colour, label=label, linestyle=linestyle)
     if half is not None:
+        limits = ax.dataLim.frozen()
         ax.fill_between(whole.index, mean - half, mean + half, color=colour, alpha=0.15, linewidth=0)
+        ax.dataLim.set(limits)
 
 
 def curves(ax: Axes, metric: str, runs: Runs, colours: Iterable[str], smooth: int | None = None, **where: Any) -> None:
@@ -86,12 +90,27 @@ def curves(ax: Axes, metric: str, runs: Runs, colours: Iterable[str], smooth: in
 
 
 def band_half_width(values: np.ndarray) -> np.ndarray | None:
-    """Half the 95 % interval of the mean [steps], from values [steps, members].
-
-    None for two members: their interval would be 13 standard errors wide and hide the curves.
-    """
+    """Half the 95 % interval of the mean [steps], from values [steps, members]; None for fewer than `BAND` members."""
     n = values.shape[1]
-    return t.ppf(0.975, n - 1) * values.std(axis=1, ddof=1) / np.sqrt(n) if n > 2 else None
+    return t.ppf(0.975, n - 1) * values.std(axis=1, ddof=1) / np.sqrt(n) if n >= BAND else None
+
+
+def trim(ax: Axes, low: float | None = None, high: float | None = None) -> None:
+    """Cuts the vertical axis at `low` and `high`, where some curve or point lies beyond, and marks with an arrow on the
+    border where the most extreme of each line was cut off."""
+    bottom, top = ax.get_ylim()
+    for limit, beyond, border, marker in ((low, np.less, 0, "v"), (high, np.greater, 1, "^")):
+        if limit is None:
+            continue
+        for line in list(ax.lines):
+            x, y = np.asarray(line.get_xdata(), float), np.asarray(line.get_ydata(), float)
+            if line.get_transform() != ax.transData or not beyond(y, limit).any():
+                continue
+            at = x[np.nanargmin(y) if border == 0 else np.nanargmax(y)]
+            ax.plot(at, border, marker, color=line.get_color(), alpha=line.get_alpha(), markersize=4, clip_on=False,
+                    transform=ax.get_xaxis_transform())  # fmt: skip
+        bottom, top = (max(bottom, limit), top) if border == 0 else (bottom, min(top, limit))
+    ax.set_ylim(bottom, top)
 
 
 def smoothed(values: pd.Series, window: int, order: int = 3) -> pd.Series:

@@ -22,7 +22,7 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from itertools import combinations, product
-from math import comb, factorial, inf, isfinite, nan, prod
+from math import comb, factorial, inf, isfinite, isnan, nan, prod
 from typing import Protocol
 
 import numpy as np
@@ -192,6 +192,34 @@ def _t_test(arms, effect) -> Test:
     return (Agreement if deviation <= _tolerance(arms) else Welch)(arms, effect)
 
 
+class Relative:
+    """Welch's test of a difference against a bound that is itself a share of the second arm's mean. mean(a) - mean(b) > f
+    mean(b) is mean(a) - (1 + f) mean(b) > 0, which is tested as such: the reference's error counts in the bound too."""
+
+    def __init__(self, arms: Sequence[np.ndarray]):
+        self.arms = arms
+        self.difference = _t_test(arms, arms[0].mean() - arms[1].mean())
+        self.effect = self.difference.effect
+
+    def _scaled(self, bound):
+        a, b = self.arms
+        mean = b.mean()
+        scaled = (1 + bound / mean) * b if mean else b + bound
+        return _t_test([a, scaled], a.mean() - scaled.mean())
+
+    def p_above(self, bound: float) -> float:
+        return self._scaled(bound).p_above(0.0)
+
+    def p_below(self, bound: float) -> float:
+        return self._scaled(bound).p_below(0.0)
+
+    def interval(self, level: float) -> tuple[float, float]:
+        return self.difference.interval(level)
+
+    def error(self, seeds: np.ndarray) -> tuple[np.ndarray | float, np.ndarray | float]:
+        return self.difference.error(seeds)
+
+
 def _compare(a, b, low, high, quantity, paired=False) -> Verdict:
     def test(arms):
         return _t_test([arms[0] - arms[1]] if paired else arms, arms[0].mean() - arms[1].mean())
@@ -215,22 +243,41 @@ def difference(
     return _compare(a, b, *regions[direction], quantity, paired)
 
 
-def equivalence(a: ArrayLike, b: ArrayLike, margin: float | None = None, quantity: str = "") -> Verdict:
-    """Claim: |mean(a) - mean(b)| < margin ("no clear benefit"). Two one-sided t-tests (Schuirmann 1987).
+def equivalence(
+    a: ArrayLike, b: ArrayLike, margin: float | None = None, quantity: str = "", share: float = MARGIN
+) -> Verdict:
+    """Claim: |mean(a) - mean(b)| < margin ("as good as"). Two one-sided t-tests (Schuirmann 1987).
 
-    The margin is in the units of a, fixed before the runs; default: `MARGIN` of the reference b. Conditions as in
-    `difference`. ValueError: margin <= 0.
+    margin: in the units of a, fixed before the runs; without it the claim is that mean(a) lies within `share` of mean(b), by
+    `Relative`. Conditions as in `difference`. ValueError: margin <= 0, share not in (0, 1).
     """
-    margin = MARGIN * magnitude(b) if margin is None else margin
-    _require(margin > 0, f"margin {margin} is not positive")
-    return _compare(a, b, -margin, margin, quantity)
+    return _near(a, b, -1, 1, margin, share, quantity)
 
 
-def non_inferiority(a: ArrayLike, b: ArrayLike, margin: float | None = None, quantity: str = "") -> Verdict:
-    """Claim: mean(a) - mean(b) > -margin ("a reaches b"). As in `equivalence`; ValueError: margin < 0."""
-    margin = MARGIN * magnitude(b) if margin is None else margin
-    _require(margin >= 0, f"margin {margin} is negative")
-    return _compare(a, b, -margin, inf, quantity)
+def non_inferiority(
+    a: ArrayLike, b: ArrayLike, margin: float | None = None, quantity: str = "", share: float = MARGIN
+) -> Verdict:
+    """Claim: mean(a) - mean(b) > -margin ("a reaches b"). As in `equivalence`, of which it is one side; margin may be 0."""
+    return _near(a, b, -1, inf, margin, share, quantity)
+
+
+def non_superiority(
+    a: ArrayLike, b: ArrayLike, margin: float | None = None, quantity: str = "", share: float = MARGIN
+) -> Verdict:
+    """Claim: mean(a) - mean(b) < margin ("a is of no clear benefit over b": it may be worse). As in `non_inferiority`."""
+    return _near(a, b, -inf, 1, margin, share, quantity)
+
+
+def _near(a, b, low, high, margin, share, quantity):
+    """The three above: low, high are the ends of the region in margins."""
+    both = isfinite(low) and isfinite(high)
+    if margin is not None:
+        _require(margin > 0 or (margin == 0 and not both), f"margin {margin} is not positive")
+        return _compare(a, b, *(end * margin if isfinite(end) else end for end in (low, high)), quantity)
+    _require(0 < share < 1, f"share {share} is not between 0 and 1")
+    arms = _arms(a, b)
+    margin = share * magnitude(arms[1])
+    return _tested(arms, Relative, low * margin, high * margin, quantity)
 
 
 def mean_within(a: ArrayLike, low: float | None = None, high: float | None = None, quantity: str = "") -> Verdict:
@@ -261,14 +308,14 @@ class Binomial:
 def proportion(k: int, n: int, low: float | None = None, high: float | None = None, quantity: str = "") -> Verdict:
     """Claim: low < chance of success < high, after k successes in n trials. Exact.
 
-    Trials are independent: seeds, not episodes of one; a diverged one is no success. ValueError: k not in 0 … n, n = 0,
-    no bound, low >= high, a bound outside [0, 1].
+    Trials are independent: seeds, not episodes of one; a diverged one is no success. ValueError: k not in 0 … n, no bound,
+    low >= high, a bound outside [0, 1].
     """
     low, high = _region(low, high)
-    possible = 0 <= k <= n > 0 and (low >= 0 or low == -inf) and (high <= 1 or high == inf)
+    possible = 0 <= k <= n and (low >= 0 or low == -inf) and (high <= 1 or high == inf)
     _require(possible, f"{k} successes in {n} trials, bounds {low} and {high}: not possible")
     if n < 3:
-        return untested("n < 3", k / n, n=n, quantity=quantity)
+        return untested("n < 3" if n else "no runs at this scale", k / n if n else nan, n=n, quantity=quantity)
     return _judge(Binomial(k, n), n, low, high, quantity)
 
 
@@ -345,7 +392,12 @@ def ordered(
     counts = [len(levels) for levels in strata]
     _require(counts and 1 < min(counts) == max(counts), f"order needs two levels, as many everywhere: got {counts}")
     low, high = regions[direction]
-    return _tested(sum(strata, []), lambda arms: Jonckheere(arms, counts[0]), low, high, quantity, fills=(-inf, inf))
+    arms = sum(strata, [])
+    verdict = _tested(arms, lambda arms: Jonckheere(arms, counts[0]), low, high, quantity, fills=(-inf, inf))
+    if isnan(verdict.effect):
+        return verdict
+    trend = "rises" if verdict.effect > 0.5 else "falls" if verdict.effect < 0.5 else "neither rises nor falls"
+    return verdict.with_note(f"{trend} with the level: higher in {100 * verdict.effect:.0f} % of pairs")
 
 
 def _scores(method) -> list[np.ndarray]:
@@ -412,7 +464,10 @@ def aggregate(
     `aggregate(lambda a, b: iqm(a) - iqm(b), a, b, low=0)`. Fewer than three environments: untested. ValueError: no bound,
     low >= high, no environment, empty arm.
     """
-    (low, high), arms = _region(low, high), [_arms(*method) for method in methods]
+    low, high = _region(low, high)
+    if not any(map(len, methods)):
+        return untested("no runs at this scale", quantity=quantity)
+    arms = [_arms(*method) for method in methods]
     environments = [_without_rounding(arms_of_one) for arms_of_one in zip(*arms, strict=True)]
     arms = [list(method) for method in zip(*environments, strict=True)]
     runs, n = np.concatenate(sum(arms, [])), min(map(len, sum(arms, [])))

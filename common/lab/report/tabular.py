@@ -107,26 +107,30 @@ def _value(value):
 
 
 def verdicts(judged: Mapping[str, Verdict], claims: Mapping[str, str]) -> pd.DataFrame:
-    """Verdicts as a table, {name: Verdict} and {name: the claim in words}."""
-    return pd.DataFrame(
-        [
-            {
-                "claim": name,
-                "in words": claims[name],
-                "verdict": f"{verdict.status} ({verdict.reason})" if verdict.reason else verdict.status,
-                "effect": verdict.effect,
-                "interval": ""
-                if math.isnan(verdict.low)
-                else f"[{verdict.low:.4g}, {verdict.high:.4g}] {100 * verdict.level:g} %",
-                "p": verdict.p,
-                "n": verdict.n,
-                "of": verdict.quantity,
-                "seeds to settle": verdict.seeds_to_settle or "",
-                "note": verdict.note,
-            }
-            for name, verdict in judged.items()
-        ]
-    )
+    """Verdicts as a table, {name: Verdict} and {name: the claim in words}. Below a claim about several environments stand
+    those that were run, one row each."""
+    rows = []
+    for name, verdict in judged.items():
+        rows.append(_row(name, claims[name], verdict))
+        alone = len(verdict.parts) == 1 and verdict.status == next(iter(verdict.parts.values())).status
+        rows += [] if alone else [_row(f"· {part}", "", v) for part, v in verdict.parts.items()]
+    return pd.DataFrame(rows)
+
+
+def _row(name, words, verdict):
+    interval = f"[{verdict.low:.4g}, {verdict.high:.4g}] {100 * verdict.level:g} %"
+    return {
+        "claim": name,
+        "in words": words,
+        "verdict": f"{verdict.status} ({verdict.reason})" if verdict.reason else verdict.status,
+        "effect": verdict.effect,
+        "interval": "" if math.isnan(verdict.low) else interval,
+        "p": verdict.p,
+        "n": verdict.n,
+        "of": verdict.quantity,
+        "seeds to settle": verdict.seeds_to_settle or "",
+        "note": verdict.note,
+    }
 
 
 def text(value: object) -> str:

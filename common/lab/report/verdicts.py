@@ -3,8 +3,8 @@
 Holm 1979, A simple sequentially rejective multiple test procedure.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from math import ceil, isnan, nan
 from typing import Any
 
@@ -30,8 +30,10 @@ class Verdict:
     n: int = 0  # finite seeds in the smallest arm
     quantity: str = ""  # what the effect is, in a phrase: "difference in final return, ARSAC - SAC"
     seeds_to_settle: int | None = None  # per arm, of an inconclusive one; None: unknown, or more than 1000
-    reason: str = ""  # why there is no decision: "budget", "n < 3", "diverged", "Holm"
+    reason: str = ""  # why there is no decision: "budget", "n < 3", "diverged", "in part", "Holm"
     note: str = ""
+    parts: Mapping[str, "Verdict"] = field(default_factory=dict)  # by environment, of a claim about several
+    needs: tuple[int, int] | None = None  # the least steps and seeds that can test the claim
 
     def __post_init__(self):
         if self.status not in STATUSES:
@@ -74,6 +76,22 @@ def conjunction(parts: Mapping[str, Verdict], quantity: str) -> Verdict:
     return verdict
 
 
+def over_environments(parts: Mapping[str, Verdict], quantity: str) -> Verdict:
+    """Claim: it holds in each environment, {environment: its verdict}. A `conjunction` that keeps its parts: each is shown,
+    and counted by `holm_verdicts`, on its own."""
+    return replace(conjunction(parts, quantity), parts=dict(parts))
+
+
+def in_part(verdict: Verdict, ran: Sequence[str], lacking: Sequence[str]) -> Verdict:
+    """The verdict of a trial in the environments that `ran` on a claim that is about those `lacking` too. One environment
+    refutes what is said of each; nothing else is decided: untested (in part). Effect, interval and parts stay."""
+    noted = verdict.with_note(f"{', '.join(ran)} alone; not run: {', '.join(lacking)}")
+    if verdict.parts and verdict.status == "contradicted":
+        return noted
+    reason = verdict.reason if verdict.status == "untested" else "in part"
+    return replace(noted, status="untested", reason=reason, seeds_to_settle=None)
+
+
 def _deciding(parts):
     """The deciding part's name, and its verdict with p, status and seeds replaced by those of the conjunction."""
     contradicted = {name: v for name, v in parts.items() if v.status == "contradicted" and v.p * len(parts) <= 0.05}
@@ -93,24 +111,24 @@ def _deciding(parts):
     return name, parts[name]
 
 
-def judged(verdict: Verdict, *results: Results, steps: int, seeds: int, command: str) -> Verdict:
-    """`verdict` if all `results` have the least budget that can test the claim, else untested (budget): effect and
-    interval stay, `command` would settle it.
+def judged(verdict: Verdict, *results: Results, steps: int, seeds: int) -> Verdict:
+    """`verdict` if all `results` have the least budget that can test the claim, else untested (budget), as are its parts:
+    effect and interval stay.
 
     steps: of training; seeds: per cell. Results without cells have no budget, unless `others` counts the cells that they
     would have.
     """
     budgets = [(result.budget, result.seeds) for result in results if result.cells or not result.others]
     had_steps, had_seeds = map(min, zip(*budgets, strict=True)) if budgets else (0, 0)
+    verdict = replace(verdict, needs=(steps, seeds))
     if had_steps >= steps and had_seeds >= seeds:
         return verdict
-    note = f"{had_steps:,} of {steps:,} steps, {had_seeds} of {seeds} seeds; run: {command}"
-    return replace(verdict, status="untested", reason="budget", seeds_to_settle=None).with_note(note)
+    note = f"{had_steps:,} of {steps:,} steps, {had_seeds} of {seeds} seeds"
 
+    def short(v):
+        return replace(v, status="untested", reason="budget", seeds_to_settle=None)
 
-def at_paper_scale(paper: str) -> str:
-    """The command that tests a paper's claims at its own budget."""
-    return f"snakemake --cores 16 figures/claims_{paper}.md --config scale=paper"
+    return replace(short(verdict), parts={name: short(part) for name, part in verdict.parts.items()}).with_note(note)
 
 
 def holm(p_values: ArrayLike) -> np.ndarray:
@@ -124,19 +142,38 @@ def holm(p_values: ArrayLike) -> np.ndarray:
 
 
 def holm_verdicts(verdicts: Mapping[str, Verdict], alpha: float = 0.05) -> dict[str, Verdict]:
-    """A paper's verdicts; those decided whose Holm-adjusted p exceeds `alpha` become inconclusive (Holm).
+    """The verdicts of one family of claims; those decided whose Holm-adjusted p exceeds `alpha` become inconclusive (Holm).
 
-    Untested ones and those without p stay and do not count. `p` stays the claim's own, the note gives the adjusted one.
-    A demoted one is settled, by the normal distribution, by the seeds that reach its threshold with a power of 80 %.
+    A hypothesis is a claim, or each environment of a claim about several. Such a claim costs nothing beyond its parts: it
+    stays reproduced if all of them do (the intersection-union test), contradicted if one does. Untested hypotheses and those
+    without p stay and do not count. `p` stays the hypothesis's own, the note gives the adjusted one. A demoted one is
+    settled, by the normal distribution, by the seeds that reach its threshold with a power of 80 %.
     """
-    tested = {x: v for x, v in verdicts.items() if v.status != "untested" and not isnan(v.p)}
-    corrected = dict(verdicts)
+    hypotheses = {(x, part): v for x, claim in verdicts.items() for part, v in (claim.parts or {"": claim}).items()}
+    tested = {key: v for key, v in hypotheses.items() if v.status != "untested" and not isnan(v.p)}
     p_values = [1.0 if v.status == "inconclusive" else v.p for v in tested.values()]  # counted, and last in rank
-    for (x, v), adjusted in zip(tested.items(), holm(p_values), strict=True):
+    for (key, v), adjusted in zip(tested.items(), holm(p_values), strict=True):
         if v.status != "inconclusive":
-            v = v.with_note(f"p = {adjusted:.2g} after Holm over {len(tested)} claims")
-            if adjusted > alpha:
-                z, needed = norm.isf(v.p / 2), norm.isf(alpha * v.p / adjusted / 2) + norm.isf(0.2)
-                v = replace(v, status="inconclusive", reason="Holm", seeds_to_settle=ceil(v.n * (needed / z) ** 2))
-            corrected[x] = v
-    return corrected
+            hypotheses[key] = _corrected(v, float(adjusted), len(tested), alpha)
+    return {x: _rebuilt(v, {part: hypotheses[x, part] for part in v.parts or [""]}) for x, v in verdicts.items()}
+
+
+def _corrected(v, adjusted, count, alpha):
+    v = v.with_note(f"p = {adjusted:.2g} after Holm over {count} hypotheses")
+    if adjusted <= alpha:
+        return v
+    z, needed = norm.isf(v.p / 2), norm.isf(alpha * v.p / adjusted / 2) + norm.isf(0.2)
+    return replace(v, status="inconclusive", reason="Holm", seeds_to_settle=ceil(v.n * (needed / z) ** 2))
+
+
+def _rebuilt(claim, parts):
+    """A claim whose hypotheses are these after Holm."""
+    if not claim.parts:
+        return parts[""]
+    statuses = {part.status for part in parts.values()}
+    stands = {"reproduced": statuses == {"reproduced"}, "contradicted": "contradicted" in statuses}
+    if stands.get(claim.status, True):
+        return replace(claim, parts=parts)
+    settle = [part.seeds_to_settle for part in parts.values() if part.status == "inconclusive"]
+    least = None if None in settle else max(settle)
+    return replace(claim, parts=parts, status="inconclusive", reason="Holm", seeds_to_settle=least)

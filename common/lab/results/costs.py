@@ -21,7 +21,7 @@ FALLBACK = {
     "acktr": 0.0003,
 }  # fmt: skip
 UNKNOWN = 0.01
-FALLBACK_SPEED = 100.0  # GFLOP/s of that machine
+FALLBACK_SPEED = 100.0  # GFLOP/s of that machine, at whose speed documents quote prices
 WORK = ("total_steps", "iterations", "updates")  # settings that count the work of a run; the first that exists does
 
 _CALIBRATE = """
@@ -63,24 +63,25 @@ def estimates(name: str, scale: str, device: str = "cpu", fresh: bool = False) -
     return [wanted[key] for key in sorted(wanted)]
 
 
-def estimate(cell: catalog.Cell, device: str = "cpu", missing: int | None = None) -> Estimate:
-    """The cost of so many members of one cell; unless told, of those that are not finished."""
+def estimate(cell: catalog.Cell, device: str = "cpu", missing: int | None = None, speed: float | None = None) -> Estimate:
+    """The cost of so many members of one cell; unless told, of those that are not finished. speed: GFLOP/s of the machine
+    that will run them; this one's, unless told."""
     if missing is None:
         held = [source for source in (sources.own(cell), sources.unfinished(cell)) if source and not source.stale]
         missing = len(cell.members) - max((len(source.finished) for source in held), default=0)
     settings = dataclasses.asdict(cell.config)
-    alike = [run for run in measured(catalog.ROOT)
-             if run["settings"].keys() == settings.keys() and run["device"] == kind(device)]  # fmt: skip
+    alike = [run for run in measured(catalog.ROOT) if run["algorithm"] == cell.algorithm and run["device"] == kind(device)]
     if alike:
         best = max(alike, key=lambda run: (
             f"/{cell.paper}/{cell.experiment}/" in run["key"],
-            sum(settings[key] == value for key, value in run["settings"].items()),
+            sum(settings.get(key) == value for key, value in run["settings"].items()),
             run["core_seconds"],
         ))  # fmt: skip
-        rate, speed, basis = best["rate"], best["calibration"], f"measured: {best['key']}"
+        rate, measured_at, basis = best["rate"], best["calibration"], f"measured: {best['key']}"
     else:
-        rate, speed, basis = FALLBACK.get(cell.algorithm, UNKNOWN), FALLBACK_SPEED, "a guess: nothing alike was run"
-    scaling = (speed or calibration()) / calibration() if device == "cpu" else 1.0
+        rate, measured_at, basis = FALLBACK.get(cell.algorithm, UNKNOWN), FALLBACK_SPEED, "a guess: nothing alike was run"
+    here = speed or calibration() if device == "cpu" else 1.0
+    scaling = (measured_at or here) / here if device == "cpu" else 1.0
     return Estimate(cell, missing, missing * work(settings) * rate * scaling, basis)
 
 
@@ -108,8 +109,10 @@ def measured(root: Path) -> list[dict[str, Any]]:
         seconds = sum(part["seconds"] for part in parts)
         if not members or not seconds or not settings:
             continue
+        key = path.relative_to(root).parts[:5]
         runs.append({
-            "key": "/".join(path.relative_to(root).parts[:5]),
+            "key": "/".join(key),
+            "algorithm": algorithm(*key[1:4]),
             "settings": settings,
             "device": kind(parts[0].get("device", "cpu")),
             "rate": seconds / members / work(settings),
@@ -117,6 +120,13 @@ def measured(root: Path) -> list[dict[str, Any]]:
             "calibration": record.get("calibration"),
         })  # fmt: skip
     return runs
+
+
+def algorithm(scale: str, paper: str, experiment: str) -> str | None:
+    """The algorithm of an experiment; None if there is no such experiment any more."""
+    if paper not in catalog.papers() or experiment not in catalog.experiment_names(paper):
+        return None
+    return next((cell.algorithm for cell in catalog.cells(paper, experiment, scale).values()), None)
 
 
 def duration(seconds: float) -> str:

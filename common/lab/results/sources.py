@@ -73,8 +73,14 @@ def ready(cell: Cell, fresh: bool = False) -> Source:
 
 
 def publication(cell: Cell) -> Source | None:
-    """The tracked copy of a cell's results, or None."""
-    return _look(cell, "published", cell.published)
+    """The tracked copy of a cell's results, or None. Runs of the same digest are the same run: a toy that costs seconds and
+    was published at one scale stands for the same cell at another."""
+    own = _look(cell, "published", cell.published)
+    if own and not own.stale and not own.partial:
+        return own
+    elsewhere = [_look(cell, "published", cell.root / "published" / scale / cell.key) for scale in catalog.SCALES]
+    same = [held for held in elsewhere if held and not held.stale and not held.partial]
+    return same[0] if same else own
 
 
 def own(cell: Cell) -> Source | None:

@@ -18,8 +18,8 @@ def run(
     exactly: bool = False,
     anew: bool = False,
 ) -> list[Path]:
-    """Trains the members that are missing of the cells that `target` names, <paper>[/<experiment>[/<cell>]] or all, and
-    writes their results; returns the cells' folders. Published members are not missing, unless `anew`.
+    """Trains the members that are missing of the cells that `target` names, <paper>[/<experiment>[/<cell>]], <paper>/<claim>
+    or all, and writes their results; returns the cells' folders. Published members are not missing, unless `anew`.
 
     `seeds` stand in place of an experiment's. Where all of them are among its own, only those are trained and the others
     are still wanted, unless the cells are to have `exactly` these.
