@@ -103,7 +103,7 @@ class Learner(sac.Learner):
     @torch.no_grad()
     def next_value(self, batch, draws):
         """What the target bootstraps from, [members, batch]: min_j Q'_j after the chain (or, by `target`, before it, or
-        after it less beta times the sampled KL)."""
+        after it less tau times the sampled KL)."""
         c, obs, noise = self.config, batch.next_obs, draws["next_noise"]
         if c.target == "base":
             action = torch.tanh(self.policy.base(obs).rsample_and_log_prob(noise)[0])
@@ -111,7 +111,7 @@ class Learner(sac.Learner):
         chain = self.chain(self.targets, obs, noise, draws["next_momentum"])
         # The chain's own last evaluation is that of the least critic already, unless it uses their mean.
         least = chain.value if c.pessimism == "min" else self.values(self.targets, obs, chain.action).amin(1)
-        penalty = self.hamiltonian.pid.beta.unsqueeze(-1) * chain.distances() if c.target == "soft" else 0.0
+        penalty = chain.temperature * chain.distances() if c.target == "soft" else 0.0
         return least - penalty
 
     @torch.no_grad()

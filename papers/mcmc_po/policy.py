@@ -5,14 +5,16 @@ prior N(u; mu_t, sigma_t), and with the temperature tau = max(beta, floor)
 
     U(s, u) = -(Q(s, tanh u) / tau + ln N(u; mu_t, sigma_t))                                       (potential of eq. 13)
     u_0 ~ N(mu, sigma),  rho_0 ~ N(0, I),  (u_K, rho_K) = K gated leapfrog steps from (u_0, rho_0)   (eqs 14, 18, 19)
-    J = E[Q(s, tanh u_K) - beta (ln N(u_0; mu, sigma) - ln N(u_K; mu_t, sigma_t)) - beta/2 rho_K' rho_K]       (eq. 17)
+    J = E[Q(s, tanh u_K) - tau (ln N(u_0; mu, sigma) - ln N(u_K; mu_t, sigma_t)) - tau/2 rho_K' rho_K]         (eq. 17)
     D = E[ln N(u_0; mu, sigma) - ln N(u_K; mu_t, sigma_t) + (rho_K' rho_K - rho_0' rho_0) / 2]          (Section 4.1)
 
 Leapfrog steps keep volume in u, and tanh's Jacobian at u_K stands in the pushed-forward density as in the prior's, so it
 cancels: no atanh, no boundary. Steps in a-space would leave [-1, 1], where the prior has no density.
 
-With H = U + rho' rho / 2, J at tau = beta is -beta E[H(u_K, rho_K) + ln N(u_0; mu, sigma)]: what a chain adds to the bound
-is the energy it loses, and exact Hamiltonian dynamics add nothing.
+With H = U + rho' rho / 2, J is -tau E[H(u_K, rho_K) + ln N(u_0; mu, sigma)]: what a chain adds to the bound is the energy
+it loses, and exact Hamiltonian dynamics add nothing. That takes the potential's temperature in the objective too, where the
+paper has beta: a chain turns by K eps / sigma in phase, so that a_K may move against a_0, and only the KL term at the same
+temperature gives theta back the sign of Q's gradient. At beta below the floor theta would descend Q.
 
 The gradient of Q in the action enters the chain as a constant: Q's second derivative is 0 almost everywhere for ReLU
 networks. The same gradient at a_K serves the objective, so that a chain with its objective takes K + 1 of them.
@@ -81,12 +83,12 @@ class Chain:
         self.action, self.value, self.log_prior = potential.action, potential.value, potential.log_prior
         self.energy = potential.energy(self.rho).detach()
         self.log_prob = log_prob  # ln N(u_0; mu, sigma)
-        self.prior, self.kicks = potential.prior, potential.kicks
+        self.prior, self.kicks, self.temperature = potential.prior, potential.kicks, potential.temperature
 
-    def objective(self, beta):
-        """J of eq. 17, [members]. beta: [members]."""
+    def objective(self):
+        """J of eq. 17, [members], at the potential's temperature."""
         penalty = self.log_prob - self.log_prior + self.rho.square().sum(-1) / 2
-        return (self.value - beta.unsqueeze(-1) * penalty).mean(-1)
+        return (self.value - self.temperature * penalty).mean(-1)
 
     @torch.no_grad()
     def distances(self):
@@ -167,12 +169,12 @@ class HamiltonianPolicy:
         chain = self.chain(state, critic, draws["noise"], draws["momentum"])
         learns_h = c.learn_transition and c.leapfrog_steps > 0
         if learns_h and c.alternation == "shared":
-            self._descend_both(-chain.objective(self.pid.beta))
+            self._descend_both(-chain.objective())
         else:
-            descend(self.optimiser, self.base.parameters(), -chain.objective(self.pid.beta))
+            descend(self.optimiser, self.base.parameters(), -chain.objective())
             if learns_h:
                 fresh = self.chain(state, critic, draws["transition_noise"], draws["transition_momentum"])
-                loss = -fresh.objective(self.pid.beta)
+                loss = -fresh.objective()
                 descend(self.transition_optimiser, self.transition.parameters(), loss)
         self._observe(chain)
         self.pid.update(chain.distances().mean(-1))
