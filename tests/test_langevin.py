@@ -1,6 +1,7 @@
 """Langevin policies against eqs 6, 7, 9 and 10, and against TD3 and DDPG where they must agree with them."""
 
 import math
+from copy import deepcopy
 
 import numpy as np
 import pytest
@@ -9,10 +10,11 @@ import torch
 from common.errors import UserError
 from common.rl import ddpg, td3
 from common.rl.config import DDPG, TD3
+from common.rl.coverage import coverage
 from common.settings import resolve
 from papers.mcmc_po import langevin
 from papers.mcmc_po.config import Langevin
-from tests.test_td3 import ACTIONS, BATCH, OBSERVATIONS, batch_of, draws_of
+from tests.test_td3 import ACTIONS, BATCH, OBSERVATIONS, batch_of, copied, draws_of, q, step, track
 
 SMALL = {"base": "1x32", "critic": "1x32", "batch_size": BATCH}
 ON_DDPG = {name: getattr(DDPG(), name) for name in ("critics", "policy_delay", "target_noise", "target_rate")}
@@ -76,6 +78,90 @@ def test_flow_is_equation_9():
         assert torch.equal(y[..., m.bool()], a[..., m.bool()])  # the kept half stays
         a = y.clamp(-1, 1)
     torch.testing.assert_close(made.chain(made.critics, obs, start, centre)[0], a)
+
+
+class Reference:
+    """One member of TD3 with the noisy chain, written from eqs 6, 7, 10 and 11 with torch.nn; V is differentiated twice."""
+
+    def __init__(self, made):
+        self.c, self.tau, self.iterations = made.config, max(made.config.beta, made.config.temperature), 0
+        self.policy = copied(made.policy.network, 0, squash=True)
+        self.anchor, self.policy_target = deepcopy(self.policy), copied(made.policy_target.network, 0, squash=True)
+        self.critics = torch.nn.ModuleList(copied(made.critics.network, row) for row in range(2))
+        self.targets = torch.nn.ModuleList(copied(made.targets.network, row) for row in range(2))
+        self.logits = [x.detach().flatten()[0].clone().requires_grad_() for x in made.transition.logit]
+        self.log_noise = made.transition.log_noise.detach().flatten()[0].clone().requires_grad_()
+        self.policy_optimiser = torch.optim.Adam(self.policy.parameters(), lr=self.c.learning_rate)
+        self.critic_optimiser = torch.optim.Adam(self.critics.parameters(), lr=self.c.critic_learning_rate)
+        self.h_optimiser = torch.optim.Adam([*self.logits, self.log_noise], lr=self.c.transition_learning_rate)
+
+    def far(self, a, centre):
+        return ((a - centre).square().sum(-1) + 1e-6).sqrt()
+
+    def chain(self, critics, obs, a, centre, xi):
+        a = a if a.requires_grad else a.requires_grad_()
+        for k, logit in enumerate(self.logits):
+            v = q(critics, obs, a)[0] / self.tau - self.far(a, centre)
+            (slope,) = torch.autograd.grad(v.sum(), a, create_graph=True)
+            kick = (0.25 * torch.sigmoid(logit) * slope).clamp(-self.c.kick_limit, self.c.kick_limit)
+            moved = a + kick + self.log_noise.exp() * xi[:, k]
+            a = moved + (moved.clamp(-1, 1) - moved).detach()
+        return a
+
+    def loss(self, obs, xi):
+        centre = self.anchor(obs).detach()
+        a = self.chain(self.critics, obs, self.policy(obs), centre, xi)
+        return -(q(self.critics, obs, a)[0] - self.c.beta * self.far(a, centre)).mean()
+
+    def update(self, b, draws):
+        d = {name: x[0] for name, x in draws.items()}
+        obs, following = b.obs[0], b.next_obs[0]
+        start, centre = self.policy_target(following).detach(), self.anchor(following).detach()
+        a = self.chain(self.targets, following, start, centre, d["next_xi"]).detach()
+        a = (a + (0.2 * d["target_noise"]).clamp(-0.5, 0.5)).clamp(-1, 1)
+        y = b.reward[0] + 0.99 * (1 - b.terminated[0]) * torch.min(*q(self.targets, following, a)).detach()
+        step(self.critic_optimiser, sum(torch.nn.functional.mse_loss(v, y) for v in q(self.critics, obs, b.action[0])))
+        if self.iterations % self.c.snapshot_every == 0:
+            self.anchor.load_state_dict(self.policy.state_dict())
+        self.iterations += 1
+        step(self.policy_optimiser, self.loss(obs, d["xi"]))
+        step(self.h_optimiser, self.loss(obs, d["transition_xi"]))
+        track(self.targets, self.critics, self.c.target_rate)
+        track(self.policy_target, self.policy, self.c.target_rate)
+
+
+def test_updates_are_those_of_the_equations():
+    """Twelve, over three snapshots, with beta > 0 and targets that are far from critics and policy: the sign of eq. 10's
+    penalty, a chain on the wrong critics or about the wrong centre, or one noise for both steps would be seen."""
+    settings = {"snapshot_every": 5, "target_rate": 0.5, "policy_delay": 1, "learning_rate": 2e-3, "beta": 0.3}
+    settings |= {"step_size": 0.4, "kick_limit": 0.5, "critic_learning_rate": 5e-3}
+    made = learner(kind="noisy", chain_steps=2, pid=False, transition_learning_rate=1e-2, **settings)
+    generator = torch.Generator().manual_seed(0)
+    for parameter in (*made.targets.parameters(), *made.policy_target.parameters()):
+        parameter.data += 0.3 * torch.randn(parameter.shape, generator=generator)
+    reference = Reference(made)
+    for number in range(12):
+        batch, draws = batch_of(generator), draws_of(made, number)
+        made.update(batch, draws)
+        reference.update(batch, draws)
+    for ours, theirs in (
+        (made.policy.network, reference.policy),
+        (made.anchor.network, reference.anchor),
+        (made.critics.network, reference.critics[0]),
+        (made.targets.network, reference.targets[0]),
+        (made.policy_target.network, reference.policy_target),
+    ):
+        for layer in (0, 2):
+            torch.testing.assert_close(ours[layer].weight[0], theirs[layer].weight.T, rtol=0, atol=1e-4)
+    torch.testing.assert_close(made.transition.log_noise.flatten()[0], reference.log_noise, rtol=0, atol=1e-4)
+    torch.testing.assert_close(made.transition.logit.flatten(), torch.stack(reference.logits), rtol=0, atol=1e-4)
+
+
+def test_the_spread_of_states_grows_with_a_dilation():
+    """By ln 2 where all states move twice as far apart, per dimension; a member at a time."""
+    obs = torch.randn(2, 500, 3, generator=torch.Generator().manual_seed(0))
+    near, far = coverage(obs), coverage(2 * obs)
+    assert [b - a for a, b in zip(near, far, strict=True)] == pytest.approx([math.log(2)] * 2, abs=1e-4)
 
 
 @pytest.mark.parametrize("kind", ["noisy", "flow"])
