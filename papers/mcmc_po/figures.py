@@ -1,7 +1,7 @@
 """Figures of our own: the paper has none. Each reads the cells that its arguments name, and nothing else."""
 
 import numpy as np
-from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter, NullLocator
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
 from common.lab.report import plots
 from common.lab.report.measures import environments, first_member
@@ -16,10 +16,10 @@ KERNELS = {"corrected": BLUE, "plain": GREEN, "gated": ORANGE}
 
 
 def figx_mcmc_curves(hmc, sac, sac_auto, sac_coupling):
-    """The curves behind Table 1, of the Hamiltonian policy and of soft actor-critic at three temperatures and with a
-    coupling flow. Left: return during training. Right: how widely the states in the replay buffer are spread, the mean
-    ln distance to the third neighbour in a batch of them. Faint: seeds; line: their mean with its 95 % interval (three
-    or more seeds)."""
+    """The curves behind Table 1, of the Hamiltonian policy and of soft actor-critic, as far as they were run: at three
+    temperatures and with a coupling flow. Left: return during training. Right: how widely the states in the replay buffer
+    are spread, the mean ln distance to the third neighbour in a batch of them. Faint: seeds; line: their mean, with its
+    95 % interval where there are five seeds or more."""
     runs = {
         "Hamiltonian, K = 5": (hmc, {"leapfrog_steps": 5}),
         "Hamiltonian, K = 4": (hmc, {"leapfrog_steps": 4}),
@@ -39,25 +39,30 @@ def figx_mcmc_curves(hmc, sac, sac_auto, sac_coupling):
     return plots.finish(fig)
 
 
-def figx_amortization_gap(bandit, hmc_steps, hmc="env=Hopper-v4"):
-    """The gain of a chain over an amortised policy, on a bandit with a known posterior and on Hopper. Bandit, a policy
+def figx_amortization_gap(bandit, hmc_steps="env=HalfCheetah-v4", hmc="env=HalfCheetah-v4"):
+    """The gain of a chain over an amortised policy, on a bandit with a known posterior and on HalfCheetah. Bandit, a policy
     trained with each K: (a) KL to the posterior of the chain's end and of its start, (b) the gap between the bound of
-    eq. 17 and τ ln Z. Hopper: (c) gain of the bound on states of the replay buffer, those of the last batch of training,
-    by the length of one trained chain (K = 5); dashed: by 200 steps of gradient ascent on a Gaussian per state, without
-    a chain; (d) gain in training, by the K of the training. Dots: seeds; line: their mean."""
+    eq. 17 and τ ln Z; dotted: a policy trained without a chain, which is better than the start of one trained with it.
+    HalfCheetah: (c) gain of the bound on states of the replay buffer, those of the last batch of training, by the length
+    of one trained chain (K = 5); dashed: by 200 steps of gradient ascent on a Gaussian per state, without a chain; (d)
+    gain in training, by the K of the training. Dots: seeds; line: their mean."""
     fig, axes = plots.grid(1, 4, 2.3)
     lengths = sorted(bandit.setting("leapfrog_steps"))
     for ax, metric, name in ((axes[0, 0], "kl", "KL to the posterior, nats"), (axes[0, 1], "gap", "τ ln Z − bound")):
         for suffix, label, colour in (("", "after the chain", ORANGE), ("_base", "before it", BLUE)):
             _levels(ax, {k: final(bandit, metric + suffix, leapfrog_steps=k) for k in lengths}, label, colour)
+        if 0 in lengths:
+            alone = final(bandit, metric, leapfrog_steps=0).mean()
+            ax.axhline(alone, color="0.4", linestyle=":", linewidth=1, label="trained without a chain")
         _by_length(ax, name, lengths)
         ax.set_ylim(bottom=0)
     _trained_chain(axes[0, 2], hmc)
     trained = {
         k: final(runs, "bound_gain", leapfrog_steps=k) for runs in (hmc_steps, hmc) for k in runs.setting("leapfrog_steps")
     }
-    _levels(axes[0, 3], dict(sorted(trained.items())), "in training, by K", BLACK)
-    _by_length(axes[0, 3], "gain of the bound, Hopper", sorted(trained))
+    if trained:
+        _levels(axes[0, 3], dict(sorted(trained.items())), "in training, by K", BLACK)
+        _by_length(axes[0, 3], "gain of the bound, HalfCheetah", sorted(trained))
     if not trained:
         plots.not_run(axes[0, 3])
     for letter, ax in zip("abcd", axes[0], strict=True):
@@ -67,9 +72,10 @@ def figx_amortization_gap(bandit, hmc_steps, hmc="env=Hopper-v4"):
 
 def figx_pid(bandit_pid, hmc_fixed, hmc="env=Hopper-v4|HalfCheetah-v4, leapfrog_steps=5"):
     """Control of the multiplier β. From left to right: the distance D between the policy and its last snapshot over the
-    threshold, dashed: 1, linear below it and logarithmic above; share of iterations in which D lies within half of the
+    threshold, dashed: 1; share of iterations in which D lies within half of the
     threshold; β; return, or mean Q on the bandit. Means over the iterations since the last evaluation. Faint: seeds;
-    line: their mean with its 95 % interval (three or more seeds)."""
+    line: their mean, with its 95 %
+    interval where there are five seeds or more."""
     metrics = {"distance": "D / threshold", "distance_within": "share near threshold", "beta": "β", "return": "return"}
     fixed = {f"β = {beta:g}": (hmc_fixed, {"beta": beta}) for beta in hmc_fixed.setting("beta")}
     toy = {"PID": (bandit_pid, {"pid": True}), "β = 0.2": (bandit_pid, {"pid": False})}
@@ -100,34 +106,37 @@ def figx_gate(
     hmc="env=Hopper-v4|HalfCheetah-v4, leapfrog_steps=5",
 ):
     """The gate of Section 4.2. Top: gated, explicit gradient alone (plain leapfrog), implicit gradient alone. Bottom:
-    gates of one hidden layer of 8 to 256 units, and of two of 16. Left: gap between the bound and τ ln Z on the bandit,
-    lower is better; others: return. Faint: seeds; line: their mean with its 95 % interval (three or more seeds)."""
+    gates of one hidden layer of 8 to 256 units, and of two of 16. Gap between the bound and τ ln Z on the bandit, lower is
+    better: dots: seeds; bar: their mean. Where robots were run: return, faint: seeds; line: their mean, with its 95 %
+    interval where there are five seeds or more."""
     names = environments(hmc)
-    fig, axes = plots.grid(2, 1 + len(names))
+    fig, axes = plots.grid(2, 1 + len(names), max(3.1, 6.2 / (1 + len(names))))
     rows = (("gate", GATES, "gated", bandit_gate, hmc_gate), ("gate_units", SIZES, "1x16", bandit_width, hmc_width))
     for row, (key, colours, usual, toy, runs) in zip(axes, rows, strict=True):
-        for value, colour in colours.items():
-            here = bandit.curve("gap") if value == usual else toy.curve("gap", **{key: value})
-            plots.seeds_and_mean(row[0], here, value, colour)
+        for place, (value, colour) in enumerate(colours.items()):
+            gap = final(bandit, "gap") if value == usual else final(toy, "gap", **{key: value})
+            _levels(row[0], {place: gap}, value, colour)
+            row[0].plot(place, np.nanmean(gap) if len(gap) else np.nan, "_", color=colour, markersize=14)
             for ax, env in zip(row[1:], names, strict=True):
                 curve = hmc.curve("return", env=env) if value == usual else runs.curve("return", env=env, **{key: value})
                 plots.seeds_and_mean(ax, curve, value, colour)
                 plots.steps_axis(ax, env)
-        row[0].set_ylabel("τ ln Z − bound")
-        _log(row[0])
-        plots.steps_axis(row[0], "bandit", "iterations")
+        row[0].set(title="bandit", ylabel="τ ln Z − bound", xlabel=key.replace("_", " "), ylim=(0, None))
+        row[0].set_xticks(range(len(colours)), colours)
         for ax in row[1:2]:
             ax.set_ylabel("return")
-        plots.legend_right(row, key.replace("_", " "))
+        if len(row) > 1:
+            plots.legend_right(row, key.replace("_", " "))
     return fig
 
 
 def figx_leapfrog(bandit="leapfrog_steps=5"):
     """Chains on a posterior that is known (shaded: ln of its mass; first context, first seed), before tanh. (a) Plain
     leapfrog with a small step: energy is nearly kept, and the path follows a contour in phase space. (b) The trained
-    chain, gated, 5 steps. (c) Change of energy along both. (d) KL to the posterior after repeated chains, started from
-    the policy (full) and from the posterior itself (dashed), which only the Metropolis-corrected kernel leaves
-    invariant."""
+    chain, gated, 5 steps. (c) Change of energy along both, a path's length in units of its own (30 steps and 5). (d) KL
+    to the posterior after repeated chains, started from the policy (full) and from the posterior itself (dashed), which
+    only the Metropolis-corrected kernel leaves invariant; dotted: what the estimate finds of the posterior itself, its
+    floor."""
     fig, axes = plots.grid(1, 4, 2.5)
     density, paths = (first_member(bandit, name) for name in ("density", "trajectories"))
     kinds = {"plain": KERNELS["plain"], "trained": KERNELS["gated"]}
@@ -137,13 +146,15 @@ def figx_leapfrog(bandit="leapfrog_steps=5"):
         for _, path in paths[paths["kind"] == kind].groupby("chain"):
             ax.plot(path["u1"], path["u2"], color=kinds[kind], linewidth=1, marker=".", markersize=2)
             ax.plot(path["u1"].iloc[-1], path["u2"].iloc[-1], "o", color="black", markersize=3)
-        ax.set(xlim=(-3.5, 3.5), ylim=(-3.5, 3.5), xlabel="u₁", ylabel="u₂")
+        ax.set(xlim=(-1.6, 1.6), ylim=(-1.6, 1.6), xlabel="u₁", ylabel="u₂")
         ax.grid(False)
         ax.set_title(f"({letter}) {kind}", loc="left")
     for kind, colour in kinds.items():
         for _, path in paths[paths["kind"] == kind].groupby("chain"):
-            axes[0, 2].plot(path["k"], path["energy"] - path["energy"].iloc[0], color=colour, linewidth=0.8)
-    axes[0, 2].set(xlabel="step k", ylabel="H(k) − H(0)")
+            axes[0, 2].plot(
+                path["k"] / path["k"].max(), path["energy"] - path["energy"].iloc[0], color=colour, linewidth=0.8
+            )
+    axes[0, 2].set(xlabel="step k over the last", ylabel="H(k) − H(0)")
     axes[0, 2].set_title("(c)", loc="left")
     _kernels(axes[0, 3], bandit.table("kernels"))
     axes[0, 3].set_title("(d)", loc="left")
@@ -154,7 +165,8 @@ def figx_langevin(td3, langevin, langevin_frozen, ddpg, langevin_ddpg):
     """Deterministic policies: TD3 and DDPG, plain and with actions moved by the noisy Langevin chain or the Langevin
     flow. Equations 7 and 9, signs corrected; β controlled or, dashed, fixed at 0.2; on TD3 the flow also with untrained
     step sizes and networks. Left: return on TD3. Middle: return on DDPG. Right: spread of the states in TD3's replay
-    buffer, as in figx_mcmc_curves. Faint: seeds; line: their mean with its 95 % interval (three or more seeds)."""
+    buffer, as in figx_mcmc_curves. Faint: seeds; line: their mean, with its 95 %
+    interval where there are five seeds or more."""
     names = environments(td3)
     fig, axes = plots.grid(len(names), 3)
     columns = (("TD3", "return", td3, langevin), ("DDPG", "return", ddpg, langevin_ddpg), ("TD3", "coverage", td3, langevin))
@@ -179,12 +191,12 @@ def figx_sweeps(
     hmc_pessimism,
     hmc_target,
     hmc_alternation,
-    hmc_width="env=Hopper-v4, gate_units=2x16|1x32",
-    hmc="env=Hopper-v4, leapfrog_steps=5",
+    hmc_width="env=HalfCheetah-v4, gate_units=2x16|1x32",
+    hmc="env=HalfCheetah-v4, leapfrog_steps=5",
 ):
-    """Settings that the paper leaves open, one at a time, on Hopper: return during training of the Hamiltonian policy, K
-    = 5. Orange: the value used everywhere else. Faint: seeds; line: their mean with its 95 % interval (three or more
-    seeds)."""
+    """Settings that the paper leaves open, one at a time, on HalfCheetah: return during training of the Hamiltonian
+    policy, K = 5. Orange: the value used everywhere else. Faint: seeds; line: their mean, with its 95 % interval where
+    there are five seeds or more."""
     panels = {
         "threshold": ("threshold on D, nats per action dimension", hmc_threshold),
         "snapshot_every": ("policy steps between snapshots", hmc_snapshot),
@@ -220,13 +232,8 @@ def _log(ax):
 
 
 def _around_one(ax):
-    """A vertical axis on which 1 is marked: linear up to there, logarithmic above, as below -1."""
-    low, high = ax.get_ylim()
-    ax.set_yscale("symlog", linthresh=1)
-    ax.set_yticks([sign * 10**power for power in range(5) for sign in (-1, 1)] + [0], minor=False)
-    ax.set_ylim(min(low, 0) - 0.1, max(1.2 * high, 1.5))  # ticks widen it
-    ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-    ax.yaxis.set_minor_locator(NullLocator())
+    """A logarithmic vertical axis on which 1 is marked."""
+    _log(ax)
     ax.axhline(1, color="0.4", linestyle="--", linewidth=1, label="threshold")
 
 
@@ -256,7 +263,7 @@ def _trained_chain(ax, hmc):
     ascent = table[table["how"] == "ascent"].set_index("seed")["bound"]
     _levels(ax, {k: (chains[k] - chains[0]).to_numpy() for k in chains}, "after the chain", ORANGE)
     ax.axhline((ascent - chains[0]).mean(), color=GREEN, linestyle="--", linewidth=1, label="gradient ascent per state")
-    _by_length(ax, "gain of the bound, Hopper", list(chains))
+    _by_length(ax, "gain of the bound, HalfCheetah", list(chains))
 
 
 def _kernels(ax, table):
@@ -266,6 +273,8 @@ def _kernels(ax, table):
             rows = table[(table["kernel"] == name) & (table["start"] == start)]
             mean = rows.groupby("iterations")["kl"].mean()
             ax.plot(mean.index, mean, color=colour, linestyle=style, label=name if start == "policy" else None)
+    floor = table[(table["start"] == "posterior") & (table["iterations"] == 0)]["kl"].mean()
+    ax.axhline(floor, color="0.4", linestyle=":", linewidth=1)
     ax.set(xlabel="chains", ylabel="KL to the posterior, nats")
     _log(ax)
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
