@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 
 from common.lab.report import tabular
+from common.lab.report.measures import environments, of_row
 from common.lab.results import records
 from papers.mcmc_po.comparisons import ENVIRONMENTS, final, rates, seconds, trained
 
@@ -105,6 +106,31 @@ def table_mcmc_po_speed(
         }
         for name, (results, at) in runs.items()
     )
+
+
+def table_mcmc_po_chain(hmc="leapfrog_steps=5"):
+    """What the chain of K = 5 does in training, by environment and step, mean over seeds. How far it moves an action, |a_K -
+    a_0| of a range of 2, in evaluation; the share of the controlled distance that is the chain's own, (gain in Q / tau +
+    energy error) / D, which leaves the policy's step the rest; the multiplier beta; ln sigma of the prior, of which -2.5 is
+    the bound; and, at the end, the share of the gap to gradient ascent that five steps close."""
+    return pd.DataFrame([row for env in environments(hmc) for row in _chain_rows(hmc, env)])
+
+
+def _chain_rows(hmc, env):
+    metrics = ("move", "value_gain", "energy_error", "distance", "beta", "prior_log_std")
+    means = {name: hmc.curve(name, env=env).groupby("step")["value"].mean() for name in metrics}
+    steps, floor = means["move"].index, hmc.setting("temperature")[0]
+    bounds = {
+        how: of_row(hmc, "gap", "bound", {"how": way, "size": size}, env=env)
+        for how, way, size in (("none", "chain", 0), ("chain", "chain", 5), ("ascent", "ascent", 200))
+    }
+    closed = np.nanmean((bounds["chain"] - bounds["none"]) / (bounds["ascent"] - bounds["none"]))
+    for share in (0.05, 0.1, 0.2, 0.4, 1.0):
+        step = steps[np.abs(steps - share * steps[-1]).argmin()]
+        at = {name: float(values.loc[step]) for name, values in means.items()}
+        own = (at["value_gain"] / max(at["beta"], floor) + at["energy_error"]) / at["distance"]
+        yield {"environment": env, "step": int(step), "move": at["move"], "share of D": own, "beta": at["beta"],
+               "ln sigma": at["prior_log_std"], "gap closed": closed if share == 1 else np.nan}  # fmt: skip
 
 
 def _row(name, results, where, printed):
