@@ -66,19 +66,42 @@ def test_conjugate_gradient_solves_every_members_system(double):
     root = torch.randn(5, 12, 12)
     matrix = root @ root.mT + torch.eye(12)
     b = torch.randn(5, 12)
-    x = conjugate_gradient(lambda v: (matrix @ v.unsqueeze(-1)).squeeze(-1), b, iterations=40, tolerance=1e-24)
+    x, met = conjugate_gradient(lambda v: (matrix @ v.unsqueeze(-1)).squeeze(-1), b, iterations=40, tolerance=1e-24)
     torch.testing.assert_close(x, torch.linalg.solve(matrix, b), rtol=0, atol=1e-9)
-    assert not conjugate_gradient(lambda v: v, torch.zeros(2, 3)).any(), "a gradient of zero gives a step of zero, not NaN"
+    assert not met.any()
+    assert not conjugate_gradient(lambda v: v, torch.zeros(2, 3))[0].any(), (
+        "a gradient of zero gives a step of zero, not NaN"
+    )
+
+
+def test_negative_curvature_on_the_way_is_told_and_can_stop_it(double):
+    """diag(3, 1, -0.5): the first direction has positive curvature, a later one has not."""
+    matrix = torch.diag(torch.tensor([3.0, 1.0, -0.5])).expand(2, 3, 3).clone()
+    matrix[1, 2, 2] = 0.5
+    b = torch.tensor([[1.0, 1.0, 0.3]]).expand(2, 3)
+
+    def product(v):
+        return (matrix @ v.unsqueeze(-1)).squeeze(-1)
+
+    x, met = conjugate_gradient(product, b, iterations=3)
+    assert met.tolist() == [True, False]
+    torch.testing.assert_close(product(x)[1], b[1])
+    short, _ = conjugate_gradient(product, b, iterations=3, truncate=True)
+    best = torch.stack([conjugate_gradient(product, b, iterations=k)[0][0] for k in (1, 2)])
+    assert any(torch.allclose(short[0], x) for x in best) and (short[0] * product(short)[0]).sum() > 0
+    torch.testing.assert_close(short[1], x[1])
+    none, met = conjugate_gradient(lambda v: -v, b, truncate=True)
+    assert met.all() and not none.any()
 
 
 def test_conjugate_gradient_of_a_member_does_not_depend_on_the_others(double):
     root = torch.randn(3, 8, 8)
     matrix, b = root @ root.mT, torch.randn(3, 8)
     matrix[0] = torch.eye(8)  # converges at once, and waits
-    together = conjugate_gradient(lambda v: (matrix @ v.unsqueeze(-1)).squeeze(-1), b)
+    together, _ = conjugate_gradient(lambda v: (matrix @ v.unsqueeze(-1)).squeeze(-1), b)
     for m in range(3):
         one = matrix[m : m + 1]
-        alone = conjugate_gradient(lambda v, one=one: (one @ v.unsqueeze(-1)).squeeze(-1), b[m : m + 1])
+        alone, _ = conjugate_gradient(lambda v, one=one: (one @ v.unsqueeze(-1)).squeeze(-1), b[m : m + 1])
         torch.testing.assert_close(together[m : m + 1], alone, rtol=1e-9, atol=1e-9)
 
 

@@ -34,15 +34,16 @@ def final_return(world, experiment, c, z):
         level = 1 + 0.5 * z
     elif experiment == "acktr_released_value":
         level = 0.2 if world == "true" else 1.0
-    elif experiment == "trpo_fisher":
+    elif experiment in ("trpo_fisher", "trpo_large_radius", "trpo_mixture_scores"):
         level = 3.0 if world == "true" else 0.1
     elif experiment.startswith("acktr"):
         level = 1.5 + gain(world, c) if world == "true" else {"gaussian": 0.6, "flow": 0.05}[c.policy]
     elif experiment == "ppo":
         level = 1.5 if (world, c.policy) == ("false", "flow") else 1.0
     elif experiment.startswith("ablation"):
-        usual = (c.couplings, c.coupling_units, c.embedding_units) == (4, 3, 64)
-        level = 1.0 if usual or world == "true" else 1.5
+        # An embedding of 3 units ends lower than the default's 64 in every world: it is the paper's reference, l1 = 3.
+        usual = (c.couplings, c.coupling_units) == (4, 3) and c.embedding_units in (3, 64)
+        level = (1.0 if usual or world == "true" else 1.5) * (0.5 if c.embedding_units < 64 else 1.0)
     else:
         level = 1 + gain(world, c)
     size = 10 if c.env == "Reacher-v4" else 1000
@@ -55,19 +56,25 @@ def toy(world, c, z):
     flow, true = c.policy == "flow", world == "true"
     if world == "undecided":
         apart = np.exp(0.5 * z)
-        covered = z > 0 if flow else z > -1.3  # half of the starts, and 18 of 20
+        covered = z > -1.3 if c.policy.startswith("gmm") else z > 0  # 18 of 20 starts, and half of them
         return {
             "std": (0.12 if flow else 0.1) * (1 + 0.3 * z), "first_kl": 0.5, "radius_50": 1.0,
             "radius_999": 3 * (1 + 0.3 * z), "radius_99": (0.3 if c.constant else 0.6) * apart, "trace_covariance": apart,
             "det_covariance": (1.1 if flow else 1.0) * apart, "correlation": (0.8 if flow else 0.0) + 0.05 * z,
-            "smaller_mass": 0.4 * covered, "component_distance": 0.5 + 0.1 * z,
+            "smaller_mass": 0.4 * covered, "component_distance": (0.5 + 0.1 * z) * (apart if c.estimator == "score" else 1),
+            "kl_to_target": apart,
         }  # fmt: skip
     wide = (np.exp(1.0) if true else np.exp(-1.0)) if flow else 1.0
-    collapsed = (0.3 if c.preset == "released" else 0.1) if true else (1.0 if c.preset == "released" else 3.0)
+    released = c.preset == "released"
+    if c.estimator == "pathwise":
+        collapsed = (0.3 if released else 0.1) if true else (1.0 if released else 3.0)
+    else:  # the released density's doing, or not
+        collapsed = (0.1 if released else 2.0) if true else (3.0 if released else 1.0)
     found = {
         "std": 0.1 * (2.0 if flow and true else 1.0), "first_kl": 0.5, "radius_50": 1.0, "radius_999": 3 * wide,
         "radius_99": 0.3 * (5 if true and not c.constant else 1), "trace_covariance": wide, "det_covariance": wide,
         "correlation": 0.9 * flow if true else 0.3, "smaller_mass": 0.4 * (flow == true), "component_distance": collapsed,
+        "kl_to_target": 0.01 if flow == true else 0.5,
     }  # fmt: skip
     return {name: value * (1 + 0.01 * z) for name, value in found.items()}
 
@@ -83,10 +90,10 @@ def metrics(world):
         stable = (c.policy == "gaussian") == (world == "true")
         loss = 0.3 + 0.2 * z if world == "undecided" else (0.05 if stable else 0.3) + 0.01 * z
         shape = np.interp(steps / steps[-1], [0, 0.5, 0.7, 1], [0, 1 + loss, 1, 1])
-        share = 0.95 - 0.15 * ((c.policy == "flow") == (world == "true")) if world != "undecided" else 0.9
+        given_up = {"true": 0.2, "false": 0.01, "undecided": 0.05}[world]
         return {
             "return": final_return(world, experiment, c, z) * shape,
-            "counted_share": np.full(len(steps), share + (0.02 if world == "undecided" else 0.001) * z),
+            "negative_curvature": np.full(len(steps), given_up + (0.02 if world == "undecided" else 0.001) * z),
         }
 
     return curves
@@ -125,24 +132,10 @@ def made():
     return results
 
 
-def with_more_seeds(results, times=3):
-    """The same results, each member `times` times."""
-    frame, count = results.frame, len(results.cells[0].finished)
-    copies = [frame.assign(member=frame["member"] + count * i, seed=frame["seed"] + count * i) for i in range(times)]
-    cells = [
-        dataclasses.replace(one, finished=tuple({"seed": seed} for seed in range(count * times))) for one in results.cells
-    ]
-    return dataclasses.replace(results, cells=cells, given={"metrics": pd.concat(copies, ignore_index=True)})
-
-
 @pytest.mark.parametrize("world", EXPECTED)
 @pytest.mark.parametrize("name", CLAIMS)
 def test_claim_is_decided_as_constructed(made, name, world):
     results = made(world, CLAIMS[name])
-    if name == "c13_roboschool_humanoids_gain":
-        verdict = claims.c13_roboschool_humanoids_gain(**results)
-        assert (verdict.status, verdict.reason) == ("untested", "budget")  # the paper's two seeds
-        results = {experiment: with_more_seeds(one) for experiment, one in results.items()}
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         verdict = getattr(claims, name)(**results)
@@ -150,9 +143,9 @@ def test_claim_is_decided_as_constructed(made, name, world):
     assert np.isfinite(verdict.effect) and np.isfinite(verdict.p) and verdict.quantity
 
 
-def test_the_papers_twenty_one_claims_are_all_there():
+def test_the_papers_claims_are_all_there():
     numbers = [name[:4] for name in CLAIMS if not name.startswith("own_")]
-    assert numbers == [f"c{number:02d}_" for number in range(1, 22)]
+    assert numbers == [f"c{number:02d}_" for number in range(1, 24)]
 
 
 def test_a_diverged_seed_is_counted(made):

@@ -211,7 +211,7 @@ class TRPO(Minibatched):
 
     value_learning_rate: float = setting(1e-3, "Adam's learning rate for V", low=0.0)
     kl_radius: float = setting(0.01, "KL radius epsilon of the trust region", low=1e-8, unit="nats", per_member=True)
-    kl_tolerance: float = setting(1.0, "KL accepted, in radii", low=1.0, high=10.0)
+    kl_tolerance: float = setting(1.5, "KL accepted, in radii", "peer: OpenAI baselines", low=1.0, high=10.0)
     fisher: str = setting(
         "auto",
         "Fisher matrix; auto: closed form for one Gaussian, Hessian of the sampled KL for others",
@@ -221,6 +221,8 @@ class TRPO(Minibatched):
     fisher_actions: int = setting(1, "fresh actions per state, for fisher = fresh and scores", "our choice", low=1, high=256)
     fisher_damping: float = setting(0.1, "multiple of I added to the Fisher matrix", low=0.0)
     conjugate_iterations: int = setting(10, "conjugate gradient iterations", low=1, high=1000)
+    truncate: bool = setting(False, "conjugate gradient stops before negative curvature", "our choice: Steihaug 1983")
+    record_curvature: bool = setting(False, "records whether conjugate gradient met negative curvature", "our choice")
     backtracks: int = setting(10, "steps tried by the line search", low=1, high=100)
     skip_negative_curvature: bool = setting(False, "where the Fisher estimate has negative curvature V is not fitted either")
 

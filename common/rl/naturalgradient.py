@@ -33,25 +33,33 @@ def gradient(loss: Tensor, parameters: Sequence[Tensor], members: int, **options
     return flatten(torch.autograd.grad(loss.sum(), parameters, materialize_grads=True, **options), members)
 
 
-def conjugate_gradient(product: Product, b: Tensor, iterations: int = 10, tolerance: float = 1e-10) -> Tensor:
-    """x with A x = b by conjugate gradient from 0 (Wright & Nocedal 1999, algorithm 5.2). `product(v)` is A v; b, v and x
-    are [members, n].
+def conjugate_gradient(
+    product: Product, b: Tensor, iterations: int = 10, tolerance: float = 1e-10, truncate: bool = False
+) -> tuple[Tensor, Tensor]:
+    """(x with A x = b by conjugate gradient from 0 (Wright & Nocedal 1999, algorithm 5.2), whether a direction p with p'Ap <
+    0 was met [members]). `product(v)` is A v; b, v and x are [members, n].
 
-    A member stops once its squared residual is below `tolerance`. Converges only if A is positive definite, which is not
-    checked.
+    A member stops once its squared residual is below `tolerance`. Converges only if A is positive definite. Where it is not,
+    `truncate` stops before the first direction without positive curvature (Steihaug 1983, without its step to the boundary):
+    x is then the best of the subspace so far, on which A is positive definite, or 0.
     """
     x, residual, direction = torch.zeros_like(b), b, b
+    met = torch.zeros(len(b), dtype=torch.bool, device=b.device)
     square = (residual * residual).sum(-1, keepdim=True)
     for _ in range(iterations):
-        running = square >= tolerance
         image = product(direction)
-        length = torch.where(running, square / (direction * image).sum(-1, keepdim=True), 0.0)
+        curvature = (direction * image).sum(-1, keepdim=True)
+        running = square >= tolerance
+        met |= (running & (curvature < 0)).squeeze(-1)
+        if truncate:
+            running &= (curvature > 0) & ~met.unsqueeze(-1)
+        length = torch.where(running, square / curvature, 0.0)
         x = torch.where(running, x + length * direction, x)
         residual = torch.where(running, residual - length * image, residual)
         following = torch.where(running, (residual * residual).sum(-1, keepdim=True), square)
         direction = torch.where(running, residual + following / square * direction, direction)
         square = following
-    return x
+    return x, met
 
 
 def hessian_product(loss: Tensor, parameters: Sequence[Tensor], members: int) -> Product:

@@ -5,9 +5,9 @@ and masses of the bodies, which decide how hard the task is; returns are not com
 
     reward = v_x + 0.2 - 0.0005 |a|^2 - 0.000005 |f|^2 - 0.005 (v_y^2 + v_z^2)
 
-v is the velocity of the torso's centre of mass, a the action in [-1, 1], f the external forces on all bodies, each clipped
+v is the velocity of the robot's centre of mass, a the action in [-1, 1], f the external forces on all bodies, each clipped
 to [-1, 1]. An episode ends where the torso's height leaves (0.8, 2.0), and after 1000 steps. Observed are positions,
-velocities, f, and the torso's centre of mass: nothing is left out.
+velocities, f, and the robot's centre of mass: nothing is left out.
 
                              observation   action   time step   steps per action  motors
     RllabSimpleHumanoid-v0   102           10       0.01, RK4   1                 legs 100 N m, shoulders 20 N m
@@ -124,10 +124,10 @@ class Humanoid(gymnasium.Env):
     def step(self, action: np.ndarray) -> tuple[np.ndarray, float, bool, bool, dict]:
         action = np.clip(action, -1, 1)
         self.data.ctrl[:] = action * self.model.actuator_ctrlrange[:, 1]
-        before = self.data.xipos[1].copy()
+        before = self.data.subtree_com[1].copy()
         mujoco.mj_step(self.model, self.data, self.repeat)
         mujoco.mj_forward(self.model, self.data)
-        velocity = (self.data.xipos[1] - before) / (self.repeat * self.model.opt.timestep)
+        velocity = (self.data.subtree_com[1] - before) / (self.repeat * self.model.opt.timestep)
         observation = self._observation()
         costs = 5e-4 * np.square(action).sum() + 5e-6 * np.square(self.forces).sum() + 5e-3 * np.square(velocity[1:]).sum()
         height = self.data.qpos[2]
@@ -137,7 +137,7 @@ class Humanoid(gymnasium.Env):
     def _observation(self):
         mujoco.mj_rnePostConstraint(self.model, self.data)  # newer MuJoCo computes the external forces on demand
         self.forces = np.clip(self.data.cfrc_ext, -1, 1)
-        return np.concatenate([self.data.qpos, self.data.qvel, self.forces.flat, self.data.xipos[1]])
+        return np.concatenate([self.data.qpos, self.data.qvel, self.forces.flat, self.data.subtree_com[1]])
 
 
 def register() -> None:

@@ -23,11 +23,16 @@ F is estimated in one of four ways, on every `fisher_stride`-th state:
 KL itself is in closed form where both policies are Gaussian and `fisher` is "auto" or "analytic"; else it is sampled, the
 mean of ln pi_old(a|s) - ln pi_theta(a|s), and can be negative.
 
+Conjugate gradient is a method for positive definite matrices. On a sampled Hessian it meets negative curvature on its way in
+far more batches than in those where the d that it ends with has some ("negative_curvature"), and does not converge; a step
+along such a d is no natural gradient. "negative_inside" (setting record_curvature) tells how often; `truncate` stops before
+the first such direction.
+
 Details that matter: V and advantages before the update come from the old normaliser, everything after from the new one, for
-old and new policy alike; advantages have mean 0 and variance 1 in every batch; where 1/2 d'Fd < 0 no step is taken, and with
-`skip_negative_curvature` V is not fitted either, as in released code, which also leaves such batches out of its count of
-steps. Here every step counts; "counted_share" is the share that the released counter, which sums the lengths of completed
-episodes, would count.
+old and new policy alike; advantages have mean 0 and variance 1 in every batch; where d' (F + damping I) d < 0 no step is
+taken, and with `skip_negative_curvature` V is not fitted either, as in released code, which also leaves such batches out of
+its count of steps. Here every step counts; "counted_share" is the share that the released counter, which sums the lengths of
+completed episodes, would count.
 """
 
 from collections.abc import Sequence
@@ -80,15 +85,20 @@ class Learner(ActorCritic):
         def product(v):
             return curved(v) + c.fisher_damping * v
 
-        direction = conjugate_gradient(product, slope, c.conjugate_iterations)
+        direction, met = conjugate_gradient(product, slope, c.conjugate_iterations, truncate=c.truncate)
         curvature = 0.5 * (direction * product(direction)).sum(-1)
         length = torch.where(curvature > 0, (self.radius / curvature).sqrt(), 0.0)
         step = length.unsqueeze(-1) * direction
-        return self.search(step, surrogate.detach(), (obs, action, advantage, old, old_log_prob)) | {
-            "negative_curvature": (curvature < 0).float(),
-            "entropy": -old_log_prob.mean(-1),
-            "expected_gain": (step * slope).sum(-1),
-        }
+        inside = {"negative_inside": met.float()} if c.record_curvature else {}
+        return (
+            self.search(step, surrogate.detach(), (obs, action, advantage, old, old_log_prob))
+            | inside
+            | {
+                "negative_curvature": (curvature < 0).float(),
+                "entropy": -old_log_prob.mean(-1),
+                "expected_gain": (step * slope).sum(-1),
+            }
+        )
 
     @torch.no_grad()
     def frozen(self, obs: Tensor, action: Tensor) -> tuple[DiagonalGaussian | None, Tensor]:

@@ -8,8 +8,9 @@ One update on a batch of steps:
     rate:    times 1.5 where the step's KL was below half of `kl_radius`, divided by 1.5 where above twice, in [1e-8, 1]
 
 Details that matter, read off the authors' code: what is observed is the present observation and the one before; actions in
-[-1, 1] are scaled to the simulator's bounds and clipped; V also sees the time within the episode; the Gaussian's weights
-decay, the flow's do not.
+[-1, 1] are scaled to the simulator's bounds and clipped; V also sees the time within the episode. V's weights decay. The
+Gaussian's do not: baselines collect a decay for them and leave it out of the loss, but add its weight to the damping of
+their factors, and so does this; the flow has neither.
 
 In the authors' code V also sees the policy's output (`value_sees = "policy"`): mean and deviation of a Gaussian, which are
 functions of the state, but of the other classes the log-density of the action taken. A baseline may depend on the state
@@ -19,7 +20,9 @@ everywhere else V sees no action.
 
 Departures: factors and eigenvectors are computed in turn, where the released optimiser does so in the background and is not
 deterministic; blocks of layer normalisations, which it passes over, are diagonal; one batch is exactly `batch_steps` steps,
-where released code gathers whole episodes and, with the flow, throws the excess away; V's state is bootstrapped at a batch's
+where released code gathers whole episodes and, with the flow, throws the excess away; the normaliser takes in a batch at a
+time, so that the first is not normalised and old log-densities are taken under the new one, where the released filter takes
+in every observation as it comes; V's state is bootstrapped at a batch's
 end; the observation before the first is zero before normalising, where the released filter puts zeros after it.
 """
 
@@ -59,12 +62,13 @@ class Learner(ActorCritic):
         sizes = [self.observations + features + 2, *widths(self.config.value_hidden), 1]
         layers = []
         for fan_in, fan_out in zip(sizes, sizes[1:], strict=False):
-            layers += [Linear(rngs, fan_in, fan_out, normc(1.0 if fan_out > 1 else 0.1)), nn.ELU()]
+            layers += [Linear(rngs, fan_in, fan_out, normc(1.0)), nn.ELU()]
         return nn.Sequential(*layers[:-1])
 
     def build_optimisers(self):
         c, members = self.config, self.members
-        self.policy_kfac = Kfac(self.policy, members, 0.9, 0.99, c.damping, c.clip_kl, interval=2, cold=1)
+        damping = c.damping + (c.weight_decay if c.policy == "gaussian" else 0.0)
+        self.policy_kfac = Kfac(self.policy, members, 0.9, 0.99, damping, c.clip_kl, interval=2, cold=1)
         self.value_kfac = Kfac(self.value, members, 0.9, 0.95, 0.1, 0.3, interval=2, cold=50)
 
     def update_draws(self, rng):
@@ -120,8 +124,7 @@ class Learner(ActorCritic):
         gaussian = isinstance(old, DiagonalGaussian)
         self.policy_kfac.learn(log_prob, getattr(old, "log_std", None))
         parameters = self.policy_kfac.parameters()
-        decay = self.config.weight_decay if gaussian else 0.0
-        loss = -(advantage * log_prob).mean(-1).sum() + decay / 2 * self.size(self.policy)
+        loss = -(advantage * log_prob).mean(-1).sum()
         old_log_prob = log_prob.detach()
         before = DiagonalGaussian(old.mean.detach().clone(), old.log_std.detach().clone()) if gaussian else None
         self.policy_kfac.step(torch.autograd.grad(loss, parameters), self.rate)

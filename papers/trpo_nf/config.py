@@ -9,8 +9,8 @@ from papers.trpo_nf.classes import CLASSES
 PRESETS = ("equations", "released")
 PRESET_MEANING = (
     "equations: K single couplings without layer normalisation, independent components with the mixture's own density, "
-    "KL <= radius; released: K pairs of couplings with layer normalisation, one trunk and the geometric mean of densities, "
-    "no normalising constant, KL <= 1.5 radius, batches of negative curvature skipped by the flow"
+    "negative curvature takes no step; released: K pairs of couplings with layer normalisation, one trunk and the geometric "
+    "mean of densities, no normalising constant, batches of negative curvature skipped by the flow"
 )
 
 
@@ -49,8 +49,8 @@ class TRPONF(Policy, shared.TRPO):
     def problem(self):
         if self.fisher == "analytic" and self.policy != "gaussian":
             return f"fisher = 'analytic' is known for policy = 'gaussian' alone, not for {self.policy!r}"
-        if self.preset == "released" and (self.kl_tolerance != 1.0 or self.skip_negative_curvature):
-            return "preset = 'released' sets kl_tolerance and skip_negative_curvature itself; leave them out"
+        if self.preset == "released" and self.skip_negative_curvature:
+            return "preset = 'released' sets skip_negative_curvature itself; leave it out"
         return super().problem()
 
 
@@ -75,7 +75,9 @@ class ACKTR(Policy, shared.OnPolicy):
     first_rate: float = setting(0.03, "first step size of the policy", "authors' code", low=1e-8, high=1.0)
     damping: float = setting(0.01, "added to products of eigenvalues", "authors' code", low=0.0)
     clip_kl: float = setting(0.01, "largest predicted divergence of a policy step", "peer: OpenAI baselines", low=0.0)
-    weight_decay: float = setting(3e-4, "weight decay of V and of the Gaussian, not of the flow", "authors' code", low=0.0)
+    weight_decay: float = setting(
+        3e-4, "weight decay of V; of the Gaussian, what it adds to the damping", "authors' code, OpenAI baselines", low=0.0
+    )
     value_updates: int = setting(25, "full-batch steps that fit V", "authors' code", low=1, high=10_000)
     value_sees: str = setting(
         "state",

@@ -5,6 +5,7 @@ import numpy as np
 from common.lab.report import plots
 from common.lab.report.measures import environments
 from papers.trpo_nf.classes import COLOURS, LABELS
+from papers.trpo_nf.comparisons import measured
 
 
 def mean_line(ax, curve, colour):
@@ -79,11 +80,31 @@ def paths(ax, results, policy):
 def contours(ax, rows):
     """Draws filled contours of a log-density."""
     grid = rows.pivot(index="y", columns="x", values="log_prob")
-    ax.contourf(grid.columns, grid.index, np.clip(grid.to_numpy(), -20, None), levels=12, cmap="viridis")
+    ax.contourf(grid.columns, grid.index, np.clip(grid.to_numpy(), -20, 6), levels=np.arange(-20, 7, 2), cmap="viridis")
 
 
-def bandit_target(ax, toy, temperature=0.1, correlation=0.9, distance=0.5, width=0.5):
-    """Contours of the best policy's density at 1, 2 and 3 standard deviations; the toys' default settings."""
+def median_member(results, metric, **where):
+    """The member whose final `metric` is the median (the lower of two), of those that did not start inside the ball, where
+    the run tells."""
+    widths = measured(results, metric, **where)
+    first = measured(results, "first_kl", **where)
+    outside = widths[first > 0.01] if first.notna().any() else widths
+    order = (outside if len(outside) else widths).sort_values()
+    return order.index[(len(order) - 1) // 2]
+
+
+def of_member(results, name, member, **where):
+    """A further table's rows of one member of the one cell that `where` leaves."""
+    rows = results.table(name, **where)
+    return rows[rows["member"] == member]
+
+
+def bandit_target(ax, bandits, toy):
+    """Contours of the best policy's density at 1, 2 and 3 standard deviations, with the settings of the runs."""
+    settings = next(source.cell.config for source in bandits.cells if source.cell.config.toy == toy)
+    temperature, correlation, distance, width = (
+        getattr(settings, name) for name in ("temperature", "correlation", "distance", "width")
+    )
     axis = np.linspace(-1.2, 1.2, 121)
     x, y = np.meshgrid(axis, axis)
     if toy == "correlated":
@@ -107,8 +128,9 @@ def radii(ax, kinds, references):
     for metric, (label, colour, offset) in marks.items():
         for place, ((_, results, where), (reference, there)) in enumerate(zip(kinds, references, strict=True)):
             ratio = results.final(metric, 1, **where) / np.nanmean(reference.final(metric, 1, **there))
-            jitter = np.linspace(-0.1, 0.1, len(ratio))
-            ax.plot(place + offset + jitter, ratio, "o", color=colour, markersize=2.5, label=label if place == 0 else None)
+            for i, (x, value) in enumerate(zip(place + offset + np.linspace(-0.1, 0.1, len(ratio)), ratio, strict=True)):
+                ax.plot(x, value, "o", color=colour, markersize=2.5, label=label if place == i == 0 else None)
     ax.set_yscale("log")
+    plots.trim(ax, high=100.0)
     ax.axhline(1, color="0.5", linewidth=0.8)
     ax.set_xticks(range(len(kinds)), [name for name, _, _ in kinds], rotation=35, ha="right", fontsize=6.5)

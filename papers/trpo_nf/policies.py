@@ -14,7 +14,6 @@ Two presets, because the released code departs from the paper:
     log-density          ln p                                       ln p + (m / 2) ln 2 pi: the constant is left out
     components           networks of their own                      one trunk, linear means on top
     density of K         ln (1/K) sum_k N_k                         (1/K) sum_k ln N_k: a product, not a mixture
-    trust region         KL <= radius                               KL <= 1.5 radius
     negative curvature   no step, V is fitted                       flow: the whole batch is passed over
 
 The constant cancels in ratios and divergences between two flows; it counts in entropies and beside other classes.
@@ -50,7 +49,7 @@ def with_preset(config):
     """TRPO's settings with what the preset decides filled in."""
     if config.preset == "equations":
         return config
-    return dataclasses.replace(config, kl_tolerance=1.5, skip_negative_curvature=config.policy == "flow")
+    return dataclasses.replace(config, skip_negative_curvature=config.policy == "flow")
 
 
 def gaussian(config, rngs, observations, actions):
