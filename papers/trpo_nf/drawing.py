@@ -83,20 +83,13 @@ def contours(ax, rows):
     ax.contourf(grid.columns, grid.index, np.clip(grid.to_numpy(), -20, 6), levels=np.arange(-20, 7, 2), cmap="viridis")
 
 
-def median_member(results, metric, **where):
-    """The member whose final `metric` is the median (the lower of two), of those that did not start inside the ball, where
-    the run tells."""
-    widths = measured(results, metric, **where)
-    first = measured(results, "first_kl", **where)
-    outside = widths[first > 0.01] if first.notna().any() else widths
-    order = (outside if len(outside) else widths).sort_values()
-    return order.index[(len(order) - 1) // 2]
-
-
-def of_member(results, name, member, **where):
-    """A further table's rows of one member of the one cell that `where` leaves."""
-    rows = results.table(name, **where)
-    return rows[rows["member"] == member]
+def first_outside(results, name, **where):
+    """A further table's rows of the first member that did not start inside the KL ball, of the one cell that `where` leaves;
+    of the first member where none did, or where the run does not tell."""
+    rows, first = results.table(name, **where), measured(results, "first_kl", **where)
+    members = list(rows["member"].unique())
+    outside = [member for member in members if first.get(member, 0) > 0.01]
+    return rows[rows["member"] == (outside or members)[0]]
 
 
 def bandit_target(ax, bandits, toy):
