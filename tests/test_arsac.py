@@ -1,5 +1,7 @@
 """The three identities of the paper, and ARSAC's details."""
 
+from copy import deepcopy
+
 import numpy as np
 import pytest
 import torch
@@ -13,6 +15,7 @@ from common.rl.replay import Batch
 from papers.arsac import sac_memory
 from papers.arsac.arsac import Learner
 from papers.arsac.config import ARSAC, SACMemory
+from papers.arsac.traces import shares
 
 STATES, ACTIONS = 5, 2
 OBSERVATIONS = STATES + 3 * ACTIONS
@@ -74,6 +77,81 @@ def test_flow_is_the_identity_at_an_empty_history():
     assert torch.all(log_scale == 0) and torch.all(shift == 0)
 
 
+def disturbed(**settings):
+    """A learner whose flow is far from the identity."""
+    made, generator = learner(**settings), torch.Generator().manual_seed(0)
+    for parameter in made.policy.parameters():
+        parameter.data += 0.03 * torch.randn(parameter.shape, generator=generator)
+    return made
+
+
+def test_what_is_inspected_is_beta_delta_and_the_base_and_the_summary_is_of_these():
+    """By hand from the networks: ln beta is the first half of the flow's outputs, delta the second."""
+    made, obs = disturbed(), torch.randn(2, 16, OBSERVATIONS, generator=torch.Generator().manual_seed(1))
+    seen = made.inspect(obs)
+    outputs = made.flow.network(obs[..., STATES:])
+    torch.testing.assert_close(seen["log_scale"], outputs[..., :ACTIONS])
+    torch.testing.assert_close(seen["shift"], outputs[..., ACTIONS:].clamp(-5, 5))
+    x = seen["log_scale"].exp() * seen["base_mean"] + seen["shift"]
+    torch.testing.assert_close(made.act(obs), torch.tanh(x))
+    trace = {name: list(values.numpy()) for name, values in seen.items()}
+    summary = made.summarise(trace)
+    for m in range(2):
+        both = trace["log_scale"][m] + trace["base_log_std"][m]
+        assert summary["log_scale_std"][m] == pytest.approx(both.mean(), rel=1e-5)
+        assert summary["log_scale"][m] == pytest.approx(trace["log_scale"][m].mean(), rel=1e-5)
+        share = (trace["shift"][m].var(0) / x[m].numpy().var(0)).mean()
+        assert summary["shift_share"][m] == pytest.approx(share, rel=1e-4)
+
+
+def test_log_scale_and_shift_are_clamped():
+    made, obs = learner(log_scale_high=2.0), torch.randn(2, 16, OBSERVATIONS)
+    made.flow.network[-1].bias.data.fill_(7.0)
+    seen = made.inspect(obs)
+    assert (seen["log_scale"] == 2.0).all() and (seen["shift"] == 5.0).all()
+
+
+def test_initial_weights_keep_each_heads_own_bound():
+    """Xavier: sqrt(6 / (fan in + fan out)); the two heads of the flow, and of the base, count as layers of their own;
+    critics start so too, with biases of zero."""
+    made = learner()
+    for layer, fan_in, fan_out in (
+        (made.flow.network[-1], 256, ACTIONS),
+        (made.policy.base.network[-1], 32, ACTIONS),
+        (made.critics.network[0], STATES + ACTIONS, 256),
+        (made.critics.network[-1], 256, 1),
+    ):
+        bound = (6 / (fan_in + fan_out)) ** 0.5
+        assert 0.9 * bound < layer.weight.abs().max() <= bound and not layer.bias.any()
+
+
+def test_the_frozen_flow_is_beta_and_delta_at_their_means_and_frees_a_gauge():
+    """A policy whose beta and delta do not depend on the history is SAC in another gauge: freezing changes nothing, while
+    leaving the flow out does."""
+    made = disturbed(freeze=True)
+    assert made.ablations == ("without_flow", "frozen_flow")
+    obs = torch.randn(2, 32, OBSERVATIONS, generator=torch.Generator().manual_seed(2))
+    seen = made.inspect(obs)
+    made.summarise({name: list(values.numpy()) for name, values in seen.items()})
+    log_scale, shift = (seen[name].mean(1, keepdim=True) for name in ("log_scale", "shift"))
+    expected = torch.tanh(log_scale.exp() * seen["base_mean"] + shift)
+    torch.testing.assert_close(made.act(obs, ablate="frozen_flow"), expected)
+    made.flow.network[-1].weight.data.zero_()
+    made.summarise({name: list(values.numpy()) for name, values in made.inspect(obs).items()})
+    torch.testing.assert_close(made.act(obs, ablate="frozen_flow"), made.act(obs))
+    assert (made.act(obs, ablate="without_flow") - made.act(obs)).abs().max() > 0.01
+
+
+def test_shares_of_the_variance_by_hand():
+    """delta = 2 s, beta mu = -s with s = sin: the shift's share is 4, the base's 1, and R² is 0: a base that takes back as
+    much as it moves is not unused."""
+    s = np.sin(np.arange(400) * 2 * np.pi / 400)[:, None]
+    found = shares({"log_scale": np.zeros_like(s), "base_mean": -s, "shift": 2 * s})
+    assert [float(found[k][0]) for k in ("shift_share", "base_share", "r2")] == pytest.approx([4, 1, 0], abs=1e-6)
+    doubled = shares({"log_scale": np.full_like(s, np.log(2)), "base_mean": s, "shift": 0.5 * np.roll(s, 100, 0)})
+    assert [float(doubled[k][0]) for k in ("shift_share", "base_share")] == pytest.approx([0.25 / 4.25, 4 / 4.25], rel=1e-5)
+
+
 def test_ablation_removes_the_flow_alone():
     fleet = learner()
     obs = torch.randn(2, 3, OBSERVATIONS)
@@ -90,6 +168,41 @@ def test_one_adam_moves_base_and_flow_and_critics_ignore_the_history():
     assert len(fleet.policy_optimiser.param_groups) == 1
     assert all(not torch.equal(p, before[name]) for name, p in fleet.policy.named_parameters())
     assert not critics_depend_on_the_actions_before(fleet, batch)
+
+
+def test_critics_step_as_released():
+    """The authors' loop: one Adam over both critics, zeros left by zero_grad, a step on each critic's loss in turn."""
+    fleet, batch = learner(critic_steps="released"), random_batch(2)
+    for member in range(2):
+        nets = []
+        for row in (2 * member, 2 * member + 1):
+            weights = [p.detach()[row].clone() for p in fleet.critics.parameters()]
+            nets.append([torch.nn.Parameter(w) for w in weights])
+        optimiser = torch.optim.Adam([p for net in nets for p in net], lr=fleet.config.learning_rate)
+        draws = {name: torch.full((2, 8, ACTIONS), 0.3) for name in ("noise", "next_noise")}
+        value = fleet.next_value(batch, draws)[member]
+        target = batch.reward[member] + fleet.config.discount * (1 - batch.terminated[member]) * value
+        inputs = torch.cat([batch.obs[member, :, :STATES], batch.action[member]], -1)
+        losses = [(forward(net, inputs) - target).square().mean() for net in nets]
+        gradients = [torch.autograd.grad(loss, net) for loss, net in zip(losses, nets, strict=True)]
+        for stepping in range(2):
+            for j, net in enumerate(nets):
+                for p, gradient in zip(net, gradients[j], strict=True):
+                    p.grad = gradient if j == stepping else torch.zeros_like(p)
+            optimiser.step()
+        theirs = [[p.detach() for p in net] for net in nets]
+        trained = deepcopy(fleet)
+        trained.update(batch, draws)
+        for j, net in enumerate(theirs):
+            for ours, wanted in zip(trained.critics.parameters(), net, strict=True):
+                torch.testing.assert_close(ours[2 * member + j].detach(), wanted, rtol=1e-5, atol=1e-7)
+
+
+def forward(weights, x):
+    """An MLP with ReLU from its weights and biases in turn."""
+    for layer in range(0, len(weights), 2):
+        x = (x.relu() if layer else x) @ weights[layer] + weights[layer + 1].reshape(-1)
+    return x.squeeze(-1)
 
 
 @pytest.mark.parametrize("critic_history", [False, True])

@@ -79,9 +79,13 @@ class Learner(OffPolicyLearner):
 
     def update(self, batch: Batch, draws: Draws) -> None:
         """One step of critics, policy and targets. draws: what `update_draws` gave, stacked, [members, batch, actions]."""
-        descend(self.critic_optimiser, self.critics.parameters(), self.critic_loss(batch, draws))
+        self.step_critics(self.critic_loss(batch, draws))
         descend(self.policy_optimiser, self.policy.parameters(), self.policy_loss(batch, draws["noise"]))
         follow(self.targets, self.critics, self.config.target_rate)
+
+    def step_critics(self, loss: Tensor) -> None:
+        """One step of the critics on J_Q, [members]."""
+        descend(self.critic_optimiser, self.critics.parameters(), loss)
 
     def alpha(self) -> Any:
         """The entropy weight: a number, or [members, 1]."""

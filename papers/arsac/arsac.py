@@ -33,6 +33,12 @@ class Learner(sac_memory.Learner):
 
     ablations = ("without_flow",)
 
+    def __init__(self, config, seeds, observations, actions, device="cpu"):
+        super().__init__(config, seeds, observations, actions, device)
+        self.means = None  # of ln beta and delta over the steps of the last evaluation, [members, 1, actions] each
+        if config.freeze:
+            self.ablations = (*self.ablations, "frozen_flow")
+
     def build_policy(self, rngs):
         c = self.config
         base = self.build_base(rngs, self.states)
@@ -55,6 +61,9 @@ class Learner(sac_memory.Learner):
     def act(self, obs, draws=None, ablate=None):
         if ablate == "without_flow":  # beta = 1, delta = 0: the base alone
             return torch.tanh(self.policy.base(obs[..., : self.states]).mode())
+        if ablate == "frozen_flow":  # beta and delta at their means over time: what the base could take over
+            log_scale, shift = (mean.to(obs.device) for mean in self.means)
+            return torch.tanh(log_scale.exp() * self.policy.base(obs[..., : self.states]).mode() + shift)
         return super().act(obs, draws)
 
     @torch.no_grad()
@@ -66,6 +75,10 @@ class Learner(sac_memory.Learner):
         """ln beta is what the paper plots as reliance on the flow. It is confounded with the base's ln sigma, since only
         beta sigma reaches the action; their sum and the shift's share of the variance are not."""
         c = self.config
+        self.means = [
+            torch.from_numpy(np.stack([member.mean(0, keepdims=True) for member in trace[name]]))
+            for name in ("log_scale", "shift")
+        ]
         members = [{name: values[m] for name, values in trace.items()} for m in range(len(trace["shift"]))]
         return super().summarise(trace) | {
             "log_scale": [float(t["log_scale"].mean()) for t in members],

@@ -47,6 +47,17 @@ def peak(width):
     return measure
 
 
+def climb(width, end):
+    """Highest moving average over `width` steps up to step `end`, less the first evaluation."""
+
+    def measure(steps, values):
+        early = values[steps <= end]
+        window = min(len(early), max(1, round(width / np.diff(steps).mean()))) if len(steps) > 1 else 1
+        return np.convolve(early, np.ones(window) / window, "valid").max() - values[0] if len(early) else np.nan
+
+    return measure
+
+
 def by_size(results, measure, *args, **where):
     """{size of the base network: `measure(results, *args, base=size, **where)`}, the numbers of each cell by seed."""
     return {base: measure(results, *args, base=base, **where) for base in results.setting("base")}
@@ -60,8 +71,3 @@ def over_sizes(results, measure, *args, **where):
 def final(results, **where):
     """Final return: mean of each seed's last ten evaluations."""
     return measures.of_curves(results, "return", measures.last(), **where)
-
-
-def reach(results, steps):
-    """Factor by which windows shrink in runs shorter than a claim needs, whose effect is shown without a verdict."""
-    return min(1.0, results.steps / steps)

@@ -12,6 +12,12 @@ class SACMemory(shared.SAC):
 
     history: int = setting(3, "past actions that the policy observes", "our choice: as ARSAC", low=1, high=100, unit="steps")
     critic_history: bool = setting(False, "critics observe the past actions too", "authors' code: they do not")
+    critic_steps: str = setting(
+        "one",
+        "steps of the critics' Adam per update; released: one on each critic's gradient, zeros for the other",
+        "our choice: the authors' code steps twice",
+        choices=("one", "released"),
+    )
 
 
 @dataclass(frozen=True)
@@ -23,3 +29,6 @@ class ARSAC(SACMemory):
     log_scale_low: float = setting(-20.0, "lower clamp of ln beta", "authors' code")
     log_scale_high: float = setting(5.0, "upper clamp of ln beta", "authors' code")
     shift_limit: float = setting(5.0, "clamp of the shift, |delta| at most", "authors' code", low=0.0)
+    freeze: bool = setting(
+        False, "the trained policy is also evaluated with ln beta and delta at their means over time", "our choice"
+    )

@@ -27,6 +27,7 @@ POLICIES = {
     "SAC": "#0072B2",
     "SAC that sees 3 past actions": "#009E73",
     "SAC at ARSAC's size": "#CC79A7",
+    "ARSAC, critics step twice": "#56B4E9",
 }
 
 
@@ -61,21 +62,49 @@ def fig2_flow_policy(arsac="env=Walker2d-v4, base=1x32"):
     return plots.finish(fig)
 
 
-def fig3_logscale(arsac="env=HalfCheetah-v4"):
-    """Log-scale of the affine flow during training, one curve per size of the base network: mean of ln β over steps and
-    action dimensions of the evaluation episodes, not smoothed. Faint: seeds; line: their mean with its 95 % interval
-    (three or more seeds). Dotted: the authors' means of 4 seeds on -v2, up to the end of our runs."""
-    fig, ax = plt.subplots(figsize=(5, 3.2))
-    for env in environments(arsac):
-        _log_scales(ax, arsac, env)
-    ax.set_ylabel("mean log-scale, ln β")
-    return plots.finish(fig)
+def fig3_logscale(arsac="env=HalfCheetah-v4", arsac_1x256="env=HalfCheetah-v4"):
+    """What the flow does on HalfCheetah during training, one curve per size of the base network, from the same runs:
+    means over steps and action dimensions of the evaluation episodes (1 in the paper, 10 here, 5 at scale day), not
+    smoothed. (a) ln β, the paper's Figure 3, which reads a fall as reliance on the flow. (b) ln β + ln σ: only their
+    sum reaches the action. (c) The shift's share of the variance of x, which σ does not confound. (d) Share of the
+    trained policy's return that is lost without the flow (β = 1, δ = 0: dots) and, where that was run, with β and δ at
+    their means over time (crosses). Faint: seeds; line: their mean, with its 95 % interval where there are five seeds
+    or more. Dotted, with its standard deviation: the authors' mean of 4 seeds on -v2, up to the end of our runs."""
+    fig, axes = plots.grid(1, 4, 2.6, 2.4)
+    labels = {"log_scale": "ln β", "log_scale_std": "ln β + ln σ", "shift_share": "Var δ / Var x"}
+    runs = {base: (arsac, {"base": base}) for base in arsac.setting("base")}
+    runs |= {"1x256": (arsac_1x256, {})} if arsac_1x256.cells else {}
+    colours = [SIZE_COLOURS.get(base, plots.PALETTE[1]) for base in runs]
+    for ax, (metric, label), letter in zip(axes[0], labels.items(), "abc", strict=False):
+        plots.curves(ax, metric, runs, colours)
+        if metric == "log_scale":
+            for base in runs:
+                _authors(ax, metric, "HalfCheetah-v4", "arsac", base, SIZE_COLOURS.get(base), arsac.steps, band=True)
+        plots.steps_axis(ax, f"({letter}) {label}", left=0, right=arsac.steps)
+    _losses(axes[0, 3], runs, colours)
+    axes[0, 0].set_ylabel("mean over steps, dimensions")
+    axes[0, 3].set_ylabel("share of return")
+    return plots.finish(fig, ncols=5)
+
+
+def _losses(ax, runs, colours):
+    """Dots: share of each seed's final return that is lost without the flow; crosses: with the flow at its means."""
+    for place, ((results, settings), colour) in enumerate(zip(runs.values(), colours, strict=True)):
+        where = settings | {"env": "HalfCheetah-v4"}
+        whole = results.final("return", 1, **where)
+        for offset, metric, mark in ((-0.15, "return_without_flow", "o"), (0.15, "return_frozen_flow", "x")):
+            if results.has(metric) and len(whole):
+                loss = (whole - results.final(metric, 1, **where)) / np.abs(whole)
+                ax.plot([place + offset] * len(loss), loss, mark, color=colour, markersize=4)
+    ax.axhline(0, color="0.5", linewidth=0.8)
+    ax.set_xticks(range(len(runs)), list(runs))
+    ax.set(title="(d) return lost without the flow", xlim=(-0.6, len(runs) - 0.4))
 
 
 def fig4_performance(sac, arsac="base=1x32|1x128"):
     """Return during training, mean over evaluation episodes, for two sizes of the policy's base network. Faint: seeds;
-    line: their mean with its 95 % interval (three or more seeds). Dashed: mean final return of SAC at its usual size,
-    2x256. Dotted: the authors' means of 4 seeds on -v2, which they smoothed, up to the end of our runs."""
+    line: their mean, with its 95 % interval where there are five seeds or more. Dashed: mean final return of SAC at its
+    usual size, 2x256. Dotted: the authors' means of 4 seeds on -v2, which they smoothed, up to the end of our runs."""
     fig, axes = plots.panels(environments(arsac), 2)
     algorithms = {"SAC": sac, "ARSAC": arsac}
     runs = {f"{algorithm} {base}": (algorithms[algorithm], {"base": base}) for algorithm, base in FIGURE_4}
@@ -89,9 +118,10 @@ def fig4_performance(sac, arsac="base=1x32|1x128"):
 
 
 def fig5_logscale_all(arsac):
-    """Log-scale of the affine flow during training in every environment, one curve per size of the base network: mean of
-    ln β over steps and action dimensions of the evaluation episodes, not smoothed. Faint: seeds; line: their mean with
-    its 95 % interval (three or more seeds). Dotted: the authors' means of 4 seeds on -v2, up to the end of our runs."""
+    """Log-scale of the affine flow during training in every environment, one curve per size of the base network: mean
+    of ln β over steps and action dimensions of the evaluation episodes, not smoothed. Faint: seeds; line: their mean,
+    with its 95 % interval where there are five seeds or more. Dotted: the authors' means of 4 seeds on -v2, up to the
+    end of our runs."""
     fig, axes = plots.panels(environments(arsac), 2)
     for env, ax in axes.items():
         _log_scales(ax, arsac, env)
@@ -102,18 +132,20 @@ def figx_arsac_controls(
     sac_history,
     sac_wide,
     arsac_history_critic,
+    arsac_released_critics,
     arsac="env=HalfCheetah-v4, base=1x128|2x256",
     sac="env=HalfCheetah-v4, base=1x128|2x256",
 ):
     """Is ARSAC's gain on HalfCheetah capacity or memory? SAC whose policy sees the last 3 actions has the memory without
     the flow; SAC at ARSAC's size (2x256 against ARSAC 1x128, 5 % fewer parameters; 2x384 against ARSAC 2x256, 8 % more)
     has the capacity without the memory. ARSAC's published critics Q(s, a) do not see the history; Q(s, h, a) does.
-    Faint: seeds; line: their mean with its 95 % interval (three or more seeds)."""
+    Their Adam steps twice per update in the authors' code, once elsewhere here. Faint: seeds; line: their mean, with its
+    95 % interval where there are five seeds or more."""
     fig, axes = plots.panels(["base 1x128", "base 2x256"], 2, sharey="row")
     for base, ax in zip(("1x128", "2x256"), axes.values(), strict=True):
         runs = [(results, {"base": base}) for results in (arsac, arsac_history_critic, sac, sac_history)]
-        runs.append((sac, {"base": "2x256"}) if base == "1x128" else (sac_wide, {}))
-        plots.curves(ax, "return", dict(zip(POLICIES, runs, strict=True)), POLICIES.values(), SMOOTHING)
+        runs += [(sac, {"base": "2x256"}), (arsac_released_critics, {})] if base == "1x128" else [(sac_wide, {})]
+        plots.curves(ax, "return", dict(zip(POLICIES, runs, strict=False)), POLICIES.values(), SMOOTHING)
         plots.steps_axis(ax, f"HalfCheetah-v4, base {base}", left=0, right=sac.steps)
     return plots.finish(fig, "return", ncols=3)
 
@@ -129,8 +161,8 @@ def figx_arsac_pomdp(
     sac="env=HalfCheetah-v4|Hopper-v4|Walker2d-v4, base=1x128",
 ):
     """Partial observability: return when velocities are hidden, and when observations come 2 or 5 steps late; base
-    networks 1x128. Faint: seeds; line: their mean with its 95 % interval (three or more seeds). Dashed: mean final
-    return of the same policy under full observation."""
+    networks 1x128. Faint: seeds; line: their mean, with its 95 % interval where there are five seeds or more. Dashed:
+    mean final return of the same policy under full observation."""
     labels = ("ARSAC", "SAC", "SAC that sees 3 past actions")
     hidden, late = (arsac_masked, sac_masked, sac_history_masked), (arsac_delayed, sac_delayed, sac_history_delayed)
     columns = {"velocities hidden": [(results, {}) for results in hidden]}
@@ -156,14 +188,18 @@ def _log_scales(ax, arsac, env):
     plots.steps_axis(ax, env, left=0, right=arsac.steps)
 
 
-def _authors(ax, metric, env, algorithm, base, colour, steps):
-    """The authors' curve, thin and behind ours, up to `steps`; nothing if fewer than two of its points lie there."""
+def _authors(ax, metric, env, algorithm, base, colour, steps, band=False):
+    """The authors' curve, thin and behind ours, up to `steps`, with its standard deviation if asked; nothing if fewer
+    than two of its points lie there."""
     table = records.reported("arsac")
     table = table[(table["metric"] == metric) & (table["env"] == env.replace("-v4", "-v2"))]
     curve = table[(table["algorithm"] == algorithm) & (table["base"] == base) & (table["step"] <= steps)]
     if len(curve) > 1:
         ax.plot(curve["step"], curve["mean"], ":", color=colour, linewidth=0.9, zorder=1.5)
         ax.plot([], [], ":", color="0.4", linewidth=0.9, label="authors' plot")
+        if band:
+            low, high = curve["mean"] - curve["sd"], curve["mean"] + curve["sd"]
+            ax.fill_between(curve["step"], low, high, color=colour, alpha=0.1, linewidth=0, zorder=1)
 
 
 def _dashed(ax, values, label, colour):

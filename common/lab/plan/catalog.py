@@ -16,6 +16,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from common.errors import UserError
 from common.lab.plan import experiments, provenance
 from common.lab.plan.experiments import SCALES, text
@@ -125,6 +127,17 @@ def reseeded(cell: Cell, seeds: list[int] | None) -> Cell:
 def papers() -> list[str]:
     """Names of the reproduced papers: the packages under papers/."""
     return sorted(path.parent.name for path in (ROOT / "papers").glob("[a-z]*/__init__.py"))
+
+
+def front(paper: str) -> dict[str, Any]:
+    """paper.yaml, who wrote the paper and where; {} if a paper has none. UserError: it is no mapping."""
+    file = ROOT / "papers" / paper / "paper.yaml"
+    if not file.is_file():
+        return {}
+    content = yaml.safe_load(file.read_text(encoding="utf-8"))
+    if not isinstance(content, dict):
+        raise UserError(f"papers/{paper}/paper.yaml: must be a mapping of names to values")
+    return content
 
 
 def artefacts(paper: str, kind: str) -> dict[str, dict[str, str | None]]:

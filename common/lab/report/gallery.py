@@ -5,7 +5,6 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pandas as pd
-import yaml
 
 from common.files import atomic_write
 from common.lab.plan import catalog
@@ -26,7 +25,7 @@ def write() -> list[Path]:
     parts, written = [], [readme]
     for paper in catalog.papers():
         rows, pictures = [], []
-        in_part = yaml.safe_load((catalog.ROOT / "papers" / paper / "paper.yaml").read_text()).get("shown_in_part", [])
+        in_part = catalog.front(paper).get("shown_in_part", [])
         for kind in ("figures", "tables"):
             for name in catalog.artefacts(paper, kind):
                 scale = largest(name, all) or (largest(name, any) if name in in_part else None)

@@ -3,8 +3,6 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 
-import yaml
-
 from common.errors import UserError
 from common.lab.plan import catalog
 from common.lab.report.verdicts import Verdict, holm_verdicts, in_part, untested
@@ -23,8 +21,7 @@ class Trial:
 def not_written(paper: str) -> dict[str, str]:
     """{claim: its sentence} of the claims that the paper makes and no function tests yet; they count as untested. UserError:
     one that has a function."""
-    page = yaml.safe_load((catalog.ROOT / "papers" / paper / "paper.yaml").read_text(encoding="utf-8"))
-    claims = page.get("claims_not_written") or {}
+    claims = catalog.front(paper).get("claims_not_written") or {}
     if written := set(claims) & set(catalog.artefacts(paper, "claims")):
         raise UserError(f"papers/{paper}/paper.yaml: claims_not_written: {min(written)} has a function in claims.py")
     return claims
