@@ -204,11 +204,12 @@ def results(world, scale="paper", seeds=5):
         for how, sizes in (("scaled", toys.AMPLITUDES), ("pushed", toys.AMPLITUDES), ("edge", toys.TAILS)):
             for i, size in enumerate(sizes):
                 if world == "true":
-                    far = {"scaled": 0.01, "pushed": 0.3, "edge": 0.6}[how] + (0.01 * i if size > 1 else 0.2 * (size < 0.3))
+                    far = {"scaled": 0.01, "pushed": 0.01, "edge": 0.6}[how]
+                    far += 0 if how == "pushed" else 0.01 * i if size > 1 else 0.2 * (size < 0.3)
                 elif world == "false":
-                    far = {"scaled": 0.5, "pushed": 0.2, "edge": 0.1}[how] - (0.01 * i if size > 1 else 0.2 * (size < 0.3))
+                    far = {"scaled": 0.5, "pushed": 0.3, "edge": 0.1}[how] - (0.01 * i if size > 1 else 0.2 * (size < 0.3))
                 else:
-                    far = {"scaled": 0.05, "pushed": 0.25, "edge": 0.25}[how]
+                    far = {"scaled": 0.05, "pushed": 0.05, "edge": 0.25}[how]
                     far += 0.1 * ((i % 2) - 0.5) * z
                 rows.append({"how": how, "size": size, "far": far + spread * z * (1 + (size < 0.3)), "distance": 0.1})
         return rows

@@ -54,7 +54,7 @@ def results(mass, scale="paper", seeds=5):
 
 @pytest.mark.parametrize("mass, status", [(1.0, "reproduced"), (0.8, "contradicted"), (0.953, "inconclusive")])
 def test_the_claim_is_decided_as_constructed(mass, status):
-    assert claims.own_a_flow_of_a_density_is_a_density(results(mass)).status == status
+    assert claims.c18_a_flow_of_a_density_is_a_density(results(mass)).status == status
 
 
 @pytest.mark.parametrize("scale", ["smoke", "paper"])

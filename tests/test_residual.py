@@ -79,3 +79,17 @@ def test_the_inverse_has_the_gradient_of_the_inverse():
     y = torch.randn(MEMBERS, 3, EVENT, requires_grad=True)
     for made in (planar(), radial()):
         assert torch.autograd.gradcheck(lambda y, made=made: made.inverse(y)[0], y)
+
+
+@pytest.mark.parametrize("along", [-5.0, -14.0, -40.0, -75.0])
+def test_log_det_keeps_its_digits_where_the_slope_rounds_to_minus_one(along):
+    """ln(1 + w'u^ (1 - t^2)) in float32 would lose all of them."""
+    w, u, b, x = ([1.0, 0.0], [along, 0.3], 0.0, [0.0, 1.0])  # t = 0: ln |det| = ln softplus(w'u)
+    flow = Planar(torch.tensor([w]), torch.tensor([u]), torch.tensor([b]))
+    log_det = flow(torch.tensor([[x]]))[1].item()
+    assert log_det == pytest.approx(math.log(math.log1p(math.exp(along))), rel=1e-6)
+
+
+def test_a_planar_flow_has_a_direction():
+    with pytest.raises(ValueError, match="w = 0"):
+        Planar(torch.zeros(2, 3), torch.ones(2, 3), torch.zeros(2))

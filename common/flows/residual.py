@@ -12,19 +12,23 @@ HALVINGS = 60  # of the bracket in which a planar flow's inverse lies: to float6
 
 
 class Planar(nn.Module):
-    """y = x + u^ tanh(w'x + b),    log_det = ln(1 + w'u^ (1 - tanh^2(w'x + b))).
+    """y = x + u^ tanh(w'x + b),    log_det = ln(1 + w'u^ (1 - t^2)) = ln(s (1 - t^2) + t^2),
+    t = tanh(w'x + b),              s = softplus(w'u) = 1 + w'u^.
 
     u^ = u + (softplus(w'u) - 1 - w'u) w / |w|^2, so that w'u^ > -1, which is when it has an inverse (their Appendix A.1).
-    That has no closed form: along w the scalar t = a + w'u^ tanh(a) is solved for a by bisection, and one step of Newton's
+    That has no closed form: along w the scalar v = a + w'u^ tanh(a) is solved for a by bisection, and one step of Newton's
     gives the solution its gradient.
 
-    Safe range: w'u > -15 in float32 (-35 in float64), below which w'u^ rounds to -1.
+    The second form of log_det adds two numbers above 0, so that none is made as a small difference of large ones.
+    Safe range: w'u > -80 in float32 (-700 in float64), below which s rounds to 0.
 
-    w, u: [members, event]; b: [members].
+    w, u: [members, event], no w of length 0 (ValueError); b: [members].
     """
 
     def __init__(self, w: Tensor, u: Tensor, b: Tensor):
         super().__init__()
+        if not bool((w != 0).any(-1).all()):
+            raise ValueError("w = 0: a planar flow needs a direction for every member")
         self.w, self.u, self.b = (nn.Parameter(x) for x in (w.unsqueeze(1), u.unsqueeze(1), b.view(-1, 1)))
 
     def direction(self) -> tuple[Tensor, Tensor]:
@@ -33,10 +37,16 @@ class Planar(nn.Module):
         wanted = F.softplus(along) - 1
         return self.u + (wanted - along) * self.w / self.w.square().sum(-1, keepdim=True), wanted.squeeze(-1)
 
+    def log_det(self, bump: Tensor) -> Tensor:
+        """ln |det dy/dx| where tanh(w'x + b) is `bump`, [members, batch]."""
+        slope = F.softplus((self.w * self.u).sum(-1))
+        square = bump.square()
+        return (slope * (1 - square) + square).log()
+
     def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         u, slope = self.direction()
         bump = torch.tanh((x * self.w).sum(-1) + self.b)
-        return x + u * bump.unsqueeze(-1), torch.log1p(slope * (1 - bump.square()))
+        return x + u * bump.unsqueeze(-1), self.log_det(bump)
 
     def inverse(self, y: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         u, slope = self.direction()
@@ -52,7 +62,7 @@ class Planar(nn.Module):
         rate = 1 + slope * (1 - bump.square())
         root = root - (root + slope * bump - target) / rate.detach()
         bump = torch.tanh(root)
-        return y - u * bump.unsqueeze(-1), -torch.log1p(slope * (1 - bump.square()))
+        return y - u * bump.unsqueeze(-1), -self.log_det(bump)
 
 
 class Radial(nn.Module):

@@ -4,7 +4,7 @@ from common.lab.report import stats
 from common.lab.report.verdicts import conjunction
 
 
-def own_a_flow_of_a_density_is_a_density(shapes="family=planar|radial, base=normal|uniform, flows=1|2|10"):
+def c18_a_flow_of_a_density_is_a_density(shapes="family=planar|radial, base=normal|uniform, flows=1|2|10"):
     """A flow maps a density to a density (Section 2): with the corrected log-determinants planar and radial flows, up to
     ten in turn, keep the mass, for a normal and for a uniform base.
 

@@ -19,8 +19,8 @@ def fig1_kl_entropy(
     """(a) Log-density and (b) samples of a Gaussian and of flows on the boundary of the ball KL = 0.01 about 1000 samples
     of N(0, 0.01 I) (grey); contours every 2 nats, the same in all panels. "Without constant" leaves -ln 2 pi out of the
     flow's log-density, as released: its ball is that of KL = 1.848. (c) Samples, less their mean, of Gaussians and
-    flows of the same entropy, which does not depend on the place. One random start of each kind, outside the ball; the
-    couplings are single ones, of networks with 3 units (preset equations)."""
+    flows of the same entropy, which does not depend on the place. One random start of each kind, outside its ball if any
+    was (else the first); the couplings are single ones, of networks with 3 units (preset equations)."""
     fig, axes = plt.subplots(3, 3, figsize=(7.5, 7.5))
     kinds = {
         "Gaussian": (kl_ball_gaussian, {}, COLOURS["gaussian"]),
