@@ -130,6 +130,32 @@ def test_updates_are_those_of_the_equations(beta, target):
     torch.testing.assert_close(h.logit[0, 0], reference.logit, rtol=0, atol=1e-4)
 
 
+@pytest.mark.parametrize("every, moves", [("step", [1, 2, 3, 4, 5, 6]), ("snapshot", [3, 6])])
+def test_beta_moves_at_every_step_or_before_a_snapshot(every, moves):
+    """With "snapshot" by the distance that the policy then has from the snapshot about to be replaced."""
+    made = learner(leapfrog_steps=1, snapshot_every=3, pid_every=every)
+    generator, moved, beta = torch.Generator().manual_seed(0), [], made.hamiltonian.pid.beta.clone()
+    for number in range(1, 7):
+        made.update(batch_of(generator), draws_of(made, number))
+        if not torch.equal(made.hamiltonian.pid.beta, beta):
+            moved.append(number)
+        beta = made.hamiltonian.pid.beta.clone()
+    assert moved == moves
+
+
+def test_the_share_of_ln_sigma_at_its_floor():
+    made = learner(pid=False)
+    made.update(batch_of(torch.Generator().manual_seed(0)), draws_of(made, 0))
+    assert made.hamiltonian.meter.take()["prior_at_floor"] == [0.0]
+    last = made.policy.base.network[-1]
+    last.weight.data.zero_()
+    last.bias.data[..., ACTIONS:] = -9.0
+    last.bias.data[..., ACTIONS] = 0.0  # one of the entries stays above
+    made.hamiltonian.snapshot()
+    made.update(batch_of(torch.Generator().manual_seed(0)), draws_of(made, 0))
+    assert made.hamiltonian.meter.take()["prior_at_floor"] == [pytest.approx(1 - 1 / ACTIONS)]
+
+
 def slope_of(made, beta, log_std):
     """dJ/dmu over dQ/du of a policy N(0, sigma) that is its own snapshot, on the critic Q = sum(a)."""
     policy = made.hamiltonian

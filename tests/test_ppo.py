@@ -87,3 +87,14 @@ def test_parameters_lie_in_memory_as_their_gradients_do():
     """A fused Adam pairs them by their place in memory; an orthogonal matrix may come transposed."""
     fleet = learner()
     assert all(p.is_contiguous() for p in fleet.optimiser.param_groups[0]["params"])
+
+
+def test_mean_and_value_start_orthogonal_as_in_baselines():
+    fleet = learner()
+    for network, last in ((fleet.policy.mean, 0.01), (fleet.value, 1.0)):
+        weights = [layer.weight.detach() for layer in network if hasattr(layer, "weight")]
+        for weight, gain in zip(weights, [2**0.5] * (len(weights) - 1) + [last], strict=True):
+            short = weight if weight.shape[1] <= weight.shape[2] else weight.mT
+            wanted = (gain**2 * torch.eye(short.shape[1])).expand(len(short), -1, -1)
+            torch.testing.assert_close(short @ short.mT, wanted, rtol=0, atol=1e-5)
+    assert fleet.normaliser.floor == 1e-4

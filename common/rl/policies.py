@@ -9,7 +9,7 @@ from numpy.random import Generator
 from torch import Tensor, nn
 
 from ..flows.distributions import DiagonalGaussian, FlowDistribution
-from ..flows.networks import MLP, Rngs, normc, xavier_uniform
+from ..flows.networks import MLP, Init, Rngs, normc, xavier_uniform
 from . import acting
 from .randomness import normal
 
@@ -68,10 +68,19 @@ class FactorisedGaussian(Sampled):
     Defaults are those of OpenAI baselines: tanh, columns of length 1 in hidden layers and 0.01 in the last.
     """
 
-    def __init__(self, rngs: Rngs, observations: int, actions: int, hidden: Sequence[int], last_norm: float = 0.01):
+    def __init__(
+        self,
+        rngs: Rngs,
+        observations: int,
+        actions: int,
+        hidden: Sequence[int],
+        init: Init | None = None,
+        last_init: Init | None = None,
+    ):
         super().__init__()
         self.actions = actions
-        self.mean = MLP(rngs, [observations, *hidden, actions], "tanh", normc(1.0), normc(last_norm))
+        sizes = [observations, *hidden, actions]
+        self.mean = MLP(rngs, sizes, "tanh", init or normc(1.0), last_init or normc(0.01))
         self.log_std = nn.Parameter(torch.zeros(len(rngs), 1, actions))
 
     def forward(self, obs: Tensor) -> DiagonalGaussian:

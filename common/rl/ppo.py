@@ -9,10 +9,11 @@ On minibatches of steps (s, a) that the policy of parameters theta_old took, wit
 
 one Adam for policy and V. Details that matter (those of OpenAI baselines): advantages are standardised in every minibatch;
 V's change is clipped as the ratio is; a member's gradient is scaled to a norm of 0.5 at most; Adam's epsilon is 1e-5;
-rewards are divided by the running standard deviation of the discounted sum of past rewards, and clipped at 10; V's weights
-start orthogonal. Departures: normalisers take in a batch at a time, where baselines' take in every step; that sum starts
-again with an episode. The entropy is estimated at the actions taken, which has the right gradient only together with the
-score function; at the default weight of 0 it is recorded alone.
+rewards are divided by the running standard deviation of the discounted sum of past rewards, and clipped at 10; the weights
+of the Gaussian's mean and of V start orthogonal; standard deviations of observations are at least 1e-4. Departures:
+normalisers take in a batch at a time, where baselines' take in every step; that sum starts again with an episode. The
+entropy is estimated at the actions taken, which has the right gradient only together with the score function; at the default
+weight of 0 it is recorded alone.
 """
 
 from collections.abc import Sequence
@@ -27,24 +28,36 @@ from .config import PPO
 from .learner import Arrays, Rollout
 from .normaliser import Normaliser
 from .optimisers import clipped, give_gradients
+from .policies import FactorisedGaussian
+
+
+def contiguous(network: nn.Module) -> nn.Module:
+    """The network with its parameters laid out row by row: a fused Adam pairs weights and gradients by their place in
+    memory."""
+    for parameter in network.parameters():
+        parameter.data = parameter.data.contiguous()
+    return network
 
 
 class Learner(ActorCritic):
     """A fleet of PPO learners."""
 
     stored = ("policy", "value", "normaliser", "rewards", "optimiser", "sums")
+    least_std = 1e-4
 
     def __init__(self, config: PPO, seeds: Sequence[int], observations: int, actions: int, device: str = "cpu"):
         super().__init__(config, seeds, observations, actions, device)
-        self.rewards = Normaliser(len(seeds), 1, limit=10.0, floor=1e-4).to(device)
+        self.rewards = Normaliser(len(seeds), 1, limit=10.0, floor=self.least_std).to(device)
         self.sums = np.zeros(len(seeds))  # discounted past rewards of the present episodes
+
+    def build_policy(self, rngs: list[np.random.Generator]) -> nn.Module:
+        hidden = widths(self.config.hidden)
+        inits = orthogonal(2**0.5), orthogonal(0.01)
+        return contiguous(FactorisedGaussian(rngs, self.observations, self.actions, hidden, *inits))
 
     def build_value(self, rngs: list[np.random.Generator]) -> nn.Module:
         sizes = [self.observations, *widths(self.config.value_hidden), 1]
-        network = MLP(rngs, sizes, "tanh", orthogonal(2**0.5), orthogonal(1.0))
-        for parameter in network.parameters():
-            parameter.data = parameter.data.contiguous()  # a fused Adam pairs weights and gradients by their place in memory
-        return network
+        return contiguous(MLP(rngs, sizes, "tanh", orthogonal(2**0.5), orthogonal(1.0)))
 
     def build_optimisers(self) -> None:
         parameters = [*self.policy.parameters(), *self.value.parameters()]

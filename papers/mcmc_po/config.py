@@ -31,6 +31,13 @@ class TrustRegion(shared.Settings):
         50, "policy steps between snapshots theta_t", "our choice: at 1 the KL term has no gradient", low=1, high=10**9
     )
 
+    pid_every: str = setting(
+        "step",
+        "beta moves at every policy step, or at the last one before a snapshot, by the distance then",
+        "our choice: Section 4.1 has the end of every policy iteration, of several steps",
+        choices=("step", "snapshot"),
+    )
+
     def problem(self):
         if self.beta > self.beta_cap:
             return f"beta = {self.beta} exceeds beta_cap = {self.beta_cap}"

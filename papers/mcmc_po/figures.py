@@ -191,6 +191,8 @@ def figx_sweeps(
     hmc_pessimism,
     hmc_target,
     hmc_alternation,
+    hmc_cadence,
+    hmc_gate_state,
     hmc_width="env=HalfCheetah-v4, gate_units=2x16|1x32",
     hmc="env=HalfCheetah-v4, leapfrog_steps=5",
 ):
@@ -204,15 +206,17 @@ def figx_sweeps(
         "target": ("target of the critics", hmc_target),
         "alternation": ("chain for the step on h", hmc_alternation),
         "gate_units": ("gate, layers x units", hmc_width),
+        "pid_every": ("beta moves at every", hmc_cadence),
+        "gate_state": ("gate sees the state", hmc_gate_state),
     }
-    fig, axes = plots.grid(2, 3)
+    fig, axes = plots.grid(2, 4)
     for ax, (key, (title, runs)) in zip(axes.flat, panels.items(), strict=True):
         usual = hmc.setting(key)[0]
         others = dict(zip(runs.setting(key), (BLUE, GREEN, BLACK), strict=False))
         levels = [usual, *others]
-        for value in levels if isinstance(usual, str) else sorted(levels):
+        for value in levels if isinstance(usual, (str, bool)) else sorted(levels):
             curve = hmc.curve("return") if value == usual else runs.curve("return", **{key: value})
-            label = value if isinstance(value, str) else f"{value:g}"
+            label = {True: "yes", False: "no"}[value] if isinstance(usual, bool) else _text(value)
             plots.seeds_and_mean(ax, curve, label, ORANGE if value == usual else others[value])
         plots.steps_axis(ax)
         # The panels' levels differ: each has a legend of its own, in one line above it.
@@ -221,6 +225,10 @@ def figx_sweeps(
     axes[0, 0].set_ylabel("return")
     axes[1, 0].set_ylabel("return")
     return fig
+
+
+def _text(value):
+    return value if isinstance(value, str) else f"{value:g}"
 
 
 def _log(ax):

@@ -213,7 +213,8 @@ class Learner(td3.Learner):
             loss, _ = self.loss(obs, centre, draws.get("transition_xi"))
             descend(self.transition_optimiser, self.transition.parameters(), loss)
         self._observe(**numbers)
-        self.pid.update(numbers["distance"])
+        if c.pid_every == "step" or self.iterations % c.snapshot_every == 0:
+            self.pid.update(numbers["distance"])
 
     def loss(self, obs, centre, xi):
         """-J of every member, [members], and what to record of the chain."""

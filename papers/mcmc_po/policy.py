@@ -32,9 +32,10 @@ from papers.mcmc_po.leapfrog import Transition
 from papers.mcmc_po.pid import PID
 
 # ln sigma, step size, energy error and the share of clamped kicks tell a chain whose steps are too long for its prior.
+# "prior_at_floor" is the share of entries of ln sigma at its floor, where it has no gradient.
 METRICS = (
     "beta", "distance", "distance_error_squared", "distance_within", "value_gain", "bound_gain", "step_size", "momentum",
-    "prior_log_std", "energy_error", "kicks_clipped",
+    "prior_log_std", "prior_at_floor", "energy_error", "kicks_clipped",
 )  # fmt: skip
 
 
@@ -177,7 +178,8 @@ class HamiltonianPolicy:
                 loss = -fresh.objective()
                 descend(self.transition_optimiser, self.transition.parameters(), loss)
         self._observe(chain)
-        self.pid.update(chain.distances().mean(-1))
+        if c.pid_every == "step" or self.updates % c.snapshot_every == 0:
+            self.pid.update(chain.distances().mean(-1))
 
     def _descend_both(self, loss):
         """One step on theta and one on h from the gradients of one chain."""
@@ -198,6 +200,7 @@ class HamiltonianPolicy:
             step_size=self.transition.step.mean((-2, -1)),
             momentum=chain.rho.square().mean((-2, -1)),
             prior_log_std=chain.prior.log_std.mean((-2, -1)),
+            prior_at_floor=(chain.prior.log_std <= self.config.log_std_low).float().mean((-2, -1)),
             energy_error=(chain.energy - chain.first_energy).mean(-1),
             kicks_clipped=outside(chain.kicks, self.config.kick_limit),
         )

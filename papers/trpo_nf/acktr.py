@@ -53,7 +53,7 @@ class Learner(ActorCritic):
     def build_policy(self, rngs):
         c = self.config
         if c.policy == "gaussian":
-            return FactorisedGaussian(rngs, self.observations, self.actions, widths(c.hidden), last_norm=0.1)
+            return FactorisedGaussian(rngs, self.observations, self.actions, widths(c.hidden), last_init=normc(0.1))
         return policies.build(c, rngs, self.observations, self.actions)
 
     def build_value(self, rngs):

@@ -8,4 +8,6 @@ class Learner(ppo.Learner):
     """A fleet of PPO learners with one of the paper's policies."""
 
     def build_policy(self, rngs):
+        if self.config.policy == "gaussian":
+            return super().build_policy(rngs)
         return policies.build(self.config, rngs, self.observations, self.actions)

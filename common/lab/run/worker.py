@@ -60,6 +60,7 @@ def work(spec: dict, stopping: Callable[[], bool]) -> None:
         "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
         "device": platform.machine() if spec["device"] == "cpu" else torch.cuda.get_device_name(),
         "matmul": matmul,
+        "capability": torch.backends.cpu.get_cpu_capability(),  # vector instructions of torch, which decide rounding
         **spec.get("made_by", {}),
     }
     atomic_write(spec["part"], json.dumps(part))
