@@ -5,7 +5,7 @@ import numpy as np
 from matplotlib.patches import Circle, FancyArrowPatch, FancyBboxPatch, Rectangle
 
 LATENT, DATA, POLICY, LIMIT = "#56B4E9", "#009E73", "#D55E00", "black"
-CENTRE, SIDE = (4.7, 2.6), 2.2  # of the latents a policy may choose
+CENTRE, SIDE = (4.7, 2.6), 2.2  # of the latents a policy may choose; a normal latent's deviation is a quarter of it
 
 
 def draw():
@@ -13,17 +13,17 @@ def draw():
     fig, axes = plt.subplots(1, 2, figsize=(8, 2.6))
     heads = ("PLAS: variational autoencoder", "CNF: conservative normalizing flow")
     feet = (
-        "normal latents without an end;\nthe policy is cut by hand to |z| ≤ 2",
+        "normal latents without an end (1, 2, 3 deviations);\nthe policy is cut by hand to |z| ≤ 2",
         "uniform latents on a box;\nthe policy has it all",
     )
     for ax, head, foot in zip(axes, heads, feet, strict=True):
-        ax.set(xlim=(0, 10), ylim=(-0.7, 4.7), aspect="equal")
+        ax.set(xlim=(0, 10), ylim=(-0.2, 4.7), aspect="equal")
         ax.axis("off")
         ax.set_title(head)
-        ax.text(CENTRE[0], -0.5, foot, ha="center", va="bottom", fontsize=7)
+        ax.text(CENTRE[0], 0.0, foot, ha="center", va="bottom", fontsize=7)
         _around(ax)
-    for radius, shade in ((1.9, 0.12), (1.4, 0.22), (0.9, 0.35)):
-        axes[0].add_patch(Circle(CENTRE, radius, color=LATENT, alpha=shade, linewidth=0))
+    for deviations, shade in ((3, 0.12), (2, 0.22), (1, 0.35)):
+        axes[0].add_patch(Circle(CENTRE, deviations * SIDE / 4, color=LATENT, alpha=shade, linewidth=0))
     axes[1].add_patch(_square(facecolor=LATENT, alpha=0.4, edgecolor="none"))
     for ax in axes:
         ax.add_patch(_square(fill=False, edgecolor=LIMIT, linewidth=1.5))

@@ -16,4 +16,4 @@ class Shapes(Iterations):
     family: str = setting("planar", "the flow", "Figure 1", choices=("planar", "radial"))
     base: str = setting("normal", "N(0, I), or uniform on [-2, 2]^2", "Figure 1", choices=("normal", "uniform"))
     flows: int = setting(10, "how many in turn", "Figure 1", low=1, high=1000)
-    points: int = setting(101, "points per side of the grid, over [-4, 4]^2", "our choice", low=11, high=401)
+    points: int = setting(141, "points per side of the grid, over [-4, 4]^2", "our choice", low=11, high=401)

@@ -42,4 +42,5 @@ def _panel(ax, density, title):
     bright = np.quantile(density, 0.999)  # a ridge that is thinner than the grid would leave the rest dark
     ax.imshow(density, origin="lower", extent=(-4, 4, -4, 4), cmap="magma", vmin=0, vmax=bright)
     ax.set(xticks=[], yticks=[], title=title)
+    ax.spines[:].set_visible(False)
     ax.title.set_fontsize(plots.STYLE["font.size"])
