@@ -28,7 +28,7 @@ COMMANDS = {
     "reseal": (
         "run.sealing:reseal",
         "keep results whose code moved and whose numbers did not",
-        "papers* from threads",
+        "papers* from renamed threads",
     ),
     "status": ("run.watch:show", "what is running", "watch parent"),
 }
@@ -57,6 +57,10 @@ def _arguments():
         "fresh": ("--fresh", flag | {"help": "accept no stale or partial published results"}),
         "partial": ("--partial", flag | {"help": "also cells in which some members are finished"}),
         "from": ("--from", {"dest": "commit", "required": True, "help": "the commit at which the results were up to date"}),
+        "renamed": (
+            "--renamed",
+            {"nargs": "+", "default": [], "metavar": "FORMER=PRESENT", "help": "experiments that had another name then"},
+        ),
         "watch": ("--watch", flag | {"help": "keep showing it"}),
         "parent": ("--parent", {"type": int, "help": argparse.SUPPRESS}),
     }

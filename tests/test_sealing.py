@@ -138,6 +138,22 @@ def test_a_new_setting_is_vouched_for_at_its_value_alone(toy):
     assert done["toy/other/A"].startswith("resealed")
 
 
+def test_a_renamed_experiment_is_vouched_for_under_its_former_name(toy):
+    then = git(toy.root, "rev-parse", "HEAD")
+    toy.edit(PAGE, "  other:", "  another:")
+    for file in toy.root.glob("papers/toy/*.py"):
+        file.write_text(file.read_text().replace("other", "another"))
+    (toy.root / "results/day/toy/other").rename(toy.root / "results/day/toy/another")
+    toy.edit(CONFIG, "    rate: float", "    clip: float = setting(0.0, 'none', 'our choice')\n    rate: float")
+    commit(toy)
+    done = {cell.key: what for cell, what in sealing.reseal(then)}
+    assert done["toy/another/A"] == "left: that commit has no such cell"
+    done = {cell.key: what for cell, what in sealing.reseal(then, renamed=["toy/other=toy/another"])}
+    assert done["toy/another/A"] == "resealed, by toy/another/A at smoke"
+    with pytest.raises(UserError, match="--renamed other: must be"):
+        sealing.reseal(then, renamed=["other"])
+
+
 def test_mistakes_are_one_line(toy):
     with pytest.raises(UserError, match="'nowhere' is no commit"):
         sealing.reseal("nowhere")

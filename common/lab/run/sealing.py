@@ -50,38 +50,42 @@ class Moved:
     cell: Cell
     files: list[Path]
     smoke: Cell
+    former: str  # <paper>/<experiment> at the earlier commit
 
-    @property
-    def name(self) -> str:
-        return f"{self.cell.scale}/{self.cell.key}"
+    def then(self, cell: Cell) -> str:
+        """The key that the cell, or the smoke cell, had at the earlier commit."""
+        return f"{self.former}/{cell.name}"
 
 
-def reseal(commit: str, papers: Sequence[str] = (), threads: int | None = None) -> list[tuple[Cell, str]]:
+def reseal(
+    commit: str, papers: Sequence[str] = (), threads: int | None = None, renamed: Sequence[str] = ()
+) -> list[tuple[Cell, str]]:
     """Seals the published cells and this checkout's own runs, finished or in part, that were up to date at `commit`, are not
     today, and have the same smoke run at both. Returns [(cell, what was done)] for all whose digest moved.
 
-    papers: those to look at; all by default. threads: workers that train at a time; one per core by default. Raises
-    `UserError` for an unknown commit or paper, and if there are changes that are not committed, for a seal names the commit
-    whose code it vouches for.
+    papers: those to look at; all by default. threads: workers that train at a time; one per core by default. renamed:
+    experiments that had another name at `commit`, as "paper/former=paper/present". Raises `UserError` for an unknown commit
+    or paper, and if there are changes that are not committed, for a seal names the commit whose code it vouches for.
     """
     then, now = (git("rev-parse", "--verify", "--quiet", f"{name}^{{commit}}") for name in (commit, "HEAD"))
     if not then:
         raise UserError(f"{commit!r} is no commit of this repository")
     if git("status", "--porcelain", "common", "papers"):
         raise UserError("common/ or papers/ hold changes that are not committed; commit them first: a seal names a commit")
-    cases = [case for paper in papers or catalog.papers() for case in _moved(paper)]
+    former = _former(renamed)
+    cases = [case for paper in papers or catalog.papers() for case in _moved(paper, former)]
     if not cases:
         return []
-    asked = [(cell.scale, cell.key) for case in cases for cell in (case.cell, case.smoke)]
+    asked = [(cell.scale, key) for case in cases for cell in (case.cell, case.smoke) for key in (cell.key, case.then(cell))]
     with _worktree(then) as before, _worktree(now) as after:
         past, present = (json.loads(_python(root, "-c", LISTING, said=json.dumps(asked))) for root in (before, after))
         reasons = {case: _reason_to_leave(case, past, present) for case in cases}
-        wanted = list({case.smoke.key: case.smoke for case in cases if not reasons[case]}.values())
-        for root, trained in ((before, then), (after, now)):
-            _train(root, trained, wanted, threads or len(os.sched_getaffinity(0)))
+        wanted = {case.smoke.key: case.then(case.smoke) for case in cases if not reasons[case]}
+        for root, trained, keys in ((before, then, list(wanted.values())), (after, now, list(wanted))):
+            _train(root, trained, keys, threads or len(os.sched_getaffinity(0)))
         done = []
         for case in cases:
-            folders = [root / case.smoke.place for root in (before, after)]
+            folders = [before / "results/smoke" / case.then(case.smoke), after / case.smoke.place]
             reason = reasons[case] or _difference(*folders)
             if not reason:
                 tables = [(path.name, path.read_bytes().hex()) for path in sorted(folders[1].glob("*.csv"))]
@@ -92,7 +96,16 @@ def reseal(commit: str, papers: Sequence[str] = (), threads: int | None = None) 
     return done
 
 
-def _moved(paper):
+def _former(renamed):
+    """{present <paper>/<experiment>: the former one}, of "former=present"s. UserError: one that is no such pair."""
+    pairs = [pair.split("=") for pair in renamed]
+    for pair in pairs:
+        if len(pair) != 2 or any(name.count("/") != 1 for name in pair):
+            raise UserError(f"--renamed {'='.join(pair)}: must be <paper>/<former experiment>=<paper>/<present experiment>")
+    return {present: former for former, present in pairs}
+
+
+def _moved(paper, former):
     """The `Moved` of a paper, at all scales."""
     for experiment in catalog.experiment_names(paper):
         small = catalog.cells(paper, experiment, "smoke")
@@ -100,7 +113,8 @@ def _moved(paper):
             for cell in catalog.cells(paper, experiment, scale).values():
                 files = [file for file in _records(cell) if read_json(file).get("digest") != cell.digest]
                 if files:
-                    yield Moved(cell, files, _nearest(cell, small.values()))
+                    name = f"{paper}/{experiment}"
+                    yield Moved(cell, files, _nearest(cell, small.values()), former.get(name, name))
 
 
 def _records(cell):
@@ -116,32 +130,33 @@ def _nearest(cell, small):
 
 def _reason_to_leave(case, past, present):
     """Why no smoke run can vouch for a cell, or None."""
-    if case.name not in past or f"smoke/{case.smoke.key}" not in past:
+    before, smoke_before = f"{case.cell.scale}/{case.then(case.cell)}", f"smoke/{case.then(case.smoke)}"
+    if before not in past or smoke_before not in past:
         return "that commit has no such cell"
-    earlier, today = past[case.name], present[case.name]
+    earlier, today = past[before], present[f"{case.cell.scale}/{case.cell.key}"]
     if any(read_json(file).get("digest") not in (earlier["digest"], today["digest"]) for file in case.files):
         return "it was stale at that commit already"
     was, is_now = earlier["settings"], today["settings"]
     changed = [name for name in was.keys() & is_now.keys() if was[name] != is_now[name]]
     # A setting that only one commit has must be vouched for at the value that the cell gives it.
-    for settings, smoke in ((was, past), (is_now, present)):
-        tried = smoke[f"smoke/{case.smoke.key}"]["settings"]
+    for settings, smoke in ((was, past[smoke_before]), (is_now, present[f"smoke/{case.smoke.key}"])):
+        tried = smoke["settings"]
         changed += [name for name in was.keys() ^ is_now.keys() if name in settings and tried[name] != settings[name]]
     if changed:
         return f"its settings have changed: {', '.join(sorted(changed))}"
     return "it writes other tables" if earlier["tables"] != today["tables"] else None
 
 
-def _train(root, commit, cells, threads):
+def _train(root, commit, keys, threads):
     """Trains some smoke cells in a worktree, each in a process of its own, and says how far it is."""
 
-    def train(cell):
-        _python(root, "-m", "papers", "run", cell.key, "--scale", "smoke", "--threads", "1")
-        return cell.key
+    def train(key):
+        _python(root, "-m", "papers", "run", key, "--scale", "smoke", "--threads", "1")
+        return key
 
     with ThreadPoolExecutor(threads) as pool:
-        for number, key in enumerate(pool.map(train, cells), 1):
-            print(f"at {commit[:7]}: {number} of {len(cells)} smoke cells trained, {key}", file=sys.stderr)
+        for number, key in enumerate(pool.map(train, keys), 1):
+            print(f"at {commit[:7]}: {number} of {len(keys)} smoke cells trained, {key}", file=sys.stderr)
 
 
 def _difference(before, after):
