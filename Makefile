@@ -6,7 +6,7 @@ BIN := .venv/bin
 # The environment's own programs come first, as if it were activated.
 RUN := PATH="$(CURDIR)/$(BIN):$$PATH"
 
-.PHONY: setup test smoke lint clean
+.PHONY: setup test smoke lint mutants clean
 .DEFAULT_GOAL := help
 
 help:
@@ -41,6 +41,10 @@ lint: setup
 	$(RUN) mypy
 	$(RUN) snakefmt --check workflow
 	$(RUN) snakemake --lint
+
+# Would the tests notice wrong code? Not part of the tests: some 20 minutes.
+mutants: setup
+	$(RUN) python -m tests.mutants
 
 clean:
 	rm -rf results figures logs .snakemake
