@@ -234,6 +234,11 @@ def chosen(patterns, count):
     return sorted(order.sample(every, min(count, len(every))), key=lambda mutant: mutant[:3])
 
 
+def _left_out(folder, names):
+    """What a copy of the repository does without."""
+    return {".venv", "results", "figures", "logs", ".git", ".snakemake"} & set(names) if Path(folder) == ROOT else set()
+
+
 def main(arguments=None):
     parser = argparse.ArgumentParser(prog="python -m tests.mutants", description="mutants, and which survive the tests")
     parser.add_argument("patterns", nargs="*", help="parts of paths; all subjects by default")
@@ -246,11 +251,18 @@ def main(arguments=None):
     jobs, results, survivors = context.Queue(), context.Queue(), []
     with tempfile.TemporaryDirectory() as folder:
         workers = []
+        # A copy in which a test fails without a mutant would kill them all.
+        jobs.put((-1, drawn[0][0], (ROOT / drawn[0][0]).read_text(encoding="utf-8")))
         for number in range(min(options.workers, len(drawn))):
             copy = Path(folder) / str(number)
-            shutil.copytree(ROOT, copy, ignore=shutil.ignore_patterns(".venv", "results", ".git", ".snakemake", "figures"))
-            workers.append(context.Process(target=_serve, args=(str(copy), jobs, results), daemon=True))
+            shutil.copytree(ROOT, copy, ignore=_left_out)
+            workers.append(context.Process(target=_serve, args=(str(copy), jobs, results)))
             workers[-1].start()
+        if killer := results.get()[1]:
+            print(f"without a mutant: {killer} fails in a copy of the repository", file=sys.stderr)
+            for worker in workers:
+                worker.terminate()
+            return 2
         for number, (path, _, _, _, source) in enumerate(drawn):
             jobs.put((number, path, source))
         for done in range(1, len(drawn) + 1):
