@@ -130,7 +130,7 @@ class Timed:
         """Seconds of the parts of a Hamiltonian training step, the simulator's left out."""
         one, b, d = self.learner, self.batch, self.draws
 
-        critics = timed(lambda: descend(one.critic_optimiser, one.critics.parameters(), one.critic_loss(b, d)))
+        critics = timed(lambda: descend(one.critic_optimiser, one.critic_loss(b, d)))
         chain = timed(lambda: one.next_value(b, d))
         critic = one.critic(one.critics, b.obs)
         iteration = timed(lambda: one.hamiltonian.improve(b.obs, critic, d))

@@ -12,7 +12,7 @@ from . import acting
 from .config import OnPolicy
 from .learner import Arrays, OnPolicyLearner, Rollout
 from .normaliser import Normaliser
-from .optimisers import descend
+from .optimisers import Adam, descend
 from .policies import FactorisedGaussian
 from .randomness import generator
 from .returns import advantages, borders, explained_variance, standardised
@@ -51,7 +51,7 @@ class ActorCritic(OnPolicyLearner):
 
     def build_optimisers(self) -> None:
         """Called once policy and V are on their device."""
-        self.value_optimiser = torch.optim.Adam(self.value.parameters(), lr=self.config.value_learning_rate, fused=True)
+        self.value_optimiser = Adam(self.value.parameters(), lr=self.config.value_learning_rate)
 
     # Acting
 
@@ -88,12 +88,11 @@ class ActorCritic(OnPolicyLearner):
         """`epochs` passes of Adam over shuffled minibatches. obs: [members, steps, observations], target: [members, steps],
         order: [members, epochs, kept], indices of steps."""
         size = self.config.minibatch
-        parameters = list(self.value.parameters())
         for epoch in range(order.shape[1]):
             x, y = shuffled(obs, order[:, epoch]), shuffled(target.unsqueeze(-1), order[:, epoch])
             for first in range(0, x.shape[1], size):
                 error = self.value(x[:, first : first + size]) - y[:, first : first + size]
-                descend(self.value_optimiser, parameters, error.square().mean((1, 2)))
+                descend(self.value_optimiser, error.square().mean((1, 2)))
 
     def tensor(self, array: np.ndarray | float) -> Tensor:
         """An array or a number on the learner's device, in float32 unless it holds integers."""

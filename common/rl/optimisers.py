@@ -1,6 +1,7 @@
 """Gradient steps on fleets."""
 
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -19,13 +20,47 @@ def give_gradients(parameters: Iterable[nn.Parameter], gradients: Iterable[Tenso
         parameter.grad = gradient
 
 
-def descend(optimiser: torch.optim.Optimizer, parameters: Iterable[nn.Parameter], loss: Tensor) -> None:
+def descend(optimiser: torch.optim.Optimizer, loss: Tensor) -> None:
     """One step of `optimiser` on the sum of the members' losses, [members]. Their gradients do not mix, so that a NaN stays
-    with its member; only the gradients of `parameters` are computed."""
-    parameters = list(parameters)
+    with its member; only the gradients of the optimiser's own parameters are computed."""
+    [group] = optimiser.param_groups
     # Asking for these gradients alone leaves the critics' weight gradients out of the policy's backward pass.
-    give_gradients(parameters, torch.autograd.grad(loss.sum(), parameters))
+    give_gradients(group["params"], torch.autograd.grad(loss.sum(), group["params"]))
     optimiser.step()
+
+
+class Adam(torch.optim.Adam):
+    """torch's fused Adam, the same to the last bit, for parameters that all have gradients at every step.
+
+    torch's own step looks for hooks and sorts the parameters by device and type every time, which takes 0.16 of the 0.23 ms
+    of a step of SAC's critics. After the first step, which makes the moments, this one gives the kernel its lists at once.
+    """
+
+    def __init__(self, parameters: Iterable[nn.Parameter], lr: float, eps: float = 1e-8):
+        super().__init__(parameters, lr=lr, eps=eps, fused=True)
+        self.lists: tuple[list[Tensor], ...] | None = None
+        self.step = self._step  # type: ignore  # of the instance: torch wraps the class's
+
+    @torch.no_grad()
+    def _step(self) -> None:
+        [group] = self.param_groups
+        if self.lists is None:
+            type(self).step(self)
+            states = [self.state[p] for p in group["params"]]
+            self.lists = tuple([state[name] for state in states] for name in ("exp_avg", "exp_avg_sq", "step"))
+            return
+        first, second, steps = self.lists
+        beta1, beta2 = group["betas"]
+        torch._foreach_add_(steps, 1)
+        torch._fused_adam_(
+            group["params"], [p.grad for p in group["params"]], first, second, [], steps, lr=group["lr"], beta1=beta1,
+            beta2=beta2, weight_decay=0.0, eps=group["eps"], amsgrad=False, maximize=False,
+        )  # fmt: skip
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """The inverse of `state_dict`."""
+        super().load_state_dict(state_dict)
+        self.lists = None  # those of the states that were replaced
 
 
 @torch.no_grad()

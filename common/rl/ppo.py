@@ -27,7 +27,7 @@ from .actorcritic import ActorCritic, shuffled
 from .config import PPO
 from .learner import Arrays, Rollout
 from .normaliser import Normaliser
-from .optimisers import clipped, give_gradients
+from .optimisers import Adam, clipped, give_gradients
 from .policies import FactorisedGaussian
 
 
@@ -61,7 +61,7 @@ class Learner(ActorCritic):
 
     def build_optimisers(self) -> None:
         parameters = [*self.policy.parameters(), *self.value.parameters()]
-        self.optimiser = torch.optim.Adam(parameters, lr=self.config.learning_rate, eps=1e-5, fused=True)
+        self.optimiser = Adam(parameters, lr=self.config.learning_rate, eps=1e-5)
 
     def update(self, rollout: Rollout, draws: Arrays) -> Arrays:
         obs, advantage, target, metrics = self.prepare(self.scaled(rollout))

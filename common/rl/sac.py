@@ -25,7 +25,7 @@ from ..flows.transforms import Tanh
 from .config import SAC
 from .critics import QFunctions, critic_loss
 from .learner import Arrays, Draws, OffPolicyLearner
-from .optimisers import descend, follow
+from .optimisers import Adam, descend, follow
 from .policies import FlowPolicy, GaussianNetwork
 from .randomness import generator, normal
 from .replay import Batch
@@ -42,8 +42,8 @@ class Learner(OffPolicyLearner):
         self.policy = self.build_policy(rngs).to(device)
         self.critics = self.build_critics(rngs, observations).to(device)
         self.targets = deepcopy(self.critics).requires_grad_(False)
-        self.policy_optimiser = torch.optim.Adam(self.policy.parameters(), lr=config.learning_rate, fused=True)
-        self.critic_optimiser = torch.optim.Adam(self.critics.parameters(), lr=config.learning_rate, fused=True)
+        self.policy_optimiser = Adam(self.policy.parameters(), lr=config.learning_rate)
+        self.critic_optimiser = Adam(self.critics.parameters(), lr=config.learning_rate)
 
     def build_policy(self, rngs: Rngs) -> nn.Module:
         """The squashed Gaussian: a = tanh(u), u ~ N(mu(s), sigma(s))."""
@@ -80,12 +80,12 @@ class Learner(OffPolicyLearner):
     def update(self, batch: Batch, draws: Draws) -> None:
         """One step of critics, policy and targets. draws: what `update_draws` gave, stacked, [members, batch, actions]."""
         self.step_critics(self.critic_loss(batch, draws))
-        descend(self.policy_optimiser, self.policy.parameters(), self.policy_loss(batch, draws["noise"]))
+        descend(self.policy_optimiser, self.policy_loss(batch, draws["noise"]))
         follow(self.targets, self.critics, self.config.target_rate)
 
     def step_critics(self, loss: Tensor) -> None:
         """One step of the critics on J_Q, [members]."""
-        descend(self.critic_optimiser, self.critics.parameters(), loss)
+        descend(self.critic_optimiser, loss)
 
     def alpha(self) -> Any:
         """The entropy weight: a number, or [members, 1]."""

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from . import sac
 from .config import SACAuto
 from .learner import Draws
-from .optimisers import descend
+from .optimisers import Adam, descend
 from .replay import Batch
 
 
@@ -46,13 +46,13 @@ class Learner(sac.Learner):
         super().__init__(config, seeds, observations, actions, device)
         self.temperature = Temperature(len(seeds), config.temperature).to(device)
         rate = config.temperature_learning_rate
-        self.temperature_optimiser = torch.optim.Adam(self.temperature.parameters(), lr=rate, fused=True)
+        self.temperature_optimiser = Adam(self.temperature.parameters(), lr=rate)
 
     def update(self, batch: Batch, draws: Draws) -> None:
         super().update(batch, draws)
         surplus = -self.log_prob - self.config.target_entropy * self.actions
         loss = (self.temperature.log * surplus).mean(-1)
-        descend(self.temperature_optimiser, self.temperature.parameters(), loss)
+        descend(self.temperature_optimiser, loss)
 
     def alpha(self) -> Any:
         return self.temperature().detach()

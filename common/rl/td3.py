@@ -27,7 +27,7 @@ from ..flows.networks import MLP, Rngs, widths
 from .config import TD3
 from .critics import QFunctions, critic_loss
 from .learner import Arrays, Draws, OffPolicyLearner
-from .optimisers import descend, follow
+from .optimisers import Adam, descend, follow
 from .randomness import generator, normal
 from .replay import Batch
 
@@ -55,9 +55,9 @@ class Learner(OffPolicyLearner):
         self.critics = QFunctions(rngs, observations, actions, widths(config.critic), config.critics).to(device)
         self.policy_target = deepcopy(self.policy).requires_grad_(False)
         self.targets = deepcopy(self.critics).requires_grad_(False)
-        self.policy_optimiser = torch.optim.Adam(self.policy.parameters(), lr=config.learning_rate, fused=True)
+        self.policy_optimiser = Adam(self.policy.parameters(), lr=config.learning_rate)
         rate = config.critic_learning_rate
-        self.critic_optimiser = torch.optim.Adam(self.critics.parameters(), lr=rate, fused=True)
+        self.critic_optimiser = Adam(self.critics.parameters(), lr=rate)
         self.updates = 0
 
     @torch.no_grad()
@@ -79,7 +79,7 @@ class Learner(OffPolicyLearner):
     def update(self, batch: Batch, draws: Draws) -> None:
         """One step of the critics and, every `policy_delay` updates, of the policy and all targets."""
         self.updates += 1
-        descend(self.critic_optimiser, self.critics.parameters(), self.critic_loss(batch, draws))
+        descend(self.critic_optimiser, self.critic_loss(batch, draws))
         if self.updates % self.config.policy_delay == 0:
             self.improve(batch, draws)
             for targets, online in ((self.targets, self.critics), (self.policy_target, self.policy)):
@@ -87,7 +87,7 @@ class Learner(OffPolicyLearner):
 
     def improve(self, batch: Batch, draws: Draws) -> None:
         """One step of the policy."""
-        descend(self.policy_optimiser, self.policy.parameters(), self.policy_loss(batch))
+        descend(self.policy_optimiser, self.policy_loss(batch))
 
     def critic_loss(self, batch: Batch, draws: Draws) -> Tensor:
         """J_Q of every member, [members]."""

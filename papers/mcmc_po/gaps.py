@@ -64,7 +64,7 @@ def ascended(learner, obs, critic, noise):
         chain = _gaussian_chain(free, prior, critic, policy.temperature, _draws(learner, 2 + step))
         # The states of a batch are as independent as its members: the sum serves all of them at once.
         loss = -(chain.value - policy.temperature * (chain.log_prob - chain.log_prior)).sum()
-        descend(optimiser, free, loss)
+        descend(optimiser, loss)
     with torch.no_grad():
         return _gaussian_chain(free, prior, critic, policy.temperature, noise)
 

@@ -96,7 +96,7 @@ class Learner(sac.Learner):
     def update(self, batch, draws):
         """One step of the critics, one policy iteration, one step of the targets."""
         self.seen = batch
-        descend(self.critic_optimiser, self.critics.parameters(), self.critic_loss(batch, draws))
+        descend(self.critic_optimiser, self.critic_loss(batch, draws))
         self.hamiltonian.improve(batch.obs, self.critic(self.critics, batch.obs), draws)
         follow(self.targets, self.critics, self.config.target_rate)
 

@@ -37,7 +37,7 @@ from torch import nn
 
 from common.flows.networks import MLP, widths
 from common.rl import td3
-from common.rl.optimisers import descend
+from common.rl.optimisers import Adam, descend
 from common.rl.randomness import generator, normal
 from papers.mcmc_po.leapfrog import StepSizes, constant
 from papers.mcmc_po.pid import PID
@@ -129,7 +129,7 @@ class Learner(td3.Learner):
         kind = Noisy if config.kind == "noisy" else Flow
         self.transition = kind(rngs, config, actions).to(device)
         rate = config.transition_learning_rate
-        self.transition_optimiser = torch.optim.Adam(self.transition.parameters(), lr=rate, fused=True)
+        self.transition_optimiser = Adam(self.transition.parameters(), lr=rate)
         self.pid = PID(len(seeds), config, config.threshold * math.sqrt(actions)).to(device)
         self.meter = Meter(METRICS, len(seeds)).to(device)
         self.iterations, self.shown = 0, None
@@ -208,10 +208,10 @@ class Learner(td3.Learner):
         self.iterations += 1
         centre = self.anchor(obs)
         loss, numbers = self.loss(obs, centre, draws.get("xi"))
-        descend(self.policy_optimiser, self.policy.parameters(), loss)
+        descend(self.policy_optimiser, loss)
         if c.learn_transition and c.chain_steps:
             loss, _ = self.loss(obs, centre, draws.get("transition_xi"))
-            descend(self.transition_optimiser, self.transition.parameters(), loss)
+            descend(self.transition_optimiser, loss)
         self._observe(**numbers)
         if c.pid_every == "step" or self.iterations % c.snapshot_every == 0:
             self.pid.update(numbers["distance"])

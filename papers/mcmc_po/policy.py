@@ -27,7 +27,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from common.rl.optimisers import descend, give_gradients
+from common.rl.optimisers import Adam, descend, give_gradients
 from papers.mcmc_po.leapfrog import Transition
 from papers.mcmc_po.pid import PID
 
@@ -141,7 +141,7 @@ class HamiltonianPolicy:
         self.prior = deepcopy(base).requires_grad_(False)
         self.transition = Transition(rngs, config, actions, states).to(device)
         rate = config.transition_learning_rate
-        self.transition_optimiser = torch.optim.Adam(self.transition.parameters(), lr=rate, fused=True)
+        self.transition_optimiser = Adam(self.transition.parameters(), lr=rate)
         self.pid = PID(len(rngs), config, config.threshold * actions).to(device)
         self.meter = Meter(METRICS, len(rngs)).to(device)
         self.updates = 0
@@ -172,11 +172,11 @@ class HamiltonianPolicy:
         if learns_h and c.alternation == "shared":
             self._descend_both(-chain.objective())
         else:
-            descend(self.optimiser, self.base.parameters(), -chain.objective())
+            descend(self.optimiser, -chain.objective())
             if learns_h:
                 fresh = self.chain(state, critic, draws["transition_noise"], draws["transition_momentum"])
                 loss = -fresh.objective()
-                descend(self.transition_optimiser, self.transition.parameters(), loss)
+                descend(self.transition_optimiser, loss)
         self._observe(chain)
         if c.pid_every == "step" or self.updates % c.snapshot_every == 0:
             self.pid.update(chain.distances().mean(-1))

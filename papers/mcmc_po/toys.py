@@ -19,6 +19,7 @@ from torch import nn
 from common.flows.distributions import DiagonalGaussian
 from common.flows.networks import widths
 from common.rl.learner import IterativeLearner
+from common.rl.optimisers import Adam
 from common.rl.policies import GaussianNetwork
 from common.rl.randomness import draws, generator, normal
 from papers.mcmc_po import exact, studies
@@ -73,7 +74,7 @@ class Learner(IterativeLearner):
         rngs = [generator(seed, "init") for seed in seeds]
         clamp = (config.log_std_low, config.log_std_high)
         self.base = GaussianNetwork(rngs, 2, widths(config.base), ACTIONS, clamp)
-        self.optimiser = torch.optim.Adam(self.base.parameters(), lr=config.learning_rate, fused=True)
+        self.optimiser = Adam(self.base.parameters(), lr=config.learning_rate)
         policy = Anchored if config.prior == "fixed" else HamiltonianPolicy
         rngs = [generator(seed, "init", 1) for seed in seeds]
         self.hamiltonian = policy(config, rngs, self.base, self.optimiser, ACTIONS, 2)

@@ -23,7 +23,7 @@ import torch
 
 from common.rl.learner import IterativeLearner, tensors
 from common.rl.naturalgradient import assign, flatten
-from common.rl.optimisers import give_gradients
+from common.rl.optimisers import Adam, give_gradients
 from common.rl.randomness import draws, generator
 from papers.trpo_nf import families, spread
 from papers.trpo_nf.classes import CLASSES
@@ -44,7 +44,7 @@ class Learner(IterativeLearner):
         rngs = [generator(seed, "init") for seed in seeds]
         self.policy = families.build(config, rngs).to(device)
         self.parameters = list(self.policy.parameters())
-        self.optimiser = torch.optim.Adam(self.parameters, lr=config.learning_rate, fused=True)
+        self.optimiser = Adam(self.parameters, lr=config.learning_rate)
         centre = [rng.standard_normal((config.origin_samples, families.EVENT)) for rng in rngs]
         self.origin = torch.tensor(np.stack(centre) * config.origin_std, dtype=torch.float32, device=device)
         self.updates = 0
