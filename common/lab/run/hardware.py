@@ -1,8 +1,5 @@
 """How a worker process uses the machine."""
 
-import contextlib
-import ctypes
-
 import torch
 
 # Error of a float32 product of two 256 x 256 standard normal matrices: about 5e-5. Rounding to bfloat16 gives over 0.1.
@@ -10,27 +7,16 @@ LARGEST_ERROR = 1e-3
 
 
 def prepare(device: str = "cpu") -> str:
-    """One thread, denormals as zeros (dead units' Adam moments cost 20 times more otherwise), memory that is kept, and on a
-    CPU the faster of the two float32 matrix libraries; a GPU keeps float32 whole (TF32 would round its factors to 10 bits).
-    Returns the name of the precision setting, for the run's record."""
+    """One thread, denormals as zeros (dead units' Adam moments cost 20 times more otherwise), and on a CPU the faster of
+    the two float32 matrix libraries; a GPU keeps float32 whole (TF32 would round its factors to 10 bits). Returns the name
+    of the precision setting, for the run's record."""
     torch.set_num_threads(1)
     torch.set_flush_denormal(True)
-    _keep_memory()
     if device != "cpu":
         torch.set_float32_matmul_precision("highest")
     else:
         _choose_matmul()
     return torch.get_float32_matmul_precision()
-
-
-def _keep_memory():
-    """Ask glibc to keep freed memory for the next tensor. By default it hands large blocks back to the system and asks for
-    them again, page by page: 160 page faults per update of SAC, 5 % of its time; with this, 1. Elsewhere nothing happens."""
-    with contextlib.suppress(OSError, AttributeError):
-        mallopt = ctypes.CDLL("libc.so.6").mallopt
-        m_trim_threshold, m_mmap_threshold = -1, -3  # names of malloc.h
-        mallopt(m_mmap_threshold, 1 << 30)
-        mallopt(m_trim_threshold, 1 << 30)
 
 
 def _choose_matmul():
