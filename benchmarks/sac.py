@@ -1,19 +1,22 @@
-"""SAC: a fleet against stable-baselines3, on one thread, HalfCheetah, batch 256, networks 2x256.
+"""SAC: a fleet against stable-baselines3 and sbx (JAX, XLA), on one core, HalfCheetah, batch 256, networks 2x256.
 
     python -m benchmarks sac
+    pip install --constraint constraints.txt 'flow-policies[peers] @ .'      once, for sbx
 
-Both sides are measured in turn in one run, so that a busy machine slows both; the median of the pairs counts. Printed:
+All are measured in turn in one run, on the same core, by their processes' CPU time, so that a busy machine slows all of them
+alike; the median of the rounds counts. Printed:
 
-(a) member-updates per second of a fleet's whole update against stable-baselines3's training end to end, fleets of 4 and 1;
+(a) member-updates per second of a fleet end to end, and of its updates alone, against the peers' training end to end;
 (b) the share of the machine's rate of batched 256 x 256 x 256 float32 products that the update reaches;
 (c) the fleet end to end, with environments and replay, against its updates alone;
 (d) all cores: members trained at once by the harness's split, against as many stable-baselines3 processes; peak memory.
 
-stable-baselines3 runs as it comes, and a second time with the faster matrix library that our workers choose, so that the
-fleet's share of the gain can be told from the library's.
+stable-baselines3 runs with both of torch's matrix libraries, so that the fleet's share of the gain can be told from the
+library's. sbx runs with one thread of XLA's.
 """
 
 import argparse
+import importlib.util
 import multiprocessing
 import os
 import resource
@@ -26,6 +29,7 @@ import torch
 
 from common.flows.networks import widths
 from common.lab.run.hardware import prepare
+from common.lab.run.origin import describe
 from common.rl import off_policy, sac
 from common.rl.config import SAC
 from common.rl.replay import Batch
@@ -37,67 +41,98 @@ OBSERVATIONS, ACTIONS = 17, 6
 
 def main(arguments):
     parser = argparse.ArgumentParser(prog="python -m benchmarks sac")
-    parser.add_argument("--pairs", type=int, default=5, help="how often each side is measured (default 5)")
-    pairs = parser.parse_args(arguments).pairs
+    parser.add_argument("--rounds", type=int, default=5, help="how often each side is measured (default 5)")
+    rounds = parser.parse_args(arguments).rounds
+    cores = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {min(cores)})
     matmul = prepare()
-    print(f"float32 products at precision {matmul!r}; medians of {pairs} pairs; one thread unless said otherwise\n")
-    peer, fast_peer = Peer("highest"), Peer(matmul)
+    print(f"{describe()['processor']}, {torch.backends.cpu.get_cpu_capability()}; torch {torch.__version__}")
+    print(f"our float32 products at precision {matmul!r}; medians of {rounds} rounds; one core unless said otherwise\n")
+    peers = {f"stable-baselines3, products {precision!r}": Peer(precision) for precision in ("highest", "medium")}
+    if importlib.util.find_spec("sbx"):
+        peers["sbx-rl (JAX)"] = Sbx()
+    else:
+        print("sbx-rl is not installed, see `python -m benchmarks sac --help`")
     fleets = {members: Fleet(members) for members in (4, 1)}
-    rows = {}
-    for _ in range(pairs):
-        measure(rows, "peer", peer.rate)
-        measure(rows, "fast peer", fast_peer.rate)
+    rows, wall, cpu = {}, time.perf_counter(), time.process_time()
+    for _ in range(rounds):
+        for name, peer in peers.items():
+            measure(rows, name, peer.rate)
         torch.set_float32_matmul_precision(matmul)
         measure(rows, "products", product_rate)
         for members, fleet in fleets.items():
             measure(rows, f"updates {members}", fleet.update_rate)
             measure(rows, f"end to end {members}", fleet.end_to_end_rate)
-    middle = {name: statistics.median(values) for name, values in rows.items()}
-    report(middle, rows)
-    report_all_cores(matmul)
+    share = (time.process_time() - cpu) / (time.perf_counter() - wall)
+    report(rows, list(peers))
+    print(f"\nThe machine gave this process {100 * share:.0f} % of a core; all rates are per second of CPU time.")
+    os.sched_setaffinity(0, cores)
+    report_all_cores()
 
 
 def measure(rows, name, rate):
     rows.setdefault(name, []).append(rate())
 
 
-def report(middle, rows):
+def report(rows, peers):
+    def middle(name):
+        return statistics.median(rows[name])
+
     def ratio(a, b):
         pairs = sorted(x / y for x, y in zip(rows[a], rows[b], strict=True))
         return f"{statistics.median(pairs):.2f} ({pairs[0]:.2f} to {pairs[-1]:.2f})"
 
-    print(f"stable-baselines3, as it comes           {middle['peer']:7.0f} updates/s end to end")
-    print(f"stable-baselines3, our matrix library    {middle['fast peer']:7.0f} updates/s end to end")
+    for peer in peers:
+        print(f"{peer:42s} {middle(peer):6.0f} updates/s end to end")
     for members in (4, 1):
         updates, whole = f"updates {members}", f"end to end {members}"
-        print(f"\nfleet of {members}: {middle[updates]:.0f} member-updates/s; end to end {middle[whole]:.0f}")
-        print(f"  (a) against stable-baselines3 end to end      {ratio(updates, 'peer')}   floor 2.2")
-        print(f"      the same with our matrix library          {ratio(updates, 'fast peer')}")
-        print(f"      end to end against end to end             {ratio(whole, 'peer')}")
+        print(f"\nfleet of {members}: {middle(whole):.0f} member-updates/s end to end; updates alone {middle(updates):.0f}")
+        for peer in peers:
+            print(f"  (a) end to end against {peer:38s} {ratio(whole, peer)}")
+            print(f"      updates against {peer:43s} {ratio(updates, peer)}")
         share = [u * flop() / p for u, p in zip(rows[updates], rows["products"], strict=True)]
-        peak = f"({middle['products'] / 1e9:.0f} GFLOP/s)"
-        print(f"  (b) share of the product rate {peak:15s} {statistics.median(share):.2f}   floor 0.60")
-        print(f"  (c) end to end against updates alone          {ratio(whole, updates)}   floor 0.90")
+        peak = f"({middle('products') / 1e9:.0f} GFLOP/s)"
+        print(f"  (b) share of the product rate {peak:31s} {statistics.median(share):.2f}")
+        print(f"  (c) end to end against updates alone                          {ratio(whole, updates)}")
+
+
+def environment():
+    import gymnasium
+
+    warnings.filterwarnings("ignore", message=".*out of date.*")
+    return gymnasium.make("HalfCheetah-v4")
 
 
 class Peer:
     """stable-baselines3's SAC with the same settings, training on HalfCheetah."""
 
     def __init__(self, precision):
-        import gymnasium
         from stable_baselines3 import SAC as PeerSAC
 
         self.precision = precision
-        warnings.filterwarnings("ignore", message=".*out of date.*")
-        environment = gymnasium.make("HalfCheetah-v4")
-        self.model = PeerSAC("MlpPolicy", environment, ent_coef=0.2, learning_starts=300, seed=0, device="cpu")
+        self.model = PeerSAC("MlpPolicy", environment(), ent_coef=0.2, learning_starts=300, seed=0, device="cpu")
         self.model.learn(400)
 
     def rate(self):
         torch.set_float32_matmul_precision(self.precision)
-        start = time.perf_counter()
+        start = time.process_time()
         self.model.learn(STEPS, reset_num_timesteps=False)
-        return STEPS / (time.perf_counter() - start)
+        return STEPS / (time.process_time() - start)
+
+
+class Sbx:
+    """sbx's SAC with the same settings: compiled by XLA, which takes what cores it is given; here one."""
+
+    def __init__(self):
+        from sbx import SAC as PeerSAC
+
+        self.model = PeerSAC("MlpPolicy", environment(), ent_coef=0.2, learning_starts=300, seed=0)
+        self.model.learn(400)
+
+    def rate(self):
+        start = time.process_time()
+        self.model.learn(STEPS, reset_num_timesteps=False)
+        return STEPS / (time.process_time() - start)
 
 
 class Fleet:
@@ -118,10 +153,10 @@ class Fleet:
 
     def update_rate(self):
         """Member-updates per second of critics, policy and targets."""
-        start = time.perf_counter()
+        start = time.process_time()
         for _ in range(UPDATES):
             self.learner.update(self.batch, self.draws)
-        return self.members * UPDATES / (time.perf_counter() - start)
+        return self.members * UPDATES / (time.process_time() - start)
 
     def end_to_end_rate(self):
         """Member-updates per second of the off-policy loop, one environment step an update, evaluations left out."""
@@ -140,9 +175,9 @@ class Clock:
 
     def due(self, step, total):
         if step == self.first:
-            self.started = time.perf_counter()
+            self.started = time.process_time()
         if step == self.last:
-            self.stopped = time.perf_counter()
+            self.stopped = time.process_time()
         return False
 
     def resume(self):
@@ -156,11 +191,11 @@ class Clock:
 
 def product_rate():
     """FLOP per second of batched 256 x 256 x 256 products."""
-    a, b = torch.randn(8, 256, 256), torch.randn(8, 256, 256)
-    start = time.perf_counter()
+    a, b, out = torch.randn(3, 8, 256, 256)
+    start = time.process_time()
     for _ in range(UPDATES):
-        torch.bmm(a, b)
-    return UPDATES * 8 * 2 * 256**3 / (time.perf_counter() - start)
+        torch.bmm(a, b, out=out)
+    return UPDATES * 8 * 2 * 256**3 / (time.process_time() - start)
 
 
 def flop():
@@ -179,29 +214,28 @@ def flop():
     return acting + learning + through
 
 
-def report_all_cores(matmul):
-    cores = os.cpu_count()
-    print(f"\n(d) all {cores} cores, one process each, end to end, members/s = environment steps of all members per second")
-    ours = together(cores, our_process, matmul)
-    peers = together(cores, peer_process, "highest")
+def report_all_cores():
+    cores = len(os.sched_getaffinity(0))
+    print(f"\n(d) all {cores} cores, one process each, end to end, member-updates of all per second of CPU time")
+    ours, peers = together(cores, our_process), together(cores, peer_process)
     for name, found in (("ours, fleets of 2", ours), ("stable-baselines3", peers)):
         memory = max(megabytes for _, megabytes in found)
         print(f"    {name:20s} {sum(rate for rate, _ in found):7.0f}   peak memory {memory} MB a process")
 
 
-def together(count, work, precision):
+def together(count, work):
     """Run `count` processes at once; what each returns."""
     context = multiprocessing.get_context("spawn")
     with context.Pool(count) as pool:
-        return pool.starmap(work, [(precision, i) for i in range(count)])
+        return pool.map(work, range(count))
 
 
-def our_process(precision, seed):
+def our_process(seed):
     prepare()
     return Fleet(2).end_to_end_rate(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
 
 
-def peer_process(precision, seed):
+def peer_process(seed):
     torch.set_num_threads(1)
     np.random.seed(seed)
-    return Peer(precision).rate(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+    return Peer("highest").rate(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024

@@ -7,7 +7,7 @@ import torch
 from common.flows.networks import MLP, LayerNorm, Linear
 from common.rl import on_policy
 from common.rl.journal import MemoryJournal
-from common.rl.kfac import Kfac
+from common.rl.kfac import Kfac, eigen
 from papers.trpo_nf import acktr, ppo_nf
 from papers.trpo_nf.config import ACKTR, PPONF
 
@@ -98,6 +98,16 @@ def test_the_step_is_clipped_by_its_predicted_divergence(double):
         factor = (0.01 / predicted).sqrt() if scaled else torch.tensor(1.0)
         assert (predicted > 0.01) == scaled
         torch.testing.assert_close(moved[0][m], natural[0][m] * factor)
+
+
+def test_a_factor_that_is_not_finite_anywhere_is_taken_for_the_identity():
+    """And the other members' factors are not."""
+    factor = torch.stack([torch.diag(torch.tensor([1.0, 2.0, 3.0])) for _ in range(3)])
+    factor[0, 1, 2] = float("nan")
+    factor[1, 0] = float("inf")
+    values, vectors = eigen(factor)
+    torch.testing.assert_close(values, torch.tensor([[1.0, 1, 1], [1, 1, 1], [1, 2, 3]]))
+    assert torch.isfinite(vectors).all()
 
 
 @pytest.mark.parametrize("policy, preset", [(p, s) for p in ("gaussian", "gmm2", "flow") for s in ("equations", "released")])

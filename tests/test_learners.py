@@ -13,6 +13,7 @@ from common.lab.run.journal import Journal
 from common.rl import config as shared
 from common.rl import ddpg, iterations, off_policy, on_policy, ppo, sac, sac_auto, td3, trpo
 from common.rl import learner as contract
+from common.rl.randomness import STREAMS, generator
 from papers.arsac import arsac, sac_memory
 from papers.arsac.config import ARSAC, SACMemory
 from papers.cnf_offline import toys as moons
@@ -207,3 +208,10 @@ def test_a_learner_has_what_its_loop_asks_for(name):
         assert list(given) == list(asked), method
         assert [p.default for p in given.values()] == [p.default for p in asked.values()], method
     assert isinstance(getattr(learner, "ablations", ()), tuple)
+
+
+def test_the_streams_of_random_numbers_keep_their_numbers():
+    """Published results are functions of them."""
+    names = ("init", "warmup", "act", "update", "sample", "reset", "evaluate")
+    assert {name: number for number, name in enumerate(names)} == STREAMS
+    assert generator(4, "evaluate", 2).integers(1 << 30) == 303_675_706

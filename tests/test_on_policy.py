@@ -196,3 +196,11 @@ def test_a_missing_package_and_settings_that_do_not_fit_are_said():
     assert "less than batch_steps" in settings(total_steps=32).problem()
     assert "over 200 points" in settings(total_steps=100_000).problem()
     assert "more than batch_steps" in settings(minibatch=128).problem()
+
+
+def test_a_return_is_a_mean_over_forty_episodes():
+    fleet = RolloutCollector(settings(), [0])
+    for number in range(45):
+        fleet.returns[0].append(float(number))
+        fleet.lengths[0].append(number)
+    assert list(fleet.returns[0]) == list(fleet.lengths[0]) == list(range(5, 45))

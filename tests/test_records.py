@@ -338,7 +338,7 @@ def test_costs_come_from_measured_rates(toy, monkeypatch):
     costs.measured.cache_clear()
     cell = catalog.cells("toy", "toy", "quick")["A-1.0"]
     assert "guess" in costs.estimate(cell).basis
-    parts = [{"labels": ["4", "5"], "seconds": 24.0, "device": "cpu"}]
+    parts = [{"labels": ["4", "5"], "seconds": 99.0, "cpu_seconds": 24.0, "device": "cpu"}]
     settings = {"env": "A", "gain": 1.0, "total_steps": 1200, "rate": 0.1}
     write(cell)
     record = json.loads((cell.folder / "run.json").read_text()) | {
@@ -350,9 +350,17 @@ def test_costs_come_from_measured_rates(toy, monkeypatch):
     costs.measured.cache_clear()
     dear = catalog.cells("toy", "toy", "paper")["B-1.0"]
     found = costs.estimate(dear)
-    # 24 s for 2 members of 1200 steps, on a machine twice as fast as this one; 3 members of 1200 steps are missing.
+    # 24 s of CPU time, the machine being busy, for 2 members of 1200 steps, on a machine twice as fast as this one; 3
+    # members of 1200 steps are missing.
     assert found.core_seconds == pytest.approx(24 / 2 * 3 * 2) and "measured" in found.basis
     costs.measured.cache_clear()
+
+
+def test_the_time_that_passed_stands_in_for_cpu_time():
+    """Where CPU time was not measured, and on a GPU, whose worker's CPU waits."""
+    assert costs.core_seconds({"seconds": 9.0}) == 9.0
+    assert costs.core_seconds({"seconds": 9.0, "cpu_seconds": 4.0, "device": "x86_64"}) == 4.0
+    assert costs.core_seconds({"seconds": 9.0, "cpu_seconds": 4.0, "device": "NVIDIA H100"}) == 9.0
 
 
 def test_this_machine_can_be_calibrated():

@@ -92,4 +92,4 @@ def test_log_det_keeps_its_digits_where_the_slope_rounds_to_minus_one(along):
 
 def test_a_planar_flow_has_a_direction():
     with pytest.raises(ValueError, match="w = 0"):
-        Planar(torch.zeros(2, 3), torch.ones(2, 3), torch.zeros(2))
+        Planar(torch.tensor([[0.0, 0.0, 0.0], [1.0, 0.0, 0.0]]), torch.ones(2, 3), torch.zeros(2))

@@ -140,3 +140,16 @@ def test_bootstrap_owns_its_generator():
     assert (one == two).all()
     assert (one != stats.stratified_bootstrap(stats.iqm, scores, replicates=50, seed=4)).any()
     assert (state == np.random.get_state()[1]).all()
+
+
+def test_the_interval_of_an_order_is_wilsons_with_the_effective_pairs():
+    """Its ends are the p at which |effect - p| is z of their own standard errors."""
+    order = stats.Jonckheere([np.array([1.0, 2, 3, 7]), np.array([4.0, 5, 6, 9]), np.array([8.0, 10, 11, 12])], 3)
+    z = scipy.stats.norm.isf(0.05)
+    for end in order.interval(0.9):
+        assert (order.effect - end) ** 2 == pytest.approx(z**2 * 4 * order.variance * end * (1 - end))
+
+
+def test_an_aggregates_error_falls_with_the_root_of_the_seeds():
+    boots = stats.Bootstrap(0.0, np.array([-1.0, 1.0, -1.0, 1.0]), 4, 0.0)
+    assert boots.error(np.array([16]))[0] == pytest.approx(0.5)

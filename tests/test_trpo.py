@@ -105,6 +105,12 @@ def test_conjugate_gradient_of_a_member_does_not_depend_on_the_others(double):
         torch.testing.assert_close(together[m : m + 1], alone, rtol=1e-9, atol=1e-9)
 
 
+def test_a_parameter_that_no_loss_reads_has_gradient_zero(double):
+    read, unread = torch.ones(2, 3, requires_grad=True), torch.ones(2, 2, requires_grad=True)
+    found = gradient((2 * read).sum(-1), [read, unread], 2)
+    torch.testing.assert_close(found, torch.tensor([[2.0, 2, 2, 0, 0]] * 2))
+
+
 def test_the_kl_divergence_is_torchs(double):
     old, new = (DiagonalGaussian(torch.randn(2, 7, 3), torch.randn(2, 7, 3)) for _ in range(2))
     theirs = [torch.distributions.Independent(torch.distributions.Normal(d.mean, d.log_std.exp()), 1) for d in (old, new)]

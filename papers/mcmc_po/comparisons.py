@@ -5,6 +5,7 @@ from functools import partial
 import numpy as np
 
 from common.lab.report import measures, verdicts
+from common.lab.results.costs import core_seconds
 
 LAST = 5  # evaluations that a final number averages
 ENVIRONMENTS = ("Hopper-v4", "HalfCheetah-v4", "Ant-v4")
@@ -27,7 +28,7 @@ def seconds(results, **where):
     """Core-seconds per member of the training, one number per worker, from the runs' run.json: the seeds that a worker
     trains side by side share its time and are no measurements of their own."""
     parts = [part for source in trained(results, **where) for part in source.record.get("parts", ())]
-    return np.array([part["seconds"] / len(part["labels"]) for part in parts])
+    return np.array([core_seconds(part) / len(part["labels"]) for part in parts])
 
 
 def deviations(values):

@@ -56,6 +56,8 @@ def cost(name: str, scale: str, threads: int | None = None, device: str = "cpu",
     cores = threads or len(os.sched_getaffinity(0))
     parallel = min(cores, sum(cell.members for cell in estimates))
     print(f"{head} {total / 3600:.2g} core-hours; about {costs.duration(total / parallel)} on {parallel} of {cores} cores")
+    if (load := os.getloadavg()[0]) > 0.5:
+        print(f"(that is CPU time; the machine's load is {load:.1f} now, so that it may take longer)")
 
 
 def _explain_cell(cell, fresh):

@@ -5,6 +5,7 @@ import functools
 import os
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,7 @@ WORK = ("total_steps", "iterations", "updates")  # settings that count the work 
 _CALIBRATE = """
 import time, numpy as np
 a = np.random.default_rng(0).standard_normal((256, 256), dtype=np.float32)
-best = min((lambda t: [np.matmul(a, a, out=b) for _ in range(40)] and time.perf_counter() - t)(time.perf_counter())
+best = min((lambda t: [np.matmul(a, a, out=b) for _ in range(40)] and time.process_time() - t)(time.process_time())
            for b in [np.empty_like(a)] * 8)
 print(40 * 2 * 256**3 / best / 1e9)
 """
@@ -45,7 +46,8 @@ class Estimate:
 
 @functools.cache
 def calibration() -> float:
-    """This machine's speed: GFLOP/s of float32 products of 256x256 matrices in one thread, the best of eight rounds."""
+    """This machine's speed: GFLOP/s of float32 products of 256x256 matrices in one thread, the best of eight rounds. By CPU
+    time: whoever else uses the machine does not count."""
     threads = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
     done = subprocess.run([sys.executable, "-c", _CALIBRATE], env=os.environ | threads, capture_output=True, text=True)
     return round(float(done.stdout), 1) if done.returncode == 0 else FALLBACK_SPEED
@@ -106,7 +108,7 @@ def measured(root: Path) -> list[dict[str, Any]]:
         record = read_json(path)
         settings, parts = record.get("settings", {}), record.get("parts", [])
         members = sum(len(part["labels"]) for part in parts)
-        seconds = sum(part["seconds"] for part in parts)
+        seconds = sum(core_seconds(part) for part in parts)
         if not members or not seconds or not settings:
             continue
         key = path.relative_to(root).parts[:5]
@@ -120,6 +122,13 @@ def measured(root: Path) -> list[dict[str, Any]]:
             "calibration": record.get("calibration"),
         })  # fmt: skip
     return runs
+
+
+def core_seconds(part: Mapping[str, Any]) -> float:
+    """What a worker took, from its part of a run.json: CPU time on a CPU, where it was measured; else the time that
+    passed."""
+    on_cpu = kind(part.get("device", "cpu")) == "cpu"
+    return part.get("cpu_seconds", part["seconds"]) if on_cpu else part["seconds"]
 
 
 def algorithm(scale: str, paper: str, experiment: str) -> str | None:

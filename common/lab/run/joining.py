@@ -11,7 +11,7 @@ from common.lab.results import records, sources
 from common.lab.run.fleets import label
 
 # What run.json keeps of each part.
-KEPT = ("labels", "seconds", "peak_mb", "device", "matmul", "capability", "commit", "dirty", "resealed")
+KEPT = ("labels", "seconds", "cpu_seconds", "peak_mb", "device", "matmul", "capability", "commit", "dirty", "resealed")
 ADOPTED = "part-published-{}.json"
 
 

@@ -45,8 +45,9 @@ class Journal:
         self.lengths = [0] * len(members)  # bytes on disk that count
         self.checksums = [0] * len(members)
         self.saves = self.start_step = 0
-        self.seconds = 0.0  # of earlier processes
+        self.seconds = self.cpu_seconds = 0.0  # of earlier processes
         self.started = self.saved = self.shown = time.monotonic()
+        self.cpu_started = time.process_time()
         self.folder.mkdir(parents=True, exist_ok=True)
 
     # What a loop calls
@@ -90,7 +91,13 @@ class Journal:
             self._flush(m)
         path = self.folder / f"checkpoint-{self.saves % 2}"
         self.saves += 1
-        facts = {"digest": self.digest, "step": int(step), "state": state, "seconds": self.elapsed()}
+        facts = {
+            "digest": self.digest,
+            "step": int(step),
+            "state": state,
+            "seconds": self.elapsed(),
+            "cpu_seconds": self.worked(),
+        }
         checkpoints.write(path, arrays, facts | {name: getattr(self, name) for name in KEPT})
         self.saved = time.monotonic()
         if self.stopping():
@@ -112,14 +119,19 @@ class Journal:
         for name in KEPT:
             setattr(self, name, state[name])
         self.seconds, self.start_step = state["seconds"], step
+        self.cpu_seconds = state.get("cpu_seconds", state["seconds"])
         print(f"going on from step {step}", file=sys.stderr)
         return step, arrays, state["state"]
 
     # For the worker
 
     def elapsed(self) -> float:
-        """Seconds of computing, over all processes that worked on this run."""
+        """Seconds that passed, over all processes that worked on this run."""
         return self.seconds + time.monotonic() - self.started
+
+    def worked(self) -> float:
+        """Seconds of CPU time of these processes, which do not count who else uses the machine."""
+        return self.cpu_seconds + time.process_time() - self.cpu_started
 
     def close(self) -> None:
         """Remove checkpoints and logs: the run is finished and its results are elsewhere."""

@@ -57,6 +57,7 @@ def work(spec: dict, stopping: Callable[[], bool]) -> None:
         "records": journal.records,
         "tables": journal.tables,
         "seconds": round(journal.elapsed(), 1),
+        "cpu_seconds": round(journal.worked(), 1),
         "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
         "device": platform.machine() if spec["device"] == "cpu" else torch.cuda.get_device_name(),
         "matmul": matmul,
