@@ -79,6 +79,17 @@ def test_only_raw_actions_reach_the_simulator_as_they_are(actions, sent):
     assert received[1][0] == pytest.approx({"raw": 7.0, "clipped": 0.4, "bounded": 2.8}[actions])
 
 
+@pytest.mark.parametrize(
+    ("low", "high", "scaled"),
+    [([-1, -1], [1, 1], False), ([-1, -1], [1, 2], True), ([-1, -1], [2, 2], True), ([-2, -1], [1, 1], True)],
+)
+def test_actions_are_scaled_unless_every_bound_is_one(monkeypatch, low, high, scaled):
+    inner = gymnasium.make("Pendulum-v1")
+    inner.unwrapped.action_space = inner.action_space = gymnasium.spaces.Box(np.float32(low), np.float32(high))
+    monkeypatch.setattr(simulators, "make", lambda *_: inner)
+    assert isinstance(Environment("any", "bounded").gym, gymnasium.wrappers.RescaleAction) == scaled
+
+
 def test_a_remembering_environment_shows_the_observation_before():
     plain, remembering = (play(Environment("Hopper-v4", remember=remember), 0) for remember in (False, True))
     np.testing.assert_array_equal(remembering[:, :11], plain)
