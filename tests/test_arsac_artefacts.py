@@ -197,6 +197,17 @@ def test_claims_that_a_day_can_test(made):
     ]
 
 
+def test_a_rise_after_the_middle_is_no_initial_increase():
+    """c04 looks for the highest point in the first half of a run."""
+
+    def metrics(experiment, cell, z, steps):
+        return {"log_scale": np.where(steps > 0.6 * steps[-1], 1.0, 0.0) + 0.001 * z}
+
+    selection = CLAIMS["c04_initial_increase_elsewhere"]["arsac"]
+    verdict = claims.c04_initial_increase_elsewhere(synthetic("arsac", "arsac", "paper", selection, metrics))
+    assert verdict.status == "contradicted"
+
+
 def test_two_seeds_are_no_verdict(made):
     for name in CLAIMS:
         assert getattr(claims, name)(**made("true", CLAIMS[name], seeds=2)).status == "untested"

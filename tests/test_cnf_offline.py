@@ -248,3 +248,14 @@ def test_figures_draw(name, scale, tmp_path):
         stamping.stamp(fig, list(loaded.values()), scale, "A caption.")
         assert all(path.stat().st_size > 5_000 for path in stamping.save(fig, tmp_path / name, scale))
     matplotlib.pyplot.close(fig)
+
+
+def test_claims_read_the_amplitudes_that_they_name():
+    """c02 from 1 to 6; the bridge's samples at a quarter of the base's amplitude and at all of it."""
+    assert claims.AMPLITUDES == (1.0, 2.0, 3.0, 4.0, 6.0)
+    moons, table = results("true"), results("true").given["reach"]
+    scaled = table[(table["how"] == "scaled") & (table["base"] == "normal")].pivot(
+        index="seed", columns="size", values="far"
+    )
+    verdict = claims.own_bridge_between_the_moons(moons)
+    assert f"normal {(scaled[0.25] - scaled[1.0]).mean():.3g}" in verdict.note

@@ -1,6 +1,7 @@
 """Laws of the Hamiltonian transition, in float64: what the paper says of it, and where that ends."""
 
 import math
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -10,11 +11,11 @@ from scipy.stats import ks_2samp
 from common.flows.distributions import DiagonalGaussian
 from common.rl import iterations
 from common.rl.journal import MemoryJournal
-from papers.mcmc_po import exact, toys
+from papers.mcmc_po import exact, studies, toys
 from papers.mcmc_po.config import HMC, Toys, TrustRegion
 from papers.mcmc_po.leapfrog import Transition, leapfrog, trajectory
 from papers.mcmc_po.pid import PID
-from papers.mcmc_po.policy import Chain, HamiltonianPolicy, Potential, outside
+from papers.mcmc_po.policy import Chain, HamiltonianPolicy, Meter, Potential, outside
 
 D, STATES = 2, 3
 
@@ -372,6 +373,26 @@ def test_the_bandit_learns_and_keeps_the_laws():
     assert laws["energy_order"] == pytest.approx(2, abs=0.1)
     for table, rows in {"lengths": 6, "kernels": 42, "density": 1600, "trajectories": 296}.items():
         assert len(journal.tables[table][0][1]) == rows
+
+
+def test_a_meter_gives_means_and_the_root_of_the_mean_square():
+    meter = Meter(("beta", "distance_error_squared"), 2)
+    for beta, square in (([1.0, 2.0], [1.0, 0.0]), ([3.0, 4.0], [7.0, 0.02])):
+        meter.add(beta=torch.tensor(beta), distance_error_squared=torch.tensor(square))
+    taken = meter.take()
+    assert taken["beta"] == [2.0, 3.0] and taken["distance_rms"] == pytest.approx([2.0, 0.1])
+    assert math.isnan(meter.take()["beta"][0]), "and starts again"
+
+
+def test_the_studies_kernels_are_corrected_where_they_say_so(monkeypatch):
+    """Metropolis' correction takes uniform numbers."""
+    asked = []
+    monkeypatch.setattr(studies.exact, "kernel", lambda *arguments: asked.append(arguments[-1]) or arguments[0])
+    learner = SimpleNamespace(potential=lambda state, member: None)
+    u, uniform = torch.zeros(1, 3, 2), torch.rand(1, 3)
+    for name in ("corrected", "plain"):
+        studies._iterate(learner, 0, name, u, u, uniform, None)
+    assert asked[0] is uniform and asked[1] is None
 
 
 def test_a_chain_of_one_point_knows_both_of_its_ends():

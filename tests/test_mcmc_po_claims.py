@@ -261,3 +261,7 @@ def test_a_seed_without_rows_in_a_table_counts_as_diverged():
     one.given["gap"] = table[table["seed"] != 3]
     found = of_row(one, "gap", "bound", {"how": "chain", "size": 5}, env="Hopper-v4")
     assert len(found) == 5 and np.isnan(found[3]) and np.isfinite(np.delete(found, 3)).all()
+
+
+def test_where_langevin_is_not_worse_by_a_tenth_the_note_says_so():
+    assert "no worse by 10 %: Hopper-v4 noisy reproduced" in judge("c13_langevin_improves_on_td3", "true").note
