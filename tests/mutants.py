@@ -105,13 +105,13 @@ def mutants(path):
 
 def _code(tree):
     """Nodes that run and matter: no docstrings, annotations, errors and their words, defaults of arguments or decorators, no
-    `strict` of a zip, no bodies of robots."""
+    `strict` of a zip, no bodies of robots, nothing that is about speed alone."""
     for node in ast.iter_child_nodes(tree):
         if isinstance(node, ast.Raise | ast.JoinedStr | ast.Import | ast.ImportFrom):
             continue
-        if isinstance(node, ast.keyword) and node.arg == "strict":
+        if isinstance(node, ast.keyword) and node.arg in ("strict", "fused"):
             continue
-        if isinstance(node, ast.Call) and getattr(node.func, "id", None) in BODIES:
+        if isinstance(node, ast.Call) and (getattr(node.func, "id", None) in BODIES or _freezes(node.func)):
             continue
         if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
             continue
@@ -127,6 +127,11 @@ def _code(tree):
             continue
         yield node
         yield from _code(node)
+
+
+def _freezes(function):
+    """requires_grad_, which spares copies of networks gradients that nobody takes."""
+    return getattr(function, "attr", None) == "requires_grad_"
 
 
 def tests_of(path):

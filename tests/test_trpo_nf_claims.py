@@ -183,3 +183,18 @@ def test_dominance_is_wrong_in_five_of_a_hundred_cases_or_fewer():
     rng = np.random.default_rng(0)
     found = [dominates(*rng.standard_normal((2, 30))).status for _ in range(400)]
     assert 400 - found.count("inconclusive") <= 0.08 * 400
+
+
+@pytest.mark.parametrize("share, status", [(0.06, "reproduced"), (0.04, "contradicted")])
+def test_a_counter_flatters_from_a_twentieth_on(share, status):
+    def metrics(experiment, cell, z, steps):
+        return {"negative_curvature": np.full(len(steps), share + 0.001 * z)}
+
+    selection = CLAIMS["own_step_count_flatters_the_flow"]["trpo_exact_radius"]
+    runs = synthetic("trpo_nf", "trpo_exact_radius", "paper", selection, metrics)
+    assert claims.own_step_count_flatters_the_flow(runs).status == status
+
+
+def test_dominance_takes_three_runs_of_each():
+    assert dominates([1.0, 2.0], [0.0, 0.5, 0.7]).reason == "n < 3"
+    assert dominates([1.0, 2.0, 3.0], [0.0, 0.5, 0.7]).status == "inconclusive"
