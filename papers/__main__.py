@@ -30,6 +30,11 @@ COMMANDS = {
         "keep results whose code moved and whose numbers did not",
         "papers* from renamed threads",
     ),
+    "settle": (
+        "report.settling:settle",
+        "run what undecided claims need, the best price first",
+        "papers* hours threads plan",
+    ),
     "status": ("run.watch:show", "what is running", "watch parent"),
 }
 
@@ -61,6 +66,8 @@ def _arguments():
             "--renamed",
             {"nargs": "+", "default": [], "metavar": "FORMER=PRESENT", "help": "experiments that had another name then"},
         ),
+        "hours": ("--hours", {"type": float, "help": "stop after so long, at checkpoints"}),
+        "plan": ("--plan", flag | {"help": "print the order and docs/evidence.md, and train nothing"}),
         "watch": ("--watch", flag | {"help": "keep showing it"}),
         "parent": ("--parent", {"type": int, "help": argparse.SUPPRESS}),
     }

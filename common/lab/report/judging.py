@@ -8,6 +8,8 @@ from common.lab.plan import catalog
 from common.lab.report.verdicts import Verdict, holm_verdicts, in_part, untested
 from common.lab.results import costs, records, sources
 
+PUBLISHED = ("paper", "day")  # scales whose results are kept, the larger first
+
 
 @dataclass(frozen=True)
 class Trial:
@@ -97,29 +99,53 @@ def remedy(paper: str, claim: str, steps: int, seeds: int) -> Remedy | None:
     """The cheapest command that brings the cells of a claim to these steps and seeds: over the scales whose runs are long
     enough, with further seeds where a scale has too few. None if no scale is."""
     found = []
+    for scale, read, own, more in _ways(paper, claim, steps, seeds):
+        price = sum(_price(cell, {*own, *more}) for cell in read)
+        option = f" --seeds {','.join(map(str, own))},{','.join(map(str, more))}" if more else ""
+        found.append(Remedy(f"python -m papers run {paper}/{claim} --scale {scale}{option}", price))
+    return min(found, key=lambda remedy: remedy.core_seconds, default=None)
+
+
+def options(paper: str, claim: str, steps: int, seeds: int) -> list[dict[tuple[str, str, int], float]]:
+    """All ways to bring the cells of a claim to these steps and seeds, one per scale that is published and long enough:
+    {(scale, cell's key, seed): core-seconds at the reference speed} of what is not finished."""
+    ways = []
+    for scale, read, own, more in _ways(paper, claim, steps, seeds):
+        if scale not in PUBLISHED:
+            continue
+        prices: dict[tuple[str, str, int], float] = {}
+        for cell in read:
+            missing = _missing(cell, {*own, *more} if more else {member["seed"] for member in cell.members})
+            price = _price(cell, missing) / max(1, len(missing))
+            prices |= {(scale, cell.key, seed): price for seed in missing}
+        ways.append(prices)
+    return ways[::-1]  # the larger scale first, which is taken where both cost the same
+
+
+def _ways(paper, claim, steps, seeds):
+    """(scale, cells, seeds of its page, further seeds) of every scale whose runs are long enough."""
     for scale in catalog.SCALES:
         read = catalog.claim_cells(paper, claim, scale)
         if scale == "smoke" or not read or any(costs.work(asdict(cell.config)) < steps for cell in read):
             continue
         kinds = max(_members_per_seed(cell) for cell in read)  # of a fleet whose members differ in more than seeds
         own = list(dict.fromkeys(member["seed"] for member in read[0].members))
-        more = range(max(own) + 1, max(own) + 1 + max(0, -(-seeds // kinds) - len(own)))
-        asked = {*own, *more}
-        price = sum(_price(cell, asked) for cell in read)
-        option = f" --seeds {','.join(map(str, own))},{','.join(map(str, more))}" if more else ""
-        found.append(Remedy(f"python -m papers run {paper}/{claim} --scale {scale}{option}", price))
-    return min(found, key=lambda remedy: remedy.core_seconds, default=None)
+        yield scale, read, own, range(max(own) + 1, max(own) + 1 + max(0, -(-seeds // kinds) - len(own)))
 
 
 def _members_per_seed(cell):
     return len(cell.members) // len({member["seed"] for member in cell.members})
 
 
+def _missing(cell, seeds):
+    """Those of the seeds that are not finished."""
+    held = sources.source(cell, fresh=True)
+    return seeds - (set() if held.stale else {member["seed"] for member in held.record.get("members", ())})
+
+
 def _price(cell, seeds):
     """Core-seconds of those seeds of a cell that are not finished, at the reference speed."""
-    held = sources.source(cell, fresh=True)
-    finished = set() if held.stale else {member["seed"] for member in held.record.get("members", ())}
-    missing = _members_per_seed(cell) * len(seeds - finished)
+    missing = _members_per_seed(cell) * len(_missing(cell, seeds))
     return costs.estimate(cell, missing=missing, speed=costs.FALLBACK_SPEED).core_seconds
 
 
