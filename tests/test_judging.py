@@ -150,15 +150,14 @@ BUDGETS = {
     },
     "nf_review": {None: "c18"},
     "trpo_nf": {
-        (2_000, 10): "c01 c02 c03 c04 c05 c22 c23 own_collapse own_determinant",
+        (2_000, 10): "c01 c02 c03 c04 c05 c22 c23 own_collapse own_determinant own_wide",
         (2_000, 100): "c06",
         (1_000_000, 3): "c14 c15 c20 c21 own_released_value",
-        (1_000_000, 5): "c09 c11 c12 c18 c19 own_step own_negative own_mixtures own_larger_radius",
+        (1_000_000, 5): "c09 c10 c11 c12 c18 c19 own_step own_negative own_mixtures own_larger_radius",
         (1_000_000, 30): "c16",
         (2_000_000, 3): "c07 c08",
         (2_000_000, 30): "c17",
         (10_000_000, 3): "c13",
-        None: "c10 own_wide",
     },
 }
 

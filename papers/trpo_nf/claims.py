@@ -155,7 +155,9 @@ def c10_gain_is_largest_on_humanoids(
         for group in (("Humanoid-v4", "RllabSimpleHumanoid-v0"), ("Hopper-v4", "Reacher-v4"))
     )
     if humanoids.empty or simple.empty:
-        return untested("a group of environments was not run", quantity="relative gain, humanoids - simple tasks")
+        return judged(
+            untested("a group of environments was not run", quantity="relative gain, humanoids - simple tasks"), trpo
+        )
     quantity = "relative gain over the Gaussian, humanoids - simple tasks"
     return judged(stats.difference(humanoids, simple, paired=True, quantity=quantity), trpo)
 
@@ -381,7 +383,7 @@ def own_wide_cloud_is_the_missing_constant(kl_ball="coupling_units=3, policy=flo
     radius[False] = radius[False][measured(kl_ball, "first_kl", constant=False) > 0.01]
     quantity = "ln radius of 99 %, without constant - with it"
     if len(radius[False]) < 3:
-        return untested("fewer than 3 starts outside the ball", n=len(radius[False]), quantity=quantity)
+        return toy(untested("fewer than 3 starts outside the ball", n=len(radius[False]), quantity=quantity), kl_ball)
     return toy(stats.difference(radius[False], radius[True], margin=float(np.log(2)), quantity=quantity), kl_ball)
 
 

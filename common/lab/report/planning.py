@@ -49,7 +49,9 @@ def plan(papers: Sequence[str] = ()) -> Plan:
         for claim, verdict in (judging.verdicts(paper, trials)[0] if trials else {}).items():
             if verdict.status != "untested":
                 continue
-            options = judging.options(paper, claim, *(verdict.needs or judging.needs(paper, claim) or (0, 0)))
+            least = verdict.needs or judging.needs(paper, claim)
+            options = judging.options(paper, claim, *(least or (0, 0)))
+            options = options if least else options[:1]  # a claim that states no budget is the largest scale's
             if options and all(options):  # else all was run: `--seeds` shows a verdict on more seeds than the page has
                 wanted[f"{paper}/{claim}"] = options
             elif not options:
@@ -102,7 +104,7 @@ def show(made: Plan, papers: Sequence[str] = ()) -> None:
     print(page)
     if not papers:
         head = (
-            "# What to run next\n\nThe claims that wait for runs, in the order of `python -m papers settle`: the most claims "
-            f"per core-hour first, at {costs.FALLBACK_SPEED:.0f} GFLOP/s. What several claims read is paid once.\n\n"
+            "# What to run next\n\nThe claims that wait for runs, in the order of `python -m papers settle`: the most "
+            f"claims per core-hour first, at {costs.FALLBACK_SPEED:.0f} GFLOP/s. What several read is paid once.\n\n"
         )
         atomic_write(catalog.ROOT / "docs/evidence.md", head + page + "\n")
