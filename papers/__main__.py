@@ -3,6 +3,7 @@
 import argparse
 import contextlib
 import importlib
+import signal
 import sys
 from pathlib import Path
 
@@ -74,7 +75,10 @@ def _arguments():
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Runs one command; returns its exit status: 0, or 2 after one line on standard error that says what was wrong."""
+    """Runs one command; returns its exit status: 0, 2 after one line on standard error that says what was wrong, or 130 if it
+    was stopped."""
+    with contextlib.suppress(ValueError):  # as Ctrl-C: whatever trains is asked for a checkpoint; not in a thread
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         options = vars(_parser().parse_args(arguments))
         name = options.pop("command")
@@ -88,6 +92,9 @@ def main(arguments: list[str] | None = None) -> int:
     except UserError as error:
         print(f"papers: {error}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        print("papers: stopped; what was training has a checkpoint, from which the same command goes on", file=sys.stderr)
+        return 130
     except BrokenPipeError:
         return 1
 

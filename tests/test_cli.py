@@ -1,5 +1,10 @@
 """`python -m papers`: what it says, and that a mistake ends with status 2, one line and nothing written."""
 
+import signal
+import subprocess
+import sys
+import time
+
 import pytest
 
 from tests.fake import Repository
@@ -104,3 +109,21 @@ def test_publish_takes_what_is_finished_and_todays(repository, tmp_path):
 
 def test_status_of_nothing(repository):
     assert repository.papers("status").stdout == "nothing is running\n"
+
+
+@pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGTERM])
+def test_a_stopped_run_says_so_in_one_line(repository, tmp_path, sign):
+    waiting = repository.copy(tmp_path / "repository")
+    (waiting.root / "wait").touch()
+    command = [sys.executable, "-m", "papers", "run", "toy/toy/B-0.5"]
+    process = subprocess.Popen(command, cwd=waiting.root, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    for _ in range(600):
+        if (waiting.root / "waiting").exists():
+            break
+        time.sleep(0.05)
+    process.send_signal(sign)
+    said = process.communicate(timeout=60)[1]
+    assert process.returncode == 130 and "Traceback" not in said
+    assert (
+        said.splitlines()[-1] == "papers: stopped; what was training has a checkpoint, from which the same command goes on"
+    )
