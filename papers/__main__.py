@@ -75,8 +75,8 @@ def _arguments():
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Runs one command; returns its exit status: 0, 2 after one line on standard error that says what was wrong, or 130 if it
-    was stopped."""
+    """Runs one command; returns its exit status: 0, 2 after one line on standard error that says what was wrong, or 130 if
+    it was stopped."""
     with contextlib.suppress(ValueError):  # as Ctrl-C: whatever trains is asked for a checkpoint; not in a thread
         signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:

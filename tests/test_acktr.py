@@ -69,6 +69,11 @@ def test_factors_are_those_of_the_definition_and_uses_are_summed(double):
         rows = [torch.autograd.grad(net(z)[:, i].sum(), layers[1].gain)[0].square() for i in range(20)]
         expected = expected + torch.stack(rows).mean(0)
     torch.testing.assert_close(kfac.averages[1][0], expected)
+    shifts = 0.0
+    for z in (x, other):
+        rows = [torch.autograd.grad(net(z)[:, i].sum(), layers[1].bias)[0].square() for i in range(20)]
+        shifts = shifts + torch.stack(rows).mean(0)
+    torch.testing.assert_close(kfac.averages[1][1], shifts)
 
 
 def test_watching_does_not_change_the_gradients(double):

@@ -4,6 +4,7 @@ import importlib
 import math
 import re
 
+import pytest
 import torch
 import zuko
 
@@ -36,6 +37,12 @@ def test_tanh_at_the_edge_of_its_range():
         assert torch.isfinite(log_det).all()
         torch.testing.assert_close(log_det[[0, 4]], 2 * math.log(2) - 2 * torch.tensor([100.0, 100.0], dtype=dtype))
         assert torch.isfinite(Tanh().inverse(y)[0]).all()
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_tanh_is_inverted_up_to_the_last_number_below_one(dtype):
+    largest = torch.nextafter(torch.ones(1, 1, 1, dtype=dtype), torch.zeros(1, 1, 1, dtype=dtype))
+    torch.testing.assert_close(Tanh().inverse(largest)[0], torch.atanh(largest.double()).to(dtype), rtol=1e-6, atol=0)
 
 
 def test_affine_at_the_edge_of_its_range():

@@ -9,6 +9,7 @@ from torch import nn
 
 from common.flows import networks
 from common.flows.networks import MLP, Linear, orthogonal, small_uniform, torch_default, widths, xavier_uniform
+from common.rl import acting
 
 
 def rngs(*seeds):
@@ -72,3 +73,11 @@ def test_initialisers():
 def test_shapes_and_widths():
     assert Linear(rngs(0, 1), 3, 5)(torch.zeros(2, 4, 3)).shape == (2, 4, 5)
     assert widths("2x256") == [256, 256] and widths("1x32") == [32]
+
+
+@pytest.mark.parametrize("activation", ["relu", "tanh", "prelu"])
+@pytest.mark.parametrize("layer_norm", [False, True])
+def test_a_network_in_numpy_is_the_network(activation, layer_norm):
+    network = MLP(rngs(1, 2), [4, 8, 8, 3], activation, layer_norm=layer_norm)
+    x = torch.randn(2, 5, 4, generator=torch.Generator().manual_seed(0))
+    np.testing.assert_allclose(acting.network(network)(x.numpy()), network(x).detach().numpy(), rtol=1e-5, atol=1e-6)

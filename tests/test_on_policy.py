@@ -198,6 +198,12 @@ def test_a_missing_package_and_settings_that_do_not_fit_are_said():
     assert "more than batch_steps" in settings(minibatch=128).problem()
 
 
+def test_records_come_at_multiples_of_their_interval_and_at_the_end():
+    kept = MemoryJournal(2)
+    on_policy.run(trpo.Learner, settings(record_every=100), [4, 5], kept)
+    assert [step for member, step, metric, _ in kept.records if metric == "kl" and not member] == [128, 256, 320, 384]
+
+
 def test_a_return_is_a_mean_over_forty_episodes():
     fleet = RolloutCollector(settings(), [0])
     for number in range(45):

@@ -103,7 +103,7 @@ def test_proportion():
     assert proportion(0, 10, low=0.5).status == "contradicted"
     assert proportion(6, 10, low=0.5).status == "inconclusive"
     assert proportion(10, 10, low=0.5).p == pytest.approx(2 * 0.5**10)
-    assert proportion(1, 2, low=0.1).reason == "n < 3"
+    assert proportion(1, 2, low=0.1).reason == "n < 3" and proportion(1, 3, low=0.1).status == "inconclusive"
     assert proportion(0, 0, low=0.1).reason == "no runs at this scale"
 
 

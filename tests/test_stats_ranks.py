@@ -150,6 +150,12 @@ def test_the_interval_of_an_order_is_wilsons_with_the_effective_pairs():
         assert (order.effect - end) ** 2 == pytest.approx(z**2 * 4 * order.variance * end * (1 - end))
 
 
+def test_the_variance_of_an_order_without_one():
+    """One run on each of two levels: 0 or 1, a quarter. Two: 0, 1/4, 1/2 twice, 3/4 and 1 of six allocations, 5/48."""
+    assert stats.Jonckheere([np.array([1.0]), np.array([2.0])], 2).variance == pytest.approx(1 / 4)
+    assert stats.Jonckheere([np.array([1.0, 3]), np.array([2.0, 4])], 2).variance == pytest.approx(5 / 48)
+
+
 def test_an_aggregates_error_falls_with_the_root_of_the_seeds():
     boots = stats.Bootstrap(0.0, np.array([-1.0, 1.0, -1.0, 1.0]), 4, 0.0)
     assert boots.error(np.array([16]))[0] == pytest.approx(0.5)
