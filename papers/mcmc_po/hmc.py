@@ -12,8 +12,8 @@ transition h and the multiplier beta move as in `papers/mcmc_po/policy.py`. One 
 Details that matter: it acts with a_K from sampled a_0 and rho_0, and is evaluated with a_0 = tanh(mu), rho_0 = 0 and K
 steps; Q is the plain value of the policy, without entropy or KL, as eq. 5's is; chains and objective use the least critic,
 whose weights they do not move; Algorithm 1 runs the chain from replayed actions, eq. 17 from the policy's, which stands
-here; sigma is kept wide enough for the steps (`log_std_low`), because leapfrog diverges from eps = 2 sigma on. With K = 0 it
-is a trust-region policy without inference.
+here; sigma is kept wide enough for the steps as they start (`log_std_low`), because leapfrog diverges from eps = 2 sigma on;
+eps is learned, up to `largest_step`. With K = 0 it is a trust-region policy without inference.
 """
 
 import torch
