@@ -208,6 +208,12 @@ def test_a_rise_after_the_middle_is_no_initial_increase():
     assert verdict.status == "contradicted"
 
 
+def test_the_order_without_the_flow_is_told(made):
+    name = "own_larger_base_loses_more_without_flow"
+    assert "without the flow: HalfCheetah-v4 1" in getattr(claims, name)(**made("true", CLAIMS[name])).note
+    assert "without the flow: HalfCheetah-v4 0" in getattr(claims, name)(**made("false", CLAIMS[name])).note
+
+
 def test_two_seeds_are_no_verdict(made):
     for name in CLAIMS:
         assert getattr(claims, name)(**made("true", CLAIMS[name], seeds=2)).status == "untested"

@@ -4,6 +4,7 @@ import math
 from types import SimpleNamespace
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from scipy.stats import ks_2samp
@@ -373,6 +374,27 @@ def test_the_bandit_learns_and_keeps_the_laws():
     assert laws["energy_order"] == pytest.approx(2, abs=0.1)
     for table, rows in {"lengths": 6, "kernels": 42, "density": 1600, "trajectories": 296}.items():
         assert len(journal.tables[table][0][1]) == rows
+    paths = pd.DataFrame(journal.tables["trajectories"][0][1])
+    assert paths.groupby("kind")["k"].max().to_dict() == {"plain": 30, "trained": 5}
+    plain = paths[paths["kind"] == "plain"].groupby("chain")["energy"]
+    assert (plain.max() - plain.min()).max() < 0.3, "a path of small steps nearly keeps its energy"
+    masses = [row["log_mass"] for row in journal.tables["density"][0][1]]
+    assert max(masses) < 0 and min(masses) == pytest.approx(max(masses) - 12)
+    assert sum(math.exp(x) for x in masses) == pytest.approx(1, abs=0.02)
+
+
+def test_the_gates_scale_follows_the_mean_square_of_gradients():
+    gate = Transition([np.random.default_rng(0)], HMC(), 2, 3).gate
+    gate.observe(torch.tensor([[[3.0, 0.5], [-3.0, -0.5]]], dtype=gate.mean_square.dtype))
+    torch.testing.assert_close(gate.mean_square[0, 0].double(), torch.tensor([1 + 0.01 * 8, 1 - 0.01 * 0.75]).double())
+
+
+def test_samples_of_a_density_that_is_none_are_none():
+    grid = exact.Grid.__new__(exact.Grid)
+    grid.points, grid.reach = torch.zeros(4, 2), 1.0
+    grid.fine = torch.log(torch.tensor([[0.1, float("nan"), 0.4, 0.2], [0.25, 0.25, 0.25, 0.25]]))
+    drawn = grid.sample(np.random.default_rng(0), 3)
+    assert torch.isnan(drawn[0]).all() and torch.isfinite(drawn[1]).all()
 
 
 def test_a_meter_gives_means_and_the_root_of_the_mean_square():

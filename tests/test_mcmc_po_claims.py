@@ -265,3 +265,8 @@ def test_a_seed_without_rows_in_a_table_counts_as_diverged():
 
 def test_where_langevin_is_not_worse_by_a_tenth_the_note_says_so():
     assert "no worse by 10 %: Hopper-v4 noisy reproduced" in judge("c13_langevin_improves_on_td3", "true").note
+
+
+def test_the_share_of_the_gap_that_is_closed_is_told():
+    """True world: bound 100 before, 125 after five steps, 140 by ascent, seed by seed."""
+    assert "gap closed: Hopper-v4 62%" in judge("c05_chain_narrows_the_gap", "true").note
