@@ -16,11 +16,11 @@ a test run spends its time on loading libraries. This forks each run from a proc
 import argparse
 import ast
 import contextlib
+import hashlib
 import importlib
 import io
 import multiprocessing
 import os
-import random
 import shutil
 import signal
 import sys
@@ -243,8 +243,13 @@ def chosen(patterns, count):
     paths = sorted({str(p.relative_to(ROOT)) for pattern in SUBJECTS for p in ROOT.glob(pattern)})
     paths = [p for p in paths if Path(p).name not in PASSED_OVER and (not patterns or any(x in p for x in patterns))]
     every = [(path, *mutant) for path in paths for mutant in mutants(path)]
-    order = random.Random(0)
-    return sorted(order.sample(every, min(count, len(every))), key=lambda mutant: mutant[:3])
+    return sorted(sorted(every, key=_drawn)[:count], key=lambda mutant: mutant[:3])
+
+
+def _drawn(mutant):
+    """The place of a mutant in the draw: random, and not moved by an edit elsewhere."""
+    path, _, before, after, _ = mutant
+    return hashlib.sha256(f"{path}\n{before}\n{after}".encode()).hexdigest()
 
 
 def _left_out(folder, names):
