@@ -8,7 +8,7 @@ from common.flows.networks import MLP, LayerNorm, Linear
 from common.rl import on_policy
 from common.rl.journal import MemoryJournal
 from common.rl.kfac import Kfac, eigen
-from papers.trpo_nf import acktr, ppo_nf
+from papers.trpo_nf import acktr, policies, ppo_nf
 from papers.trpo_nf.config import ACKTR, PPONF
 
 SMALL = {"hidden": "2x32", "value_hidden": "2x32", "batch_steps": 60, "record_every": 60, "embedding_units": 16}
@@ -131,6 +131,13 @@ def test_ppo_with_every_policy():
         settings = PPONF(policy=policy, env="Reacher-v4", total_steps=120, epochs=1, minibatch=30, **SMALL)
         on_policy.run(ppo_nf.Learner, settings, [4], kept)
         assert not kept.divergences and len([r for r in kept.records if r[2] == "kl"]) == 2
+
+
+def test_ppos_gaussian_starts_as_baselines_and_the_others_as_the_paper():
+    gaussian, flow = (ppo_nf.Learner(PPONF(policy=policy), [4], 5, 2).policy for policy in ("gaussian", "flow"))
+    first = gaussian.mean[0].weight[0].detach()
+    torch.testing.assert_close(first @ first.T, 2 * torch.eye(5), rtol=0, atol=1e-5)
+    assert isinstance(flow, policies.CouplingFlow)
 
 
 def test_a_baseline_with_slope_in_the_log_density_is_an_entropy_bonus(double):

@@ -198,3 +198,14 @@ def test_a_counter_flatters_from_a_twentieth_on(share, status):
 def test_dominance_takes_three_runs_of_each():
     assert dominates([1.0, 2.0], [0.0, 0.5, 0.7]).reason == "n < 3"
     assert dominates([1.0, 2.0, 3.0], [0.0, 0.5, 0.7]).status == "inconclusive"
+
+
+def test_the_determinant_is_compared_by_its_logarithm():
+    def metrics(scale):
+        return lambda experiment, cell, z, steps: {"det_covariance": np.full(len(steps), scale * np.exp(0.01 * z))}
+
+    arguments = CLAIMS["own_determinant_at_equal_entropy"]
+    entropy = synthetic("trpo_nf", "entropy", "paper", arguments["entropy"], metrics(8.0))
+    gaussian = synthetic("trpo_nf", "entropy_gaussian", "paper", arguments["entropy_gaussian"], metrics(2.0))
+    verdict = claims.own_determinant_at_equal_entropy(entropy, gaussian)
+    assert verdict.status == "reproduced" and verdict.effect == pytest.approx(np.log(4), abs=1e-3)
