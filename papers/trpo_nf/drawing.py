@@ -92,15 +92,14 @@ def first_outside(results, name, **where):
     return rows[rows["member"] == (outside or members)[0]]
 
 
-def bandit_target(ax, bandits, toy):
-    """Contours of the best policy's density at 1, 2 and 3 standard deviations, with the settings of the runs."""
-    settings = next(source.cell.config for source in bandits.cells if source.cell.config.toy == toy)
+def bandit_target(ax, settings):
+    """Contours of the best policy's density at 1, 2 and 3 standard deviations on a bandit of these `Toys` settings."""
     temperature, correlation, distance, width = (
         getattr(settings, name) for name in ("temperature", "correlation", "distance", "width")
     )
     axis = np.linspace(-1.2, 1.2, 121)
     x, y = np.meshgrid(axis, axis)
-    if toy == "correlated":
+    if settings.toy == "correlated":
         cost = (x**2 + y**2 - 2 * correlation * x * y) / (1 - correlation**2)
     else:
         cost = np.minimum(*[((x - s * distance) ** 2 + (y - s * distance) ** 2) / width for s in (-1, 1)])

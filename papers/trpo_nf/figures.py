@@ -57,7 +57,8 @@ def fig2_expressiveness(bandits="preset=equations, estimator=pathwise", trpo_ant
     fig, axes = plt.subplots(2, 5, figsize=(11, 4.6))
     for letter, toy, row in zip("ab", ("correlated", "bimodal"), axes, strict=True):
         for policy, ax in zip(policies, row[:4], strict=True):
-            drawing.bandit_target(ax, bandits, toy)
+            settings = next(source.cell.config for source in bandits.cells if source.cell.config.toy == toy)
+            drawing.bandit_target(ax, settings)
             drawing.cloud(ax, first_member(bandits, "samples", toy=toy, policy=policy), COLOURS[policy])
             ax.set_title(f"({letter}) {LABELS[policy]}")
             ax.set(xlim=(-1.2, 1.2), ylim=(-1.2, 1.2), aspect="equal")
