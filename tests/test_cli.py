@@ -116,7 +116,9 @@ def test_a_stopped_run_says_so_in_one_line(repository, tmp_path, sign):
     waiting = repository.copy(tmp_path / "repository")
     (waiting.root / "wait").touch()
     command = [sys.executable, "-m", "papers", "run", "toy/toy/B-0.5"]
-    process = subprocess.Popen(command, cwd=waiting.root, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    pipes = {"stderr": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    # Where the tests run in the background, a shell has SIGINT ignored, which a child would inherit.
+    process = subprocess.Popen(command, cwd=waiting.root, preexec_fn=lambda: signal.signal(sign, signal.SIG_DFL), **pipes)
     for _ in range(600):
         if (waiting.root / "waiting").exists():
             break
