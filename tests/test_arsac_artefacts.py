@@ -208,6 +208,23 @@ def test_a_rise_after_the_middle_is_no_initial_increase():
     assert verdict.status == "contradicted"
 
 
+def test_the_table_of_reliance_by_hand():
+    """Two seeds: log-scales 1 and 3 at all evaluations, half of the return lost."""
+
+    def metrics(experiment, cell, z, steps):
+        level = 2.0 + np.sign(z)
+        values = {"log_scale": level, "log_scale_std": -level, "shift_share": 0.1 * level, "return": 100 * level}
+        return {name: np.full(len(steps), value) for name, value in values.items()} | {"return_without_flow": 50 * level}
+
+    table = tables.table_arsac_reliance(
+        synthetic("arsac", "arsac", "day", "env=HalfCheetah-v4, base=1x32", metrics, seeds=2)
+    )
+    assert table.values.tolist() == [
+        ["1x32", 4, "1.00", "-1.00", "0.100", "0.50"],
+        ["1x32", 5, "3.00", "-3.00", "0.300", "0.50"],
+    ]
+
+
 def test_the_order_without_the_flow_is_told(made):
     name = "own_larger_base_loses_more_without_flow"
     assert "without the flow: HalfCheetah-v4 1" in getattr(claims, name)(**made("true", CLAIMS[name])).note
