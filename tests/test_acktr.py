@@ -14,14 +14,6 @@ from papers.trpo_nf.config import ACKTR, PPONF
 SMALL = {"hidden": "2x32", "value_hidden": "2x32", "batch_steps": 60, "record_every": 60, "embedding_units": 16}
 
 
-@pytest.fixture
-def double():
-    torch.set_default_dtype(torch.float64)
-    torch.manual_seed(0)
-    yield
-    torch.set_default_dtype(torch.float32)
-
-
 def rngs(members):
     return [np.random.default_rng(seed) for seed in range(members)]
 

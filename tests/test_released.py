@@ -22,16 +22,13 @@ OBSERVATIONS, ACTIONS, STEPS = 4, 3, 60
 
 
 @pytest.fixture(autouse=True)
-def double(monkeypatch):
+def whole_numbers(double, monkeypatch):
     """Everything in float64, what a learner takes from a rollout too."""
-    torch.set_default_dtype(torch.float64)
     whole = lambda self, array: torch.as_tensor(np.asarray(array), device=self.device).to(  # noqa: E731
         torch.int64 if np.asarray(array).dtype.kind == "i" else torch.float64
     )
     monkeypatch.setattr(trpo_nf.Learner, "tensor", whole)
     monkeypatch.setattr(acktr.Learner, "tensor", whole)
-    yield
-    torch.set_default_dtype(torch.float32)
 
 
 def made_up(seed, policy, normalise, steps=STEPS):

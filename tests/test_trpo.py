@@ -16,14 +16,6 @@ from common.rl.randomness import draws, generator
 OBSERVATIONS, ACTIONS, STEPS = 4, 3, 60
 
 
-@pytest.fixture
-def double():
-    torch.set_default_dtype(torch.float64)
-    torch.manual_seed(0)
-    yield
-    torch.set_default_dtype(torch.float32)
-
-
 def learner(seeds=(4, 5, 6), observations=OBSERVATIONS, actions=ACTIONS, **settings):
     settings = {"batch_steps": STEPS, "minibatch": 16, "hidden": "2x32", "value_hidden": "2x32"} | settings
     return trpo.Learner(TRPO(**settings), list(seeds), observations, actions)

@@ -38,13 +38,6 @@ def learner(policy="flow", preset="equations", seeds=(4, 5), **settings):
     return Learner(config(policy, preset, **settings), list(seeds), OBSERVATIONS, ACTIONS)
 
 
-@pytest.fixture
-def double():
-    torch.set_default_dtype(torch.float64)
-    yield
-    torch.set_default_dtype(torch.float32)
-
-
 @pytest.mark.parametrize("policy, preset", CASES)
 def test_every_policy_starts_near_a_standard_normal(policy, preset):
     fleet = learner(policy, preset)
