@@ -208,6 +208,14 @@ def test_a_rise_after_the_middle_is_no_initial_increase():
     assert verdict.status == "contradicted"
 
 
+def test_every_size_of_figure_3_has_a_colour_of_its_own():
+    drawn = [
+        cell.config.base for name in ("arsac", "arsac_1x256") for cell in catalog.cells("arsac", name, "paper").values()
+    ]
+    colours = {base: figures.SIZE_COLOURS[base] for base in drawn}
+    assert len(set(colours.values())) == len(colours) == 4
+
+
 def test_the_table_of_reliance_by_hand():
     """Two seeds: log-scales 1 and 3 at all evaluations, half of the return lost."""
 

@@ -259,3 +259,11 @@ def test_claims_read_the_amplitudes_that_they_name():
     )
     verdict = claims.own_bridge_between_the_moons(moons)
     assert f"normal {(scaled[0.25] - scaled[1.0]).mean():.3g}" in verdict.note
+
+
+def test_an_actor_that_is_pushed_is_what_c19_asks_about():
+    """Samples of the box that stay on the data do not speak for one."""
+    moons = results("true")
+    table = moons.given["reach"]
+    table.loc[(table["how"] == "pushed") & (table["size"] == 4.0), "far"] += 0.3
+    assert claims.c19_no_actor_leaves_the_data(moons).status == "contradicted"

@@ -149,3 +149,12 @@ def test_checkpoints_know_their_checksum(tmp_path):
     (tmp_path / "c").write_bytes((tmp_path / "c").read_bytes()[:-1])
     with pytest.raises(UserError, match="checksum"):
         checkpoints.read(tmp_path / "c")
+
+
+def test_cpu_time_is_summed_over_the_processes_that_worked_on_a_run(tmp_path, monkeypatch):
+    clock = iter([100.0, 107.0, 2.0, 5.0])  # of one process when it starts and saves, of the next when it starts and ends
+    monkeypatch.setattr("common.lab.run.journal.time.process_time", lambda: next(clock))
+    Journal(tmp_path, ["4"], "same").save(1, {}, {})
+    again = Journal(tmp_path, ["4"], "same")
+    again.resume()
+    assert again.worked() == 7 + 3

@@ -244,3 +244,15 @@ def test_bad_settings_are_one_clear_line():
     ):
         with pytest.raises(UserError, match=line.replace(".", r"\.")):
             resolve(Langevin, values, "langevin.yaml")
+
+
+@pytest.mark.parametrize("every, moves", [("step", [1, 2, 3, 4, 5, 6]), ("snapshot", [3, 6])])
+def test_beta_moves_at_every_step_or_before_a_snapshot(every, moves):
+    made, moved = learner(snapshot_every=3, pid_every=every, policy_delay=1), []
+    beta = made.pid.beta.clone()
+    for number in range(1, 7):
+        made.update(batch_of(torch.Generator().manual_seed(number)), draws_of(made, number))
+        if not torch.equal(made.pid.beta, beta):
+            moved.append(number)
+        beta = made.pid.beta.clone()
+    assert moved == moves

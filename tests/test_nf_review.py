@@ -66,3 +66,12 @@ def test_figure_draws(scale, tmp_path):
         assert all(path.stat().st_size > 5_000 for path in stamping.save(fig, tmp_path / "fig1", scale))
     matplotlib.pyplot.close(fig)
     assert "steps" not in stamping.summary(list(loaded.values()), scale), "nothing is trained"
+
+
+@pytest.mark.parametrize("family", ["planar", "radial"])
+def test_the_mass_is_taken_where_the_flows_reach(family):
+    """Ten flows carry some of it beyond the grid that is drawn."""
+    learner = shapes.Learner(Shapes(family=family, flows=10, points=81), range(5))
+    drawn = learner.log_prob(learner.grid(1)).exp().sum(-1) * (8 / 80) ** 2
+    np.testing.assert_allclose(learner.measure()["mass"], 1, atol=0.01)
+    assert drawn.min() < 0.95

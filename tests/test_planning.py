@@ -1,5 +1,7 @@
 """The order in which claims are settled, and the command that settles them."""
 
+import time
+
 import pytest
 
 from common.errors import UserError
@@ -42,6 +44,13 @@ def test_the_most_claims_per_price_come_first_and_what_is_shared_is_paid_once():
     ]
 
 
+def test_what_an_earlier_step_runs_costs_nothing_later():
+    assert order({"p/c01_both": [jobs(a=2, b=9)], "p/c02_one": [jobs(a=2)]}) == [
+        (("p/c02_one",), ["a"], 2),
+        (("p/c01_both",), ["b"], 9),
+    ]
+
+
 def test_the_cheaper_of_two_ways_and_among_equals_the_papers_own_claim():
     wanted = {"p/own_first": [jobs(a=2)], "p/c01": [jobs(b=9), jobs(d=2)]}
     assert order(wanted) == [(("p/c01",), ["d"], 2), (("p/own_first",), ["a"], 2)]
@@ -81,6 +90,14 @@ def test_settle_runs_the_plan_publishes_and_has_nothing_left(toy):
     judged = judging.verdicts("toy", trials)[0]
     assert judged["c02_gain_helps_everywhere"].status == "reproduced"
     assert "0 cells" in toy.papers("settle", "toy").stderr
+
+
+def test_settle_stops_after_its_hours_and_ends_what_it_started(toy):
+    (toy.root / "wait").touch()
+    began = time.monotonic()
+    done = toy.papers("settle", "--hours", "0.002", "--threads", "1")
+    assert done.returncode == 0 and time.monotonic() - began < 60
+    assert "papers: stopped" in done.stderr and not list((toy.root / "published").rglob("run.json"))
 
 
 def test_mistakes_are_one_line():

@@ -12,8 +12,7 @@ from papers.arsac.schematic import draw_policy
 # Points of a Savitzky-Golay window (cubic), or None for curves as measured. The authors' Figure 4 has 71 of 100 points.
 SMOOTHING = None
 
-SIZES = ("1x32", "1x128", "2x256")
-SIZE_COLOURS = dict(zip(SIZES, ("#E69F00", "#D55E00", "#CC79A7"), strict=True))
+SIZE_COLOURS = {"1x32": "#E69F00", "1x128": "#D55E00", "2x256": "#CC79A7", "1x256": "#0072B2"}
 FIGURE_4 = {
     ("SAC", "1x32"): "#56B4E9",
     ("SAC", "1x128"): "#0072B2",
@@ -64,8 +63,8 @@ def fig2_flow_policy(arsac="env=Walker2d-v4, base=1x32"):
 
 def fig3_logscale(arsac="env=HalfCheetah-v4", arsac_1x256="env=HalfCheetah-v4"):
     """What the flow does on HalfCheetah during training, one curve per size of the base network, from the same runs:
-    means over steps and action dimensions of the evaluation episodes (1 in the paper, 10 here, 5 at scale day), not
-    smoothed. (a) ln β, the paper's Figure 3, which reads a fall as reliance on the flow. (b) ln β + ln σ: only their
+    means over steps and action dimensions of the evaluation episodes (1 in the paper; 10, at scale day 5, at quick 2),
+    not smoothed. (a) ln β, the paper's Figure 3, which reads a fall as reliance on the flow. (b) ln β + ln σ: only their
     sum reaches the action. (c) The shift's share of the variance of x, which σ does not confound. (d) Share of the
     trained policy's return that is lost without the flow (β = 1, δ = 0: dots) and, where that was run, with β and δ at
     their means over time (crosses). Faint: seeds; line: their mean, with its 95 % interval where there are five seeds
@@ -74,12 +73,12 @@ def fig3_logscale(arsac="env=HalfCheetah-v4", arsac_1x256="env=HalfCheetah-v4"):
     labels = {"log_scale": "ln β", "log_scale_std": "ln β + ln σ", "shift_share": "Var δ / Var x"}
     runs = {base: (arsac, {"base": base}) for base in arsac.setting("base")}
     runs |= {"1x256": (arsac_1x256, {})} if arsac_1x256.cells else {}
-    colours = [SIZE_COLOURS.get(base, plots.PALETTE[1]) for base in runs]
+    colours = [SIZE_COLOURS[base] for base in runs]
     for ax, (metric, label), letter in zip(axes[0], labels.items(), "abc", strict=False):
         plots.curves(ax, metric, runs, colours)
         if metric == "log_scale":
             for base in runs:
-                _authors(ax, metric, "HalfCheetah-v4", "arsac", base, SIZE_COLOURS.get(base), arsac.steps, band=True)
+                _authors(ax, metric, "HalfCheetah-v4", "arsac", base, SIZE_COLOURS[base], arsac.steps, band=True)
         plots.steps_axis(ax, f"({letter}) {label}", left=0, right=arsac.steps)
     _losses(axes[0, 3], runs, colours)
     axes[0, 0].set_ylabel("mean over steps, dimensions")
