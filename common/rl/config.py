@@ -101,6 +101,32 @@ class OffPolicy(Settings):
 
 
 @dataclass(frozen=True)
+class Offline(Settings):
+    """What the loop of learning from a fixed data set needs."""
+
+    loop = "offline"
+    whole_fleet = True  # the data are read once, and what is frozen serves all members
+
+    env: str = setting("HalfCheetah-v4", "environment", choices=ENVIRONMENTS)
+    episode_steps: int = setting(
+        0,
+        "time limit of an evaluation's episode; 0: the environment's own",
+        "the environment; shorter in tests alone",
+        low=0,
+        unit="steps",
+    )
+    total_steps: int = setting(200_000, "updates", low=1, high=100_000_000, unit="updates")
+    batch_size: int = setting(256, "transitions per update", low=1, high=65_536)
+    evaluate_every: int = setting(5_000, "interval of evaluations", low=1, unit="updates")
+    evaluation_episodes: int = setting(10, "episodes per evaluation", low=1, high=100)
+
+    def problem(self) -> str | None:
+        if self.total_steps < self.evaluate_every or self.total_steps > 200 * self.evaluate_every:
+            return f"evaluate_every = {self.evaluate_every} must give 1 to 200 points in total_steps = {self.total_steps}"
+        return super().problem()
+
+
+@dataclass(frozen=True)
 class SAC(OffPolicy):
     """Soft actor-critic, the second version: twin critics, no value network (Haarnoja et al. 2018)."""
 

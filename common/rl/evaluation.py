@@ -2,13 +2,14 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
 
 from .config import OffPolicy
-from .learner import OffPolicyLearner
-from .randomness import reset_seed
+from .learner import OffPolicyLearner, tensors
+from .randomness import generator, reset_seed
 from .simulators import Environment
 
 
@@ -65,3 +66,17 @@ class Evaluator:
             return obs, np.nan, False
         obs, reward, terminated, truncated = env.step(action)
         return obs, reward, not (terminated or truncated)
+
+
+class Stochastic:
+    """A learner whose actions in evaluations are samples, of random numbers that are functions of (member seed, `block`)."""
+
+    def __init__(self, learner: Any, seeds: Sequence[int], block: int):
+        self.learner, self.rngs = learner, [generator(seed, "evaluate", block) for seed in seeds]
+        self.inspect = learner.inspect
+
+    def act(self, obs: torch.Tensor, draws: None = None, ablate: str | None = None) -> torch.Tensor:
+        """Actions [members, batch, actions]."""
+        drawn = [self.learner.acting_draws(rng, obs.shape[1]) for rng in self.rngs]
+        stacked = {name: np.stack([numbers[name] for numbers in drawn]) for name in drawn[0]}
+        return self.learner.act(obs, tensors(stacked, obs.device))

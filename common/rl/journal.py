@@ -37,18 +37,23 @@ class Journal(Protocol):
         """(step, arrays, state) of the last checkpoint, or None."""
         return None
 
+    def produce(self, name: str, member: SupportsIndex, arrays: dict[str, np.ndarray]) -> None:
+        """Arrays of one member that other runs read: a file that an experiment `produces`."""
+
     def end(self, learner: Any, replay: Any = None) -> None:
         """Takes the trained learner and its replay buffer when a loop ends."""
 
 
 class MemoryJournal(Journal):
     """Keeps what the loop of some members records. records: (member, step, metric, value); divergences: (member, step);
-    tables: {table: [(member, rows)]}; rows: each member's log of transitions, a list of arrays."""
+    tables: {table: [(member, rows)]}; rows: each member's log of transitions, a list of arrays; produced: {(name, member):
+    arrays}."""
 
     def __init__(self, members: int):
         self.records: list[tuple] = []
         self.divergences: list[tuple] = []
         self.tables: dict[str, list] = {}
+        self.produced: dict[tuple, dict[str, np.ndarray]] = {}
         self.rows: list[list[np.ndarray]] = [[] for _ in range(members)]
 
     def record(self, step: int, metric: str, values: Sequence[float], alive: Any = None) -> None:
@@ -62,3 +67,6 @@ class MemoryJournal(Journal):
 
     def append(self, member: SupportsIndex, rows: np.ndarray) -> None:
         self.rows[member].append(rows)
+
+    def produce(self, name: str, member: SupportsIndex, arrays: dict[str, np.ndarray]) -> None:
+        self.produced[name, member] = arrays

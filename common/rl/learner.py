@@ -3,6 +3,7 @@
     loop = "off_policy"    Learner(config, seeds, observations, actions, device) meets `OffPolicyLearner`
     loop = "on_policy"     Learner(config, seeds, observations, actions, device) meets `OnPolicyLearner`
     loop = "iterations"    Learner(config, seeds, device) meets `IterativeLearner`
+    loop = "offline"       Learner(config, seeds, data, device, inputs) meets `OfflineLearner`
 
 A learner trains a fleet, one member per seed; "members" is the first axis of every array and tensor. It draws no random
 numbers: the loop asks for a member's draws, which are functions of (seed, stream, block), and hands them back stacked. It
@@ -132,4 +133,34 @@ class IterativeLearner(Checkpointed, Protocol):
 
     def tables(self) -> dict[str, Rows]:
         """{table: one list of rows per member} after the last update."""
+        return {}
+
+
+class OfflineLearner(Checkpointed, Protocol):
+    """Trained by `offline.run`, on batches of a fixed data set. One that has an `act`, as an `OffPolicyLearner` does, and
+    `acting_draws` is evaluated in the environment."""
+
+    order: torch.Tensor  # rows of the data from which batches are drawn, [rows]
+
+    def update_draws(self, rng: np.random.Generator, size: int) -> Arrays:
+        """Random numbers of `size` updates of one member, {name: [size, ...]}."""
+        return {}
+
+    def update(self, batch: Batch, draws: Draws) -> None:
+        """One update of every member on a batch [members, batch_size, ...]."""
+
+    def measure(self) -> dict[str, Any]:
+        """{metric: [members]} at this moment. A member with a value that is not finite has diverged."""
+        return {}
+
+    def results(self) -> dict[str, Any]:
+        """{metric: [members]} after the last update alone."""
+        return {}
+
+    def tables(self) -> dict[str, Rows]:
+        """{table: one list of rows per member} after the last update."""
+        return {}
+
+    def files(self) -> dict[str, list[Arrays]]:
+        """{name: one dictionary of arrays per member} that other runs read."""
         return {}

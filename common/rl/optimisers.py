@@ -63,6 +63,59 @@ class Adam(torch.optim.Adam):
         self.lists = None  # those of the states that were replaced
 
 
+class FleetAdamW:
+    """AdamW (Loshchilov & Hutter 2019) with a learning rate and a weight decay per member, as torch's in every member:
+
+        theta <- (1 - rate decay) theta - rate m / (1 - beta1^t) / (sqrt(v / (1 - beta2^t)) + eps)
+
+    parameters: tensors [members, ...] with gradients; rates, decays: [members].
+    """
+
+    betas, eps = (0.9, 0.999), 1e-8
+
+    def __init__(self, parameters: Iterable[nn.Parameter], rates: Sequence[float], decays: Sequence[float]):
+        self.parameters: Any = list(parameters)
+        self.first, self.second = ([torch.zeros_like(p) for p in self.parameters] for _ in range(2))
+        self.steps = 0
+        self.rates: Any = []
+        self.kept: Any = []
+        for p in self.parameters:
+            shape = (-1, *[1] * (p.ndim - 1))
+            rate, decay = (torch.as_tensor(x, dtype=torch.float64).view(shape) for x in (rates, decays))
+            self.rates.append(rate.to(p))
+            self.kept.append((1 - rate * decay).to(p))
+
+    @torch.no_grad()
+    def step(self) -> None:
+        """One step on the gradients that the parameters hold."""
+        self.steps += 1
+        (beta1, beta2), parameters = self.betas, self.parameters
+        gradients = [p.grad for p in parameters if p.grad is not None]
+        torch._foreach_lerp_(self.first, gradients, 1 - beta1)
+        torch._foreach_mul_(self.second, beta2)
+        torch._foreach_addcmul_(self.second, gradients, gradients, 1 - beta2)
+        root = torch._foreach_sqrt(self.second)
+        torch._foreach_div_(root, (1 - beta2**self.steps) ** 0.5)
+        torch._foreach_add_(root, self.eps)
+        step = torch._foreach_div(self.first, root)
+        torch._foreach_mul_(step, self.rates)
+        torch._foreach_mul_(parameters, self.kept)
+        torch._foreach_add_(parameters, step, alpha=-1 / (1 - beta1**self.steps))
+
+    def state_dict(self) -> dict[str, Any]:
+        """Moments and the number of steps, by name."""
+        moments = {"first": self.first, "second": self.second}
+        named = {f"{name}.{i}": x for name, tensors in moments.items() for i, x in enumerate(tensors)}
+        return named | {"steps": self.steps}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """The inverse of `state_dict`, in place."""
+        self.steps = int(state["steps"])
+        for name, tensors in (("first", self.first), ("second", self.second)):
+            for i, tensor in enumerate(tensors):
+                tensor.copy_(state[f"{name}.{i}"])
+
+
 @torch.no_grad()
 def follow(targets: nn.Module, online: nn.Module, rate: float) -> None:
     """Move a target network towards the online one, theta' <- (1 - rate) theta' + rate theta: an exponential moving average.

@@ -8,7 +8,9 @@ base, which has no tanh at the end, latents are unbounded. Couplings keep the fi
 state beside what they keep. The steps and their order are those of the authors' code.
 """
 
+import numpy as np
 import torch
+from torch import nn
 
 from common.flows.distributions import DiagonalGaussian, FlowDistribution, Uniform
 from common.flows.glow import ActNorm, BoundedCoupling, Mix
@@ -35,3 +37,35 @@ def latents(base, like):
 def actions(flow, base, like, context=None):
     """p(a | s): a distribution over actions, of the shape of `like`, [members, batch, n]."""
     return FlowDistribution(latents(base, like), Inverse(flow), context)
+
+
+class Frozen(nn.Module):
+    """One trained encoder that serves all members of a fleet: f and f^-1 without gradients of its own, but through it.
+
+    arrays: its parameters as `flow` left them. Latents of the uniform base are kept within 1 - 1e-5, where tanh has an
+    inverse (authors' code).
+    """
+
+    limit = 1 - 1e-5
+
+    def __init__(self, arrays, event, layers, hidden, base, context):
+        super().__init__()
+        self.base = base
+        self.flow = build([np.random.default_rng(0)], event, layers, hidden, base, context)
+        self.flow.load_state_dict(arrays)
+        self.requires_grad_(False)
+
+    def decode(self, z, context):
+        """Actions f^-1(z | s) of latents [members, batch, n]."""
+        z = z.clamp(-self.limit, self.limit) if self.base == "uniform" else z
+        return self.flow.inverse(_one(z), _one(context))[0].view(z.shape)
+
+    def encode(self, action, context):
+        """Latents f(a | s) and ln |det df/da| of actions [members, batch, n]."""
+        z, log_det = self.flow(_one(action), _one(context))
+        return z.view(action.shape), log_det.view(action.shape[:-1])
+
+
+def _one(x):
+    """Members side by side as one batch, [1, members * batch, ...]."""
+    return x.reshape(1, -1, x.shape[-1])

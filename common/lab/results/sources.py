@@ -8,6 +8,7 @@ import dataclasses
 import functools
 import re
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 from common.errors import UserError
@@ -35,13 +36,38 @@ class Source:
         return len(self.finished) < len(self.cell.members)
 
     @property
+    def files(self) -> Path:
+        """The folder of the files that the cell produces: a run writes them where its results will stand."""
+        return self.cell.folder if self.kind == "results" else self.folder
+
+    @property
+    def has_files(self) -> bool:
+        """Whether all files that the cell produces are there, of every wanted member."""
+        return all(map(Path.exists, files_of(self.cell, self.files, map(label, self.finished))))
+
+    @property
     def metrics(self) -> str:
         """The cell's table of metrics, relative to the root if it stands below it."""
         return str((self.folder / "metrics.csv").relative_to(self.cell.root))
 
 
-def source(cell: Cell, fresh: bool = False) -> Source:
-    """The copy of a cell that stands for it.
+def label(member: dict) -> str:
+    """A member's name: its seed, and the scalars in which it differs."""
+    return "_".join([str(member["seed"])] + [f"{key}={value}" for key, value in member.items() if key != "seed"])
+
+
+def file_of(folder: Path, name: str, label: str) -> Path:
+    """Where a member's file stands of those that a cell produces."""
+    return folder / f"{name}-{label}.safetensors"
+
+
+def files_of(cell: Cell, folder: Path, labels: Iterable[str]) -> list[Path]:
+    """Where all files stand that some members of a cell produce."""
+    return [file_of(folder, name, label) for label in labels for name in cell.produces]
+
+
+def source(cell: Cell, fresh: bool = False, files: bool = False) -> Source:
+    """The copy of a cell that stands for it. With `files` one that lacks a file which the cell produces does not count.
 
     A published copy with today's digest and all wanted members; else this checkout's own, be the run finished or not; else,
     at the scales that cost days and unless `fresh`, a published copy that is stale or lacks members; else none: the cell has
@@ -49,7 +75,7 @@ def source(cell: Cell, fresh: bool = False) -> Source:
     """
     published, mine = publication(cell), own(cell)
     for held in (published, mine, unfinished(cell)):
-        if held and not held.stale and not held.partial:
+        if held and not held.stale and not held.partial and (held.has_files or not files):
             return held
     if published and published.finished and cell.scale in LENIENT and not fresh:
         return published
@@ -59,15 +85,16 @@ def source(cell: Cell, fresh: bool = False) -> Source:
 
 def run_inputs(key: str, scale: str) -> list[str]:
     """Paths, relative to the root, of the metrics that a cell's run reads: those of the cells it uses."""
-    return [source(cell, fresh=True).metrics for cell in catalog.cell(key, scale).used]
+    return [source(cell, fresh=True, files=True).metrics for cell in catalog.cell(key, scale).used]
 
 
-def ready(cell: Cell, fresh: bool = False) -> Source:
+def ready(cell: Cell, fresh: bool = False, files: bool = False) -> Source:
     """The cell's source, which must exist. Raises `UserError` with the command that makes it."""
-    held = source(cell, fresh)
+    held = source(cell, fresh, files)
     if held.kind != "missing":
         return held
-    state = "is stale" if held.stale else "lacks members" if held.record else "has not been run"
+    state = "is stale" if held.stale else "lacks members" if held.partial else "lacks its files"
+    state = state if held.record else "has not been run"
     command = f"python -m papers run {cell.key} --scale {cell.scale}{catalog.seeds_option()}"
     raise UserError(f"{cell.key} {state} at scale {cell.scale}; run: {command}")
 

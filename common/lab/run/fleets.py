@@ -14,14 +14,11 @@ from pathlib import Path
 
 from common.files import atomic_write
 from common.lab.plan.catalog import Cell
+from common.lab.results import records, sources
+from common.lab.results.sources import label
 from common.lab.run.locks import hold
 
 CHECKPOINT_SECONDS = 60.0
-
-
-def label(member: dict) -> str:
-    """A member's name: its seed, and the scalars in which it differs."""
-    return "_".join([str(member["seed"])] + [f"{key}={value}" for key, value in member.items() if key != "seed"])
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,6 +63,11 @@ class Fleet:
             self.folder.mkdir(parents=True, exist_ok=True)
             atomic_write(stamp, self.cell.digest)
 
+    def _produced(self):
+        """{name: paths of that file, one per member}."""
+        return {name: [sources.file_of(self.cell.folder, name, label) for label in self.labels]
+                for name in self.cell.produces}  # fmt: skip
+
     def specify(self, device: str, made_by: dict) -> Path:
         """Write the spec that its worker reads; returns its path. `made_by` holds the commit and whether it was edited."""
         config = type(self.cell.config)
@@ -77,6 +79,8 @@ class Fleet:
             "labels": self.labels,
             "digest": self.cell.digest,
             "made_by": {key: made_by[key] for key in ("commit", "dirty")},
+            "produces": {name: [str(path) for path in paths] for name, paths in self._produced().items()},
+            "uses": {role: [run for cell in cells for run in used_runs(cell)] for role, cells in self.cell.uses.items()},
             "device": device,
             "folder": str(self.folder),
             "part": str(self.part),
@@ -85,6 +89,21 @@ class Fleet:
         path = self.cell.work / f"spec-{self.name}.json"
         atomic_write(path, json.dumps(spec))
         return path
+
+
+def used_runs(cell: Cell) -> list[dict]:
+    """What a run is told of every member of a cell that it uses: its files, its settings, the last value of each metric."""
+    held = sources.ready(cell, fresh=True, files=True)
+    metrics = records.Results(cell.scale, [held]).frame
+    last = metrics.groupby(["member", "metric"])["value"].last()
+    return [
+        {
+            "files": {name: str(sources.file_of(held.files, name, label(member))) for name in cell.produces},
+            "settings": dataclasses.asdict(cell.config) | member,
+            "last": {metric: float(value) for metric, value in last[place].items()},
+        }
+        for place, member in enumerate(held.finished)
+    ]
 
 
 def split(cell: Cell, members: list[dict], fleets: int) -> list[Fleet]:

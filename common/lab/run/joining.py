@@ -8,7 +8,7 @@ from pathlib import Path
 from common.files import atomic_write
 from common.lab.plan.catalog import Cell
 from common.lab.results import records, sources
-from common.lab.run.fleets import label
+from common.lab.results.sources import label
 
 # What run.json keeps of each part.
 KEPT = ("labels", "seconds", "cpu_seconds", "peak_mb", "device", "matmul", "capability", "commit", "dirty", "resealed")
@@ -16,9 +16,10 @@ ADOPTED = "part-published-{}.json"
 
 
 def parts(cell: Cell) -> list[dict]:
-    """The finished parts that today's settings and code wrote."""
-    files = sorted(cell.work.glob("part-*.json"))
-    return [part for file in files if (part := json.loads(file.read_text()))["digest"] == cell.digest]
+    """The finished parts that today's settings and code wrote, and whose files are still there."""
+    read = [json.loads(file.read_text()) for file in sorted(cell.work.glob("part-*.json"))]
+    return [part for part in read if part["digest"] == cell.digest
+            and all(map(Path.exists, sources.files_of(cell, cell.folder, part["labels"])))]  # fmt: skip
 
 
 def finished(cell: Cell) -> set[str]:
@@ -28,10 +29,13 @@ def finished(cell: Cell) -> set[str]:
 
 def adopt(cell: Cell) -> None:
     """Take the published members that this checkout has not trained itself as finished parts, byte for byte. None if they
-    were made by other settings or code."""
+    were made by other settings or code, or lack files that the cell produces."""
     held = sources.publication(cell)
-    if held is None or held.stale:
+    if held is None or held.stale or not held.has_files:
         return
+    for file in held.folder.glob("*.safetensors"):
+        if not (cell.folder / file.name).exists():
+            atomic_write(cell.folder / file.name, file.read_bytes())
     own = finished(cell)
     missing = [member for member in held.finished if label(member) not in own]
     wanted = {tuple(map(records.text, member.values())): label(member) for member in missing}

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from safetensors.numpy import save
 
 from common.errors import UserError
 from common.files import atomic_write
@@ -36,7 +37,9 @@ class Journal:
         digest: str,
         every_seconds: float = 60.0,
         stopping: Callable[[], bool] = lambda: False,
+        produced: dict[str, list[str]] | None = None,
     ):
+        self.produced = produced or {}  # name of a file -> its path, one per member
         self.folder, self.members, self.digest = Path(folder), members, digest
         self.every_seconds, self.stopping = every_seconds, stopping
         self.records: list[list] = []  # [member index, step, metric, value]
@@ -75,8 +78,14 @@ class Journal:
         """The member's log as the last checkpoint knows it, [rows, width]."""
         return np.frombuffer(self._log_path(member).read_bytes()[: self.lengths[member]], np.float32).reshape(-1, width)
 
+    def produce(self, name: str, member: int, arrays: dict[str, np.ndarray]) -> None:
+        """Arrays that other runs read, written at once. Raises `UserError` if the experiment does not say so."""
+        if name not in self.produced:
+            raise UserError(f"the run produces {name!r}, which its experiment does not state under `produces`")
+        atomic_write(self.produced[name][member], save({key: np.ascontiguousarray(x) for key, x in arrays.items()}))
+
     def end(self, learner: Any, replay: Any = None) -> None:
-        """Offered the trained learner and its replay when a loop ends, for the files that an experiment `produces`."""
+        """Offered the trained learner and its replay when a loop ends."""
 
     def due(self, step: int, total: int) -> bool:
         """Whether to save now: every so often, and before stopping. Shows progress on the way."""

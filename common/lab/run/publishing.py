@@ -7,7 +7,8 @@ from common.lab.plan.catalog import Cell
 from common.lab.results import sources
 from common.lab.run import harness, joining, locks
 
-LARGEST_PUBLISHED = 2 * 10**6  # bytes of one file
+LARGEST_PUBLISHED = 2 * 10**6  # bytes of one table
+LARGEST_FILE = 10**6  # bytes of a file for other runs; policies are smaller, data sets are not, and can be made again
 
 
 def publish(target: str, scale: str, partial: bool = False) -> list[tuple[Cell, str]]:
@@ -30,7 +31,8 @@ def publish(target: str, scale: str, partial: bool = False) -> list[tuple[Cell, 
         else:
             if not all(member in mine.finished for member in known):
                 mine = _joined(cell)
-            files = [*sorted(mine.folder.glob("*.csv")), mine.folder / "run.json"]  # tells that the others are complete
+            small = [file for file in sorted(mine.files.glob("*.safetensors")) if file.stat().st_size < LARGEST_FILE]
+            files = [*sorted(mine.folder.glob("*.csv")), *small, mine.folder / "run.json"]  # which tells that all are there
             if large := [file for file in files if file.stat().st_size > LARGEST_PUBLISHED]:
                 raise UserError(f"{shown(large[0])}: over {LARGEST_PUBLISHED / 1e6:.0f} MB, too large to publish")
             for file in files:

@@ -30,18 +30,20 @@ def run(
     if exactly and not seeds:
         raise UserError("--exactly gives a cell the members of --seeds alone; it needs --seeds")
     cells = catalog.targeted(target, scale)
+    used = {used.key for cell in cells for used in cell.used}
     if seeds:
         own = [not exactly and {*seeds} <= {member["seed"] for member in cell.members} for cell in cells]
         cells = [cell if kept else catalog.reseeded(cell, seeds) for cell, kept in zip(cells, own, strict=True)]
     if len(cells) > 1:
-        cells = [cell for cell in cells if anew or sources.source(cell, fresh=True).kind == "missing"]
+        held = [sources.source(cell, fresh=True, files=cell.key in used) for cell in cells]
+        cells = [cell for cell, source in zip(cells, held, strict=True) if anew or source.kind == "missing"]
     asked, threads = threads, min(threads or 1000, len(os.sched_getaffinity(0)))
     folders = []
     while cells:
         waiting = {cell.key for cell in cells}
-        ready = [cell for cell in cells if not waiting & {used.key for used in cell.used}]
-        for used in {used for cell in ready for used in cell.used}:
-            sources.ready(used, fresh=True)
+        ready = [cell for cell in cells if not waiting & {other.key for other in cell.used}]
+        for other in {other for cell in ready for other in cell.used}:
+            sources.ready(other, fresh=True, files=True)
         split = 1 if len(ready) > 1 else threads if asked else ready[0].threads(threads)
         folders += harness.run_all(ready, threads, device, seeds, fleets=split, anew=anew)
         cells = [cell for cell in cells if cell not in ready]

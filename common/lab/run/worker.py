@@ -50,8 +50,13 @@ def work(spec: dict, stopping: Callable[[], bool]) -> None:
     learner, config = importlib.import_module(spec["module"]).Learner, configuration(spec)
     loop = importlib.import_module(f"common.rl.{config.loop}")
     seeds = [member["seed"] for member in spec["members"]]
-    journal = Journal(spec["folder"], spec["labels"], spec["digest"], spec["checkpoint_seconds"], stopping)
-    loop.run(learner, config, seeds, journal, spec["device"])
+    journal = Journal(
+        spec["folder"], spec["labels"], spec["digest"], spec["checkpoint_seconds"], stopping, spec.get("produces", {})
+    )
+    inputs = {"inputs": inputs_of(spec)} if spec.get("uses") else {}
+    loop.run(learner, config, seeds, journal, spec["device"], **inputs)
+    if absent := [path for paths in spec.get("produces", {}).values() for path in paths if not Path(path).exists()]:
+        raise UserError(f"the run ended without {absent[0]}, which its experiment states under `produces`")
     part = {
         **{key: spec[key] for key in ("digest", "labels", "members")},
         "records": journal.records,
@@ -66,6 +71,16 @@ def work(spec: dict, stopping: Callable[[], bool]) -> None:
     }
     atomic_write(spec["part"], json.dumps(part))
     journal.close()
+
+
+def inputs_of(spec: dict) -> Any:
+    """The runs that the spec says are used, {role: [`common.rl.inputs.Run`]}."""
+    from common.rl.inputs import Run
+
+    return {
+        role: [Run({name: Path(path) for name, path in run["files"].items()}, run["settings"], run["last"]) for run in runs]
+        for role, runs in spec["uses"].items()
+    }
 
 
 def configuration(spec: dict) -> Any:
