@@ -57,7 +57,43 @@ def run(
             record_measurements(measured, alive, step, journal)
         if journal.due(step, config.total_steps):
             journal.save(step, learner.state_dict(), {"alive": alive.tolist()})
+    if evaluator is not None:
+        record_overestimation(learner, make, config, seeds, alive, journal, device)
     finish(learner, alive, config.total_steps, journal)
+
+
+class Discounting:
+    """An environment that remembers its first observation, and sums an episode's discounted rewards in `total`."""
+
+    def __init__(self, env: Environment, discount: float):
+        self.env, self.discount = env, discount
+
+    def reset(self, seed: int) -> np.ndarray:
+        self.total, self.weight = 0.0, 1.0
+        self.first = self.env.reset(seed)
+        return self.first
+
+    def step(self, action: np.ndarray) -> tuple[np.ndarray, float, bool, bool]:
+        obs, reward, terminated, truncated = self.env.step(action)
+        self.total += self.weight * reward
+        self.weight *= self.discount
+        return obs, reward, terminated, truncated
+
+
+def record_overestimation(
+    learner: Any, make: Callable[[], Environment], config: Any, seeds: Sequence[int], alive: np.ndarray, journal: Journal,
+    device: str,
+) -> None:  # fmt: skip
+    """At the end: what the critics say of the policy in first states (`q_start`), and the discounted return that it has from
+    there (`return_discounted`). A long episode that a time limit cuts lacks discount^steps of what would follow."""
+    evaluator = Evaluator(lambda: Discounting(make(), config.discount), config, seeds, device)  # type: ignore
+    evaluator.play(Stochastic(learner, seeds, config.total_steps + 1))  # type: ignore[arg-type]
+    envs: Any = evaluator.envs
+    totals = [float(np.mean([env.total for env in of_member])) for of_member in envs]
+    first = np.stack([[env.first for env in of_member] for of_member in envs])
+    values = learner.value_of(torch.from_numpy(first).to(device)).mean(1).tolist()
+    journal.record(config.total_steps, "q_start", values, alive)
+    journal.record(config.total_steps, "return_discounted", totals, alive)
 
 
 def finish(learner: OfflineLearner, alive: np.ndarray, step: int, journal: Journal) -> None:

@@ -32,7 +32,7 @@ class Agent(OfflineLearner):
     latents: int  # entries of the policy's random numbers
 
     def __init__(self, config, seeds, data, device="cpu", inputs=None):
-        self.config, self.seeds, self.device = config, list(seeds), device
+        self.config, self.seeds, self.device, self.data = config, list(seeds), device, data
         self.observations, self.env_actions, self.members = data.observations, data.actions, len(self.seeds)
         self.order = torch.arange(len(data))
         self.rngs = [generator(seed, "init") for seed in seeds]
@@ -115,6 +115,17 @@ class Agent(OfflineLearner):
     # Measurements
 
     @torch.no_grad()
+    def value_of(self, obs):
+        """What the lesser critic says of the policy's mode, in the environment's rewards, [members, batch]. obs: as the
+        environment gives them."""
+        obs = self.standardise(obs)
+        return self.critics(obs, self.sample(obs, None)).amin(1)
+
+    def results(self):
+        """At the end: how far samples of the policy, and the data's own actions, are from the data (`nearest`)."""
+        return nearest(self, self.data)
+
+    @torch.no_grad()
     def measure(self):
         """On some rows of the data: the mean of the lesser critic at the data's actions and at the policy's mode, and the
         mean distance between these actions."""
@@ -123,6 +134,37 @@ class Agent(OfflineLearner):
         values = {"q_data": self.critics(batch.obs, batch.action), "q_policy": self.critics(batch.obs, mode)}
         measured = {name: value.amin(1).mean(-1).tolist() for name, value in values.items()}
         return measured | {"l1_mode": (mode - batch.action).abs().mean((1, 2)).tolist()}
+
+
+COMPARED = 50_000  # rows of the data among which the nearest is sought
+
+
+@torch.no_grad()
+def nearest(learner, data):
+    """{metric: [members]}: over `PROBED` states of the data, the mean distance from (s, a) to the nearest other row, for a of
+    the data (`distance_data`) and for a sample of the policy (`distance_policy`). States are standardised, and count by the
+    mean of their squared entries, as actions do, so that neither outweighs the other."""
+    members, device = len(learner.seeds), learner.device
+    count = min(len(data), COMPARED)
+    rows = torch.from_numpy(np.linspace(0, len(data) - 1, count).astype(np.int64))
+    probed = torch.arange(0, count, max(1, count // PROBED))[:PROBED]
+    batch = data.take(rows[None], device)
+    standardise = Standardised(data, device)
+    obs, action = standardise(batch.obs[0]) / data.observations**0.5, batch.action[0] / data.actions**0.5
+    away = torch.cdist(obs[probed], obs).square()
+    away[torch.arange(len(probed)), probed] = torch.inf  # a row is not its own neighbour
+    states = batch.obs[:, probed].expand(members, -1, -1)
+    drawn = [learner.acting_draws(generator(seed, "evaluate", 0), len(probed)) for seed in learner.seeds]
+    noise = {name: torch.from_numpy(np.stack([draw[name] for draw in drawn])).to(device) for name in drawn[0]}
+    sampled = learner.act(states, noise) / data.actions**0.5
+
+    def distance(chosen):
+        return (away + torch.cdist(chosen, action).square()).amin(1).sqrt().mean().item()
+
+    return {
+        "distance_data": [distance(action[probed])] * members,
+        "distance_policy": [distance(sampled[m]) for m in range(members)],
+    }
 
 
 def chosen(inputs, role, **settings):

@@ -57,6 +57,9 @@ class Learner(agent.Agent):
         follow(self.targets, self.critics, self.config.target_rate)
         self.updates += 1
 
+    def value_of(self, obs):
+        return super().value_of(obs) / self.reward_scale
+
     def rate(self):
         """The policy's learning rate at this update."""
         return self.config.learning_rate * (1 + math.cos(math.pi * self.updates / self.config.total_steps)) / 2

@@ -19,7 +19,7 @@ from common.rl.critics import QFunctions, critic_loss
 from common.rl.learner import OfflineLearner
 from common.rl.optimisers import Adam, descend, follow
 from common.rl.randomness import generator, normal
-from papers.cnf_offline.agent import chosen
+from papers.cnf_offline.agent import chosen, nearest
 from papers.cnf_offline.cnf import decode_one, frozen_vae
 
 
@@ -40,7 +40,7 @@ class Learner(OfflineLearner):
     stored = ("policy", "policy_target", "critics", "targets", "policy_optimiser", "critic_optimiser")
 
     def __init__(self, config, seeds, data, device="cpu", inputs=None):
-        self.config, self.seeds, self.device = config, list(seeds), device
+        self.config, self.seeds, self.device, self.data = config, list(seeds), device, data
         rngs = [generator(seed, "init") for seed in seeds]
         hidden = [int(units) for units in config.hidden.split("-")]
         self.order = torch.arange(len(data))
@@ -88,6 +88,14 @@ class Learner(OfflineLearner):
     def policy_loss(self, batch):
         """L_pi, [members]."""
         return -self.critics(batch.obs, self.actions(self.policy, batch.obs))[:, 0].mean(-1)
+
+    @torch.no_grad()
+    def value_of(self, obs):
+        """What the lesser critic says of the policy, [members, batch]."""
+        return self.critics(obs, self.actions(self.policy, obs)).amin(1)
+
+    def results(self):
+        return nearest(self, self.data)
 
     def measure(self):
         """The mean of the lesser critic at the last batch's actions."""

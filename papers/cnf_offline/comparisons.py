@@ -1,0 +1,81 @@
+"""What the claims, figures and tables on agents compare: normalised scores per seed; and the paper's budget."""
+
+from functools import partial
+
+import numpy as np
+import pandas as pd
+
+from common.lab.report import verdicts
+from common.lab.results import records
+
+LAST = 10  # evaluations that a final score averages (Table 1's caption)
+QUALITIES = ("medium", "medium-replay", "medium-expert")
+ROBOTS = ("HalfCheetah-v4", "Hopper-v4", "Walker2d-v4")
+# D4RL's returns of a random policy and of an expert, the 0 and the 100 of a score; the same for its versions v0 to v2.
+REFERENCES = {
+    "HalfCheetah-v4": (-280.178953, 12135.0),
+    "Hopper-v4": (-20.272305, 3234.3),
+    "Walker2d-v4": (1.629008, 4592.3),
+}
+BANDS = {"HalfCheetah-v4": (4500, 5200), "Hopper-v4": (1400, 1800), "Walker2d-v4": (2800, 3500)}  # of medium policies
+EXPERT = {"HalfCheetah-v4": 10_500, "Hopper-v4": 3_200, "Walker2d-v4": 4_600}  # least return of an expert
+PAPER_NAMES = {"HalfCheetah-v4": "HalfCheetah-v2", "Hopper-v4": "Hopper-v2", "Walker2d-v4": "Walker2d-v2"}
+
+judged = partial(verdicts.judged, steps=200_000, seeds=3)
+
+
+def score(env, returns):
+    """100 (R - random) / (expert - random)."""
+    low, high = REFERENCES[env]
+    return 100 * (np.asarray(returns, float) - low) / (high - low)
+
+
+def final(results, env, quality, metric="return", **where):
+    """Each seed's mean score over its last evaluations, [seeds]; empty if the cell was not run."""
+    if not len(results.frame) or not len(results.curve(metric, env=env, quality=quality, **where)):
+        return np.array([])
+    return score(env, results.final(metric, LAST, env=env, quality=quality, **where))
+
+
+def curve(results, env, quality, metric="return", **where):
+    """The scores' curve, as a DataFrame with the columns of `Results.curve`."""
+    frame = results.curve(metric, env=env, quality=quality, **where)
+    return frame.assign(value=score(env, frame["value"]))
+
+
+def cells(results):
+    """The (environment, quality) pairs that were run, in the order of the grid."""
+    return list(dict.fromkeys((source.cell.config.env, source.cell.config.quality) for source in results.cells))
+
+
+def reported(algorithm, env, quality):
+    """The paper's score, or NaN."""
+    rows = records.reported("cnf_offline")
+    kept = rows[(rows["algorithm"] == algorithm) & (rows["env"] == PAPER_NAMES[env]) & (rows["quality"] == quality)]
+    return float(kept["mean"].iloc[0]) if len(kept) else np.nan
+
+
+def weak(behaviour, env):
+    """Which of the policies that made an environment's data ended outside what D4RL's had: {'medium', 'expert'}, or fewer."""
+    rows = behaviour.frame[behaviour.frame["env"] == env]
+    if not len(rows):
+        return set()
+    medium = float(rows[rows["metric"] == "return_medium"]["value"].mean())
+    expert = float(rows[rows["metric"] == "return"].sort_values("step")["value"].tail(3).mean())
+    low, high = BANDS[env]
+    return ({"medium"} if not low <= medium <= high else set()) | ({"expert"} if expert < EXPERT[env] else set())
+
+
+def label(behaviour, env, quality):
+    """`HalfCheetah medium-expert-weak`: the name of a data set, which says if a policy of it is no D4RL-like one."""
+    ended = weak(behaviour, env)
+    suffix = "-weak" if ended & set(quality.replace("replay", "medium").split("-")) else ""
+    return f"{env.removesuffix('-v4')} {quality}{suffix}"
+
+
+def mean_sd(values):
+    """Mean ± standard deviation over seeds, as text."""
+    finite = pd.Series(values, dtype=float).dropna()
+    if not len(finite):
+        return ""
+    return f"{finite.mean():.1f} ± {finite.std(ddof=1):.1f}" if len(finite) > 1 else f"{finite.mean():.1f}"

@@ -1,0 +1,89 @@
+"""Tables 1 to 3 of the paper beside ours, the data sets, and what the choice of the best of a grid is worth."""
+
+import numpy as np
+import pandas as pd
+
+from common.lab.report import tabular
+from papers.cnf_offline.comparisons import REFERENCES, cells, final, label, mean_sd, reported, score, weak
+
+METHODS = {"AWAC": "awac", "IQL": "iql", "PLAS": "plas", "CNF": "cnf"}
+
+
+def table1_d4rl(behaviour, awac, iql, plas, cnf, no_flow):
+    """Normalised score at the end of training: the paper's Table 1 and ours, mean ± standard deviation over seeds of the last
+    ten evaluations with sampled actions (IQL: with its mean, as its authors evaluate). 0 is D4RL's random policy, 100 its
+    expert. Ours learn from data that this repository made; a data set whose policies ended outside D4RL's levels is called
+    weak, and its scores do not compare with the paper's. "No flow" is CNF's loss without an encoder, which the paper lacks.
+    """
+    rows = []
+    for env, quality in cells(cnf):
+        row = {"data": label(behaviour, env, quality)}
+        for name, results in (("AWAC", awac), ("IQL", iql), ("PLAS", plas), ("CNF", cnf)):
+            row[f"{name}, paper"] = reported(METHODS[name], env, quality)
+            metric = "return_mode" if name == "IQL" else "return"
+            row[f"{name}, ours"] = mean_sd(final(results, env, quality, metric))
+        rows.append(row | {"no flow, ours": mean_sd(final(no_flow, env, quality))})
+    return pd.DataFrame(rows)
+
+
+def table_datasets(behaviour, data):
+    """The data sets: rows, episodes, quantiles of the returns of whole episodes, their mean as a score, the share of action
+    entries at a bound, and the policies that they are of. D4RL's medium policies return 4500 to 5200 (HalfCheetah), 1400
+    to 1800 (Hopper), 2800 to 3500 (Walker2d); a weak one is not such."""
+    rows = []
+    returns = data.table("returns")
+    for env, quality in cells(data):
+        where = {"env": env, "quality": quality}
+        facts = {name: float(data.final(name, 1, **where)[0]) for name in ("rows", "episodes", "return", "saturated")}
+        here = returns[(returns["env"] == env) & (returns["quality"] == quality)].set_index("quantile")["return"]
+        random, expert = REFERENCES[env]
+        rows.append({
+            "data": label(behaviour, env, quality),
+            "rows": int(facts["rows"]),
+            "episodes": int(facts["episodes"]),
+            "least": here[0.0], "lower quartile": here[0.25], "median": here[0.5], "upper quartile": here[0.75],
+            "most": here[1.0],
+            "mean return": facts["return"],
+            "score": float(score(env, facts["return"])),
+            "saturated": facts["saturated"],
+            "weak": ", ".join(sorted(weak(behaviour, env))) or "no",
+            "D4RL random": random,
+            "D4RL expert": expert,
+        })  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+def table2_cnf_policy():
+    """Every setting of the agents as they are run at scale `paper`, with where it stands (Table 2 of the paper, the
+    authors' code, the peers' code)."""
+    columns = {"CNF": ("cnf",), "AWAC": ("awac",), "IQL": ("iql",), "PLAS": ("plas",)}
+    return tabular.hyperparameters("cnf_offline", columns)
+
+
+def table3_cnf_flow():
+    """Every setting of the encoders of actions and of the data as they are run at scale `paper`, with where it stands
+    (Table 3 of the paper, the authors' code, the peers' code). Steps and widths of a flow are those of Table 3 where `layers`
+    is 0."""
+    columns = {"flow": ("flows",), "search": ("flows_search",), "VAE": ("vaes",), "data": ("data",), "policies": ("behaviour",)}
+    return tabular.hyperparameters("cnf_offline", columns)
+
+
+def table_cnf_grid(behaviour, cnf_grid, awac_grid):
+    """What the choice of the best setting by test return is worth: over the grid of Table 2 (depth times batch size), the
+    mean score of the middle of the grid and of its best cell, mean over seeds; the difference is what a method gains that is
+    searched and one loses that is not."""
+    rows = []
+    for env, quality in cells(cnf_grid):
+        for name, results in (("CNF", cnf_grid), ("AWAC", awac_grid)):
+            grid = {(source.cell.config.hidden, source.cell.config.batch_size): np.mean(
+                        final(results, env, quality, hidden=source.cell.config.hidden,
+                              batch_size=source.cell.config.batch_size))
+                    for source in results.cells if (source.cell.config.env, source.cell.config.quality) == (env, quality)}  # fmt: skip
+            if not grid:
+                continue
+            best = max(grid, key=lambda key: grid[key])
+            rows.append({
+                "data": label(behaviour, env, quality), "method": name, "mean of the grid": float(np.mean(list(grid.values()))),
+                "least": min(grid.values()), "best": grid[best], "best at": f"{best[0]}, batch {best[1]}", "cells": len(grid),
+            })  # fmt: skip
+    return pd.DataFrame(rows)
