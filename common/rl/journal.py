@@ -38,7 +38,7 @@ class Journal(Protocol):
         return None
 
     def produce(self, name: str, member: SupportsIndex, arrays: dict[str, np.ndarray]) -> None:
-        """Arrays of one member that other runs read: a file that an experiment `produces`."""
+        """Offered arrays of one member, a file that other runs may read: kept if the experiment `produces` it."""
 
     def end(self, learner: Any, replay: Any = None) -> None:
         """Takes the trained learner and its replay buffer when a loop ends."""

@@ -141,9 +141,9 @@ COMPARED = 50_000  # rows of the data among which the nearest is sought
 
 @torch.no_grad()
 def nearest(learner, data):
-    """{metric: [members]}: over `PROBED` states of the data, the mean distance from (s, a) to the nearest other row, for a of
-    the data (`distance_data`) and for a sample of the policy (`distance_policy`). States are standardised, and count by the
-    mean of their squared entries, as actions do, so that neither outweighs the other."""
+    """{metric: [members]}: over `PROBED` states of the data, the mean distance from (s, a) to the nearest other row, for a
+    of the data (`distance_data`) and for a sample of the policy (`distance_policy`). States are standardised, and count by
+    the mean of their squared entries, as actions do, so that neither outweighs the other."""
     members, device = len(learner.seeds), learner.device
     count = min(len(data), COMPARED)
     rows = torch.from_numpy(np.linspace(0, len(data) - 1, count).astype(np.int64))

@@ -63,12 +63,21 @@ class Learner(agent.Agent):
         distance = (batch.action - self.sample(batch.obs, draws["noise"])).abs().mean(-1)
         return (weights * distance).mean(-1)
 
+    def sizes(self):
+        """|z| of samples of the policy on some rows of the data, [members, entries]."""
+        drawn = torch.randn(self.members, agent.PROBED, self.latents, generator=torch.Generator().manual_seed(0))
+        return self.latent(self.probe.obs, drawn.to(self.device)).abs().flatten(1)
+
+    @torch.no_grad()
+    def results(self):
+        """As every agent's, and how far its latents reach: the 99th centile of an entry's size."""
+        return super().results() | {"latent_reach": self.sizes().quantile(0.99, dim=1).tolist()}
+
     @torch.no_grad()
     def measure(self):
         """As every agent, and of the policy's samples on the same rows: the median size of a latent entry, and the mean of
         ln sigma."""
-        drawn = torch.randn(self.members, agent.PROBED, self.latents, generator=torch.Generator().manual_seed(0))
-        size = self.latent(self.probe.obs, drawn.to(self.device)).abs().flatten(1).median(1)[0]
+        size = self.sizes().median(1)[0]
         spread = self.policy(self.probe.obs).log_std.mean((1, 2))
         return super().measure() | {"latent_size": size.tolist(), "log_std": spread.tolist()}
 

@@ -56,7 +56,8 @@ def reported(algorithm, env, quality):
 
 
 def weak(behaviour, env):
-    """Which of the policies that made an environment's data ended outside what D4RL's had: {'medium', 'expert'}, or fewer."""
+    """Which of the policies that made an environment's data ended outside what D4RL's had: {'medium', 'expert'}, or
+    fewer."""
     rows = behaviour.frame[behaviour.frame["env"] == env]
     if not len(rows):
         return set()
@@ -66,7 +67,14 @@ def weak(behaviour, env):
     return ({"medium"} if not low <= medium <= high else set()) | ({"expert"} if expert < EXPERT[env] else set())
 
 
-def label(behaviour, env, quality):
+def strong(behaviour, results):
+    """(data sets of `results` whose policies are as good as D4RL's, the names of the others)."""
+    pairs = cells(results)
+    kept = [(env, quality) for env, quality in pairs if not named(behaviour, env, quality).endswith("-weak")]
+    return kept, [named(behaviour, *pair) for pair in pairs if pair not in kept]
+
+
+def named(behaviour, env, quality):
     """`HalfCheetah medium-expert-weak`: the name of a data set, which says if a policy of it is no D4RL-like one."""
     ended = weak(behaviour, env)
     suffix = "-weak" if ended & set(quality.replace("replay", "medium").split("-")) else ""

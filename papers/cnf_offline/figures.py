@@ -1,5 +1,4 @@
-"""Figures 1 to 3 of the paper: the schematic and the two moons. Each reads the cells that its arguments name, and nothing
-else."""
+"""The figures of the paper, and three of ours. Each reads the cells that its arguments name, and nothing else."""
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -7,7 +6,10 @@ import numpy as np
 from common.lab.report import plots
 from common.lab.report.measures import first_member
 from papers.cnf_offline import schematic
+from papers.cnf_offline.comparisons import cells, curve, final, named, reported, score
 
+BLUE, ORANGE, GREEN, PINK, YELLOW, SKY, BLACK = plots.PALETTE
+SCORE = "normalised score"
 COLOURS = {"normal": "#0072B2", "uniform": "#D55E00"}
 HOW = {  # how latents were chosen: {base: [(name, label, line style)]}
     "normal": [("scaled", "normal: a · N(0, I)", "-")],
@@ -81,6 +83,170 @@ def fig3_moons_amplitude(moons):
     for name in "ad":
         axes[name].minorticks_off()
     return plots.finish(fig)
+
+
+def fig4_d4rl_curves(behaviour, cnf):
+    """Normalised score of the conservative agent during training, its actions sampled as published, on every data set that
+    was run. Dotted: the paper's final score, on D4RL's data. Faint: seeds; line: their mean."""
+    pairs = cells(cnf)
+    names = [named(behaviour, *pair) for pair in pairs]
+    fig, axes = plots.panels(names, 3)
+    for pair, name in zip(pairs, names, strict=True):
+        plots.seeds_and_mean(axes[name], curve(cnf, *pair), "CNF", ORANGE)
+        printed = reported("cnf", *pair)
+        axes[name].axhline(printed, color="0.4", linestyle=":", linewidth=1, label="the paper's, on D4RL's data")
+        _updates(axes[name], name)
+    return _finish(fig)
+
+
+def fig5_uniform_normal(behaviour, cnf_normal, cnf="env=HalfCheetah-v4"):
+    """The conservative agent with a uniform base against one with a normal base whose latents are not clipped. Top: score,
+    actions sampled. Bottom: the median size of a latent entry of the policy's samples, which for the uniform base is at most
+    1. Faint: seeds; line: their mean."""
+    runs = {"uniform (CNF)": (cnf, ORANGE), "normal, unclipped": (cnf_normal, BLUE)}
+    return _pairs(behaviour, runs, cells(cnf_normal), {"return": SCORE, "latent_size": "median |z|"})
+
+
+def fig6_clipping(behaviour, cnf_clipped, cnf="env=Walker2d-v4|HalfCheetah-v4"):
+    """Final score by the clip of latents of a normal base, and with the uniform base, which needs none. Dots: seeds; bar:
+    their mean, over the last ten evaluations."""
+    pairs = cells(cnf_clipped)
+    names = [named(behaviour, *pair) for pair in pairs]
+    fig, axes = plots.panels(names, 3)
+    for (env, quality), name in zip(pairs, names, strict=True):
+        clips = sorted(cnf_clipped.setting("clip"))
+        columns = {f"{clip:g}": final(cnf_clipped, env, quality, clip=clip) for clip in clips}
+        _bars(axes[name], columns | {"uniform": final(cnf, env, quality)}, [BLUE] * len(clips) + [ORANGE])
+        axes[name].set(title=name, xlabel="clip of the latents", ylabel=SCORE)
+    return fig
+
+
+def fig7_vae(behaviour, cnf_vae, plas="env=HalfCheetah-v4", cnf="env=HalfCheetah-v4"):
+    """The encoder of actions: the conservative agent over its flow, over PLAS's autoencoder (CNF-VAE), and PLAS itself.
+    Score, actions sampled, by the share of each method's own updates (PLAS has 500,000 of 100 rows). Faint: seeds; line:
+    their mean."""
+    runs = {"CNF": (cnf, ORANGE), "CNF-VAE": (cnf_vae, PINK), "PLAS": (plas, GREEN)}
+    pairs = cells(cnf_vae)
+    names = [named(behaviour, *pair) for pair in pairs]
+    fig, axes = plots.panels(names, 3)
+    for pair, name in zip(pairs, names, strict=True):
+        for method, (results, colour) in runs.items():
+            drawn = curve(results, *pair)
+            plots.seeds_and_mean(axes[name], drawn.assign(step=drawn["step"] / drawn["step"].max()), method, colour)
+        axes[name].set(title=name, xlabel="share of the updates", ylabel=SCORE)
+    return plots.finish(fig)
+
+
+def fig8_flow_training(behaviour, flows):
+    """Pre-training of the encoders: nats per action, -ln p(a | s), of the data (line) and of the tenth that is held out
+    (dashed), with a uniform and with a normal base. Levels compare within a panel alone: an action at a bound adds some ten
+    nats."""
+    pairs = cells(flows)
+    names = [named(behaviour, *pair) for pair in pairs]
+    fig, axes = plots.panels(names, 3)
+    for (env, quality), name in zip(pairs, names, strict=True):
+        for base, colour in COLOURS.items():
+            for metric, style, what in (("nll", "-", "data"), ("nll_held_out", "--", "held out")):
+                drawn = flows.curve(metric, env=env, quality=quality, base=base)
+                plots.seeds_and_mean(axes[name], drawn, f"{base}, {what}", colour, style)
+        _updates(axes[name], name)
+    return _finish(fig, "nats per action")
+
+
+def fig9_latent_training(behaviour, awac_latent, cnf="env=HalfCheetah-v4", awac="env=HalfCheetah-v4"):
+    """Training through the encoder (CNF: the distance is one of actions) against AWAC on the encoded actions, without
+    gradients through the encoder, and AWAC on actions. Score, actions sampled. Faint: seeds; line: their mean."""
+    runs = {"CNF, actions": (cnf, BLUE), "AWAC, latents": (awac_latent, ORANGE), "AWAC, actions": (awac, BLACK)}
+    return _pairs(behaviour, runs, cells(awac_latent), {"return": SCORE})
+
+
+def figx_no_flow(behaviour, cnf, no_flow, awac):
+    """The control that the paper lacks: the conservative agent's loss and critics with a = tanh(u), no flow. Score, actions
+    sampled, with AWAC, whose loss is a likelihood. Faint: seeds; line: their mean."""
+    runs = {"CNF": (cnf, ORANGE), "no flow": (no_flow, BLACK), "AWAC": (awac, BLUE)}
+    return _pairs(behaviour, runs, cells(no_flow), {"return": SCORE})
+
+
+def figx_conservatism(behaviour, cnf, cnf_normal, awac, iql, plas, no_flow):
+    """How far trained agents are from their data, by what their critics promise too much. Across: the mean distance from a
+    state and the policy's action to the nearest row of the data, over that of the data's own actions (1: as near as the
+    data). Up: the critics' value of the policy in first states less the discounted return from there, over the latter's
+    size. Dots: seeds."""
+    methods = {
+        "CNF": (cnf, ORANGE), "normal, unclipped": (cnf_normal, SKY), "no flow": (no_flow, BLACK), "AWAC": (awac, BLUE),
+        "IQL": (iql, GREEN), "PLAS": (plas, PINK),
+    }  # fmt: skip
+    pairs = cells(cnf)
+    names = [named(behaviour, *pair) for pair in pairs]
+    fig, axes = plots.panels(names, 3)
+    for (env, quality), name in zip(pairs, names, strict=True):
+        ax = axes[name]
+        for method, (results, colour) in methods.items():
+            if (env, quality) not in cells(results):
+                continue
+            policy, data, promised, earned = (
+                results.final(metric, 1, env=env, quality=quality)
+                for metric in ("distance_policy", "distance_data", "q_start", "return_discounted")
+            )
+            ax.plot(policy / data, (promised - earned) / np.abs(earned), "o", color=colour, label=method, markersize=4)
+        ax.axhline(0, color="0.4", linewidth=0.8)
+        ax.axvline(1, color="0.4", linewidth=0.8)
+        ax.set(title=name, xlabel="distance, over the data's", ylabel="overestimation, relative")
+        ax.set_yscale("symlog", linthresh=1)
+    return plots.finish(fig, ncols=6)
+
+
+def figx_temperature(behaviour, cnf_temperature, cnf="env=HalfCheetah-v4, quality=medium"):
+    """The temperature λ from greed to cloning, on HalfCheetah's medium data: final score with sampled actions, and the mean
+    distance of the policy's mode from the data's actions. Dots: seeds; line: their mean."""
+    levels = sorted(cnf_temperature.setting("temperature"))
+    fig, axes = plots.grid(1, 2)
+    where = {"env": "HalfCheetah-v4", "quality": "medium"}
+    for ax, metric, name in zip(axes[0], ("return", "l1_mode"), (SCORE, "mean |a − mode|"), strict=True):
+        values = {level: cnf_temperature.final(metric, 10, **where, temperature=level) for level in levels}
+        values = {level: score("HalfCheetah-v4", v) if metric == "return" else v for level, v in values.items()}
+        for level, numbers in values.items():
+            ax.plot([level] * len(numbers), numbers, "o", color=ORANGE, markersize=3, alpha=0.5)
+        ax.plot(levels, [np.mean(values[level]) for level in levels], color=ORANGE)
+        ax.set(xscale="log", xlabel="λ", ylabel=name)
+        ax.set_xticks(levels, [f"{level:.3g}" for level in levels])
+        ax.minorticks_off()
+    return fig
+
+
+def _pairs(behaviour, runs, pairs, metrics):
+    """A row of panels for each metric, a column for each data set; runs: {label: (results, colour)}."""
+    fig, axes = plots.grid(len(metrics), len(pairs), 2.6)
+    for row, (metric, name) in zip(axes, metrics.items(), strict=True):
+        for ax, pair in zip(row, pairs, strict=True):
+            for method, (results, colour) in runs.items():
+                if pair in cells(results):
+                    drawn = (
+                        curve(results, *pair) if metric == "return" else results.curve(metric, env=pair[0], quality=pair[1])
+                    )
+                    plots.seeds_and_mean(ax, drawn, method, colour)
+            _updates(ax, named(behaviour, *pair))
+            ax.set_ylabel(name)
+    return plots.finish(fig)
+
+
+def _updates(ax, name):
+    plots.steps_axis(ax, name, "updates", left=0)
+
+
+def _finish(fig, ylabel=SCORE):
+    for ax in fig.axes:
+        ax.set_ylabel(ylabel if ax.get_subplotspec().is_first_col() else "")
+    return plots.finish(fig)
+
+
+def _bars(ax, columns, colours):
+    """The seeds of each column as dots, their mean as a bar."""
+    for place, (values, colour) in enumerate(zip(columns.values(), colours, strict=True)):
+        if len(values):
+            ax.bar(place, np.nanmean(values), color=colour, alpha=0.35)
+            ax.plot([place] * len(values), values, "o", color=colour, markersize=3)
+    ax.set_xticks(range(len(columns)), list(columns))
 
 
 def _drawn(samples, how, amplitude):

@@ -4,20 +4,20 @@ import numpy as np
 import pandas as pd
 
 from common.lab.report import tabular
-from papers.cnf_offline.comparisons import REFERENCES, cells, final, label, mean_sd, reported, score, weak
+from papers.cnf_offline.comparisons import REFERENCES, cells, final, mean_sd, named, reported, score, weak
 
 METHODS = {"AWAC": "awac", "IQL": "iql", "PLAS": "plas", "CNF": "cnf"}
 
 
 def table1_d4rl(behaviour, awac, iql, plas, cnf, no_flow):
-    """Normalised score at the end of training: the paper's Table 1 and ours, mean ± standard deviation over seeds of the last
-    ten evaluations with sampled actions (IQL: with its mean, as its authors evaluate). 0 is D4RL's random policy, 100 its
-    expert. Ours learn from data that this repository made; a data set whose policies ended outside D4RL's levels is called
-    weak, and its scores do not compare with the paper's. "No flow" is CNF's loss without an encoder, which the paper lacks.
-    """
+    """Normalised score at the end of training: the paper's Table 1 and ours, mean ± standard deviation over seeds of the
+    last ten evaluations with sampled actions (IQL: with its mean, as its authors evaluate). 0 is D4RL's random policy, 100
+    its expert. Ours learn from data that this repository made; a data set whose policies ended outside D4RL's levels is
+    called weak, and its scores do not compare with the paper's. "No flow" is CNF's loss without an encoder, which the paper
+    lacks."""
     rows = []
     for env, quality in cells(cnf):
-        row = {"data": label(behaviour, env, quality)}
+        row = {"data": named(behaviour, env, quality)}
         for name, results in (("AWAC", awac), ("IQL", iql), ("PLAS", plas), ("CNF", cnf)):
             row[f"{name}, paper"] = reported(METHODS[name], env, quality)
             metric = "return_mode" if name == "IQL" else "return"
@@ -38,7 +38,7 @@ def table_datasets(behaviour, data):
         here = returns[(returns["env"] == env) & (returns["quality"] == quality)].set_index("quantile")["return"]
         random, expert = REFERENCES[env]
         rows.append({
-            "data": label(behaviour, env, quality),
+            "data": named(behaviour, env, quality),
             "rows": int(facts["rows"]),
             "episodes": int(facts["episodes"]),
             "least": here[0.0], "lower quartile": here[0.25], "median": here[0.5], "upper quartile": here[0.75],
@@ -62,9 +62,15 @@ def table2_cnf_policy():
 
 def table3_cnf_flow():
     """Every setting of the encoders of actions and of the data as they are run at scale `paper`, with where it stands
-    (Table 3 of the paper, the authors' code, the peers' code). Steps and widths of a flow are those of Table 3 where `layers`
-    is 0."""
-    columns = {"flow": ("flows",), "search": ("flows_search",), "VAE": ("vaes",), "data": ("data",), "policies": ("behaviour",)}
+    (Table 3 of the paper, the authors' code, the peers' code). Steps and widths of a flow are those of Table 3 where
+    `layers` is 0."""
+    columns = {
+        "flow": ("flows",),
+        "search": ("flows_search",),
+        "VAE": ("vaes",),
+        "data": ("data",),
+        "policies": ("behaviour",),
+    }
     return tabular.hyperparameters("cnf_offline", columns)
 
 
@@ -75,15 +81,27 @@ def table_cnf_grid(behaviour, cnf_grid, awac_grid):
     rows = []
     for env, quality in cells(cnf_grid):
         for name, results in (("CNF", cnf_grid), ("AWAC", awac_grid)):
-            grid = {(source.cell.config.hidden, source.cell.config.batch_size): np.mean(
-                        final(results, env, quality, hidden=source.cell.config.hidden,
-                              batch_size=source.cell.config.batch_size))
-                    for source in results.cells if (source.cell.config.env, source.cell.config.quality) == (env, quality)}  # fmt: skip
+            grid = _grid(results, env, quality)
             if not grid:
                 continue
             best = max(grid, key=lambda key: grid[key])
             rows.append({
-                "data": label(behaviour, env, quality), "method": name, "mean of the grid": float(np.mean(list(grid.values()))),
-                "least": min(grid.values()), "best": grid[best], "best at": f"{best[0]}, batch {best[1]}", "cells": len(grid),
+                "data": named(behaviour, env, quality),
+                "method": name,
+                "mean of the grid": float(np.mean(list(grid.values()))),
+                "least": min(grid.values()),
+                "best": grid[best],
+                "best at": f"{best[0]}, batch {best[1]}",
+                "cells": len(grid),
             })  # fmt: skip
     return pd.DataFrame(rows)
+
+
+def _grid(results, env, quality):
+    """{(depth x width, batch size): mean score over seeds} of a data set's cells."""
+    configs = [source.cell.config for source in results.cells]
+    return {
+        (c.hidden, c.batch_size): float(np.mean(final(results, env, quality, hidden=c.hidden, batch_size=c.batch_size)))
+        for c in configs
+        if (c.env, c.quality) == (env, quality)
+    }

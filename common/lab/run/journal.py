@@ -79,9 +79,9 @@ class Journal:
         return np.frombuffer(self._log_path(member).read_bytes()[: self.lengths[member]], np.float32).reshape(-1, width)
 
     def produce(self, name: str, member: int, arrays: dict[str, np.ndarray]) -> None:
-        """Arrays that other runs read, written at once. Raises `UserError` if the experiment does not say so."""
+        """Arrays that other runs read, written at once if the experiment `produces` that file."""
         if name not in self.produced:
-            raise UserError(f"the run produces {name!r}, which its experiment does not state under `produces`")
+            return
         atomic_write(self.produced[name][member], save({key: np.ascontiguousarray(x) for key, x in arrays.items()}))
 
     def end(self, learner: Any, replay: Any = None) -> None:
