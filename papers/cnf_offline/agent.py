@@ -181,5 +181,4 @@ def flow_of(inputs, base, observations, actions, device):
     settings = Flow(**{name: run.settings[name] for name in fields(Flow)})
     event = actions + (actions % 2 if settings.padded else 0)
     layers, units = settings.size
-    frozen = encoder.Frozen(run.tensors("flow"), event, layers, widths(units), base, observations)
-    return frozen.to(device), event
+    return encoder.Frozen(run.tensors("flow"), event, layers, widths(units), base, observations, device), event

@@ -244,3 +244,24 @@ class PLAS(OnData):
     batch_size: int = setting(100, "transitions per update", ZHOU, low=1, high=65_536)
     total_steps: int = setting(500_000, "updates", ZHOU, low=1, high=10**7, unit="updates")
     evaluate_every: int = setting(5_000, "interval of evaluations", "our choice: the code's 1000", low=1, unit="updates")
+
+
+CHEN = "peer: Chen et al.'s code"
+
+
+@dataclass(frozen=True)
+class LAPO(OnData):
+    """Latent-variable advantage-weighted policy optimisation (Chen et al. 2022)."""
+
+    hidden: str = setting("3x256", "layers x units of every network", CHEN, choices=("2x32", "2x256", "3x256"))
+    clip: float = setting(2.0, "latents are clip x tanh(u)", CHEN, low=1e-6)
+    discount: float = setting(0.99, "discount factor", CHEN, low=0.0, high=0.9999)
+    target_rate: float = setting(5e-3, "rate tau of the targets' moving average", CHEN, low=0.0, high=1.0)
+    expectile: float = setting(0.9, "weight rho of a row with an advantage; others' 1 - rho", CHEN, low=0.5, high=1.0)
+    kl_weight: float = setting(1.0, "weight beta of the KL divergence; 0.3 on mazes", CHEN, low=0.0)
+    target_noise: float = setting(0.1, "noise of the target's latents, standard deviation", CHEN, low=0.0)
+    target_noise_clip: float = setting(0.2, "clamp of that noise", CHEN, low=0.0)
+    learning_rate: float = setting(2e-4, "Adam's learning rate", CHEN, low=0.0)
+    batch_size: int = setting(512, "transitions per update", CHEN, low=1, high=65_536)
+    total_steps: int = setting(1_000_000, "updates", CHEN, low=1, high=10**7, unit="updates")
+    evaluate_every: int = setting(5_000, "interval of evaluations", CHEN, low=1, unit="updates")

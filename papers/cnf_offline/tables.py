@@ -6,10 +6,10 @@ import pandas as pd
 from common.lab.report import tabular
 from papers.cnf_offline.comparisons import REFERENCES, cells, final, mean_sd, named, reported, score, weak
 
-METHODS = {"AWAC": "awac", "IQL": "iql", "PLAS": "plas", "CNF": "cnf"}
+METHODS = {"AWAC": "awac", "IQL": "iql", "PLAS": "plas", "LAPO": "lapo", "CNF": "cnf"}
 
 
-def table1_d4rl(behaviour, awac, iql, plas, cnf, no_flow):
+def table1_d4rl(behaviour, awac, iql, plas, lapo, cnf, no_flow):
     """Normalised score at the end of training: the paper's Table 1 and ours, mean ± standard deviation over seeds of the
     last ten evaluations with sampled actions (IQL: with its mean, as its authors evaluate). 0 is D4RL's random policy, 100
     its expert. Ours learn from data that this repository made; a data set whose policies ended outside D4RL's levels is
@@ -18,7 +18,7 @@ def table1_d4rl(behaviour, awac, iql, plas, cnf, no_flow):
     rows = []
     for env, quality in cells(cnf):
         row = {"data": named(behaviour, env, quality)}
-        for name, results in (("AWAC", awac), ("IQL", iql), ("PLAS", plas), ("CNF", cnf)):
+        for name, results in (("AWAC", awac), ("IQL", iql), ("PLAS", plas), ("LAPO", lapo), ("CNF", cnf)):
             row[f"{name}, paper"] = reported(METHODS[name], env, quality)
             metric = "return_mode" if name == "IQL" else "return"
             row[f"{name}, ours"] = mean_sd(final(results, env, quality, metric))
@@ -56,7 +56,7 @@ def table_datasets(behaviour, data):
 def table2_cnf_policy():
     """Every setting of the agents as they are run at scale `paper`, with where it stands (Table 2 of the paper, the
     authors' code, the peers' code)."""
-    columns = {"CNF": ("cnf",), "AWAC": ("awac",), "IQL": ("iql",), "PLAS": ("plas",)}
+    columns = {"CNF": ("cnf",), "AWAC": ("awac",), "IQL": ("iql",), "PLAS": ("plas",), "LAPO": ("lapo",)}
     return tabular.hyperparameters("cnf_offline", columns)
 
 
