@@ -19,7 +19,7 @@ def recorded(config):
     """The steps at which a run of these settings records; a toy records its end."""
     if hasattr(config, "iterations"):
         return np.array([config.iterations])
-    interval = config.evaluate_every if hasattr(config, "evaluate_every") else config.record_every
+    interval = getattr(config, "evaluate_every", None) or getattr(config, "record_every", config.total_steps)
     return np.arange(interval, config.total_steps + 1, interval)
 
 

@@ -391,11 +391,14 @@ def _cells(root, paper, name, scale, using=()):
     stated |= {key: value for key, value in spec.scaled.items() if key in fields(cls)}
     result = {}
     for cell_name, point in experiments.points(spec).items():
+        here = stated.copy()
+        for values, settings in spec.cases:
+            here |= settings if all(point[key] in allowed for key, allowed in values.items()) else {}
         for member in scalars:
-            resolve(cls, stated | point | member, spec.file)
+            resolve(cls, here | point | member, spec.file)
         result[cell_name] = Cell(
             paper=paper, experiment=name, name=cell_name, scale=scale, algorithm=spec.algorithm, module=module,
-            config=resolve(cls, stated | point, spec.file), point=point, members=spec.members, tables=spec.tables,
+            config=resolve(cls, here | point, spec.file), point=point, members=spec.members, tables=spec.tables,
             produces=spec.produces, uses={role: _agreeing(cells, point, spec.file, role) for role, cells in used.items()},
             file=spec.file, root=root,
         )  # fmt: skip

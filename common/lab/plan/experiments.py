@@ -12,6 +12,8 @@
         grid: {env: [HalfCheetah-v4, Hopper-v4], base: [1x32, 2x256]}
         set: {critic: 2x256}                    # departures from the defaults of the algorithm's `Config`
 
+        cases: [{env: [Hopper-v4], set: {total_steps: 1_000_000}}]      # departures at some points of the grid
+
 Every point of `grid` is a cell. `seeds`, integers and ranges, are its members, or an explicit list of `members` that differ
 in further settings: [{seed: 4, kl_radius: 0.01}, ...]. `tables` names further tidy tables that a run writes, `produces`
 further files of tensors, `uses` the experiments whose files a run reads.
@@ -34,7 +36,7 @@ from common.settings import check_known
 
 SCALES = ("smoke", "quick", "day", "paper")
 PAGE = ("seeds", "scales", "sources", "defaults", "experiments")
-KEYS = ("algorithm", "about", "grid", "seeds", "members", "set", "sources", "scales", "tables", "produces", "uses")
+KEYS = ("algorithm", "about", "grid", "seeds", "members", "set", "cases", "sources", "scales", "tables", "produces", "uses")
 SCALED = ("grid", "seeds", "members", "set")
 NAME = re.compile(r"[a-z][a-z0-9_]*")
 SCALAR = (str, int, float, bool)
@@ -72,7 +74,8 @@ class Page:
 class Experiment:
     """One experiment at one scale: algorithm's name, the grid as run and as written in full, settings and members.
 
-    `set` are the experiment's own settings; `scaled` those of the page's scale, which apply where the algorithm has them.
+    `set` are the experiment's own settings; `scaled` those of the page's scale, which apply where the algorithm has them;
+    `cases` are (values of the grid, settings that hold there), settings that a scale states left out.
     """
 
     file: str
@@ -80,6 +83,7 @@ class Experiment:
     grid: dict
     full_grid: dict
     set: dict
+    cases: tuple
     scaled: dict
     members: tuple
     tables: tuple
@@ -164,6 +168,7 @@ def read(page: Page, name: str, scale: str) -> Experiment:
         grid={key: narrowed.get(key, values) for key, values in full.items()},
         full_grid={key: list(dict.fromkeys([*values, *narrowed.get(key, ())])) for key, values in full.items()},
         set=settings,
+        cases=_cases(content, where, full, _mapping(change, "set", there) or shared.get("set", {})),
         scaled={} if "set" in change else shared.get("set", {}),
         members=_members((content, where), (change, there), (shared, place), (page.head, page.file)),
         tables=_names(content, "tables", where, taken=("metrics",)),
@@ -216,6 +221,24 @@ def _grid(content, where, allowed=None):
         if not isinstance(values, list) or not values or not all(isinstance(v, SCALAR) for v in values):
             raise UserError(f"{where}: grid: {name}: must be a list of one or more plain values, not {values!r}")
     return grid
+
+
+def _cases(content, where, grid, stated):
+    """(values of the grid {key: list}, settings) of every case, without the settings that the scale has `stated`."""
+    cases = content.get("cases") or []
+    if not isinstance(cases, list) or not all(isinstance(case, dict) and "set" in case for case in cases):
+        raise UserError(f"{where}: cases: must be a list of mappings with values of the grid and a set")
+    made = []
+    for case in cases:
+        values = _grid({"grid": {key: value for key, value in case.items() if key != "set"}}, f"{where}: cases", grid)
+        settings = _mapping(case, "set", f"{where}: cases")
+        for key, allowed in values.items():
+            for value in allowed:
+                check_known(value, grid[key], f"{where}: cases: {key}: not in the grid:")
+        if clash := settings.keys() & grid.keys():
+            raise UserError(f"{where}: cases: {min(clash)} stands in the grid; a case cannot set it")
+        made.append((values, {key: value for key, value in settings.items() if key not in stated}))
+    return tuple(made)
 
 
 def _names(content, key, where, taken=()):
