@@ -13,8 +13,24 @@ from torch import nn
 from papers.cnf_offline import awac, cnf, flow, iql, plas, vae
 from papers.cnf_offline.config import AWAC, CNF, IQL, PLAS, VAE, Flow
 from tests.offline_peers import (
-    ACTIONS, OBSERVATIONS, SEEDS, PlainAWAC, PlainCNF, PlainIQL, PlainPLAS, Standard, batch_of, copied, data_of, disturbed,
-    draws_of, flow_run, identity, plain_flow, step, vae_run,
+    ACTIONS,
+    OBSERVATIONS,
+    SEEDS,
+    PlainAWAC,
+    PlainCNF,
+    PlainIQL,
+    PlainPLAS,
+    Standard,
+    batch_of,
+    copied,
+    data_of,
+    disturbed,
+    draws_of,
+    flow_run,
+    identity,
+    plain_flow,
+    step,
+    vae_run,
 )  # fmt: skip
 
 UPDATES, MEMBER = 8, 1
