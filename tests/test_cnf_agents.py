@@ -98,16 +98,16 @@ def test_the_conservative_agents_update_is_the_released_one(name, tmp_path):
     else:
         decode = plain_flow(learner.encoder.flow, 0, base).requires_grad_(False).decode
     plain = PlainCNF(learner, MEMBER, Standard(data), decode)
-    before = [p.clone() for p in learner.encoder.parameters()] if name != "none" else []
+    frozen = list(getattr(learner.encoder, "flow", learner.encoder).parameters()) if name != "none" else []
+    before = [p.clone() for p in frozen]
     started = learner.policy.network[0].weight.clone()
     run(learner, plain, data)
     same(learner.policy.network, MEMBER, plain.policy)
     same_critics(learner, plain)
     assert 0 < np.mean(plain.clipped) < 1
     assert not torch.allclose(learner.policy.network[0].weight, started, rtol=0, atol=1e-5), "gradients reach the policy"
-    if before:
-        assert all(map(torch.equal, before, learner.encoder.parameters()))
-        assert all(p.grad is None and not p.requires_grad for p in learner.encoder.parameters())
+    assert all(map(torch.equal, before, frozen))
+    assert all(p.grad is None and not p.requires_grad for p in frozen)
 
 
 @pytest.mark.parametrize("space", ["actions", "latents"])
@@ -189,7 +189,7 @@ def test_the_autoencoders_update_is_the_released_one(normalised):
 @pytest.mark.parametrize("base, actions, padded", [("uniform", 2, False), ("normal", 2, False), ("uniform", 3, False),
                                                    ("uniform", 3, True)])  # fmt: skip
 def test_the_flows_update_is_the_released_one(base, actions, padded):
-    """Likelihood of actions cut to 1 - 2e-5, given standardised states; a gradient cut to 0.1; AdamW, each with its own rate.
+    """Likelihood of actions cut to 1 - 2e-5 given standardised states; a gradient cut to 0.1; AdamW, each its own rate.
 
     The released tanh cuts latents at 1 - 1e-5 and so gives rows beyond it no gradient; here none is."""
     data = data_of(actions)
