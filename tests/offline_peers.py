@@ -327,6 +327,70 @@ class PlainIQL(TwinCritics):
         self.follow()
 
 
+class PlainLAPO:
+    """LAPO's released update (57a4974). One Adam for critics and V, one for encoder and decoder; all but V has a target."""
+
+    def __init__(self, learner, member, data):
+        self.c, self.member, self.observed = learner.config, member, Standard(data)
+        action = data.action
+        self.mean, self.std = action.mean(0), action.std(0)
+        largest, least = float(data.reward.max()), float(data.reward.min())
+        self.largest, self.limits = largest, (least / largest / (1 - self.c.discount), 1 / (1 - self.c.discount))
+        self.critics = nn.ModuleList(copied(learner.critics.network, 2 * member + j) for j in range(2))
+        names = {
+            "policy": learner.policy.network,
+            "value": learner.value,
+            "encoder": learner.encoder,
+            "decoder": learner.decoder,
+        }
+        for name, network in names.items():
+            setattr(self, name, copied(network, member))
+        self.targets, self.policy_target, self.decoder_target = map(deepcopy, (self.critics, self.policy, self.decoder))
+        rate, chain = self.c.learning_rate, lambda *nets: [p for net in nets for p in net.parameters()]
+        self.critic_optimiser = torch.optim.Adam(chain(self.critics, self.value), lr=rate)
+        self.vae_optimiser = torch.optim.Adam(chain(self.encoder, self.decoder), lr=rate)
+        self.policy_optimiser = torch.optim.Adam(chain(self.policy), lr=rate)
+        self.cut, self.gained = [], []
+
+    def decode(self, decoder, s, z):
+        return decoder(torch.cat([s, z], -1))
+
+    def q(self, nets, s, a):
+        return [net(torch.cat([s, a], -1)).squeeze(-1) for net in nets]
+
+    def target_q(self, s, noise=0.0):
+        z = self.c.clip * torch.tanh(self.policy_target(s)) + noise
+        return torch.min(*self.q(self.targets, s, self.decode(self.decoder_target, s, z)))
+
+    def update(self, batch, draws):
+        c, m = self.c, self.member
+        s, s2, done = self.observed(batch.obs[m]), self.observed(batch.next_obs[m]), batch.terminated[m]
+        a, r = (batch.action[m] - self.mean) / self.std, batch.reward[m] / self.largest
+        with torch.no_grad():
+            target = r + c.discount * (1 - done) * self.value(s2).squeeze(-1)
+            v = self.target_q(s, (0.1 * draws["target_noise"][m]).clamp(-0.2, 0.2))
+            self.cut += (v != v.clamp(*self.limits)).tolist()
+            v = v.clamp(*self.limits)
+        losses = [nn.functional.mse_loss(value, target) for value in self.q(self.critics, s, a)]
+        step(sum(losses) + nn.functional.mse_loss(self.value(s).squeeze(-1), v), self.critic_optimiser)
+        with torch.no_grad():
+            advantage = r + c.discount * (1 - done) * self.target_q(s2) - self.value(s).squeeze(-1)
+            weights = torch.where(advantage > 0, 0.9, 0.1)
+            self.gained += (advantage > 0).tolist()
+        mean, log_variance = self.encoder(torch.cat([s, a], -1)).chunk(2, -1)
+        recon = self.decode(self.decoder, s, mean + torch.exp(log_variance / 2) * draws["noise"][m])
+        divergence = -0.5 * torch.sum(1 + log_variance - mean**2 - log_variance.exp(), 1)
+        step((weights * (((recon - a) ** 2).sum(1) + c.kl_weight * divergence)).mean(), self.vae_optimiser)
+        chosen = self.decode(self.decoder_target, s, c.clip * torch.tanh(self.policy(s)))
+        step(-self.q(self.critics, s, chosen)[0].mean(), self.policy_optimiser)
+        for slow, fast in (
+            (self.targets, self.critics),
+            (self.policy_target, self.policy),
+            (self.decoder_target, self.decoder),
+        ):
+            track(slow, fast, c.target_rate)
+
+
 class PlainPLAS(TwinCritics):
     """PLAS's released update. decode: a function of states and latents."""
 

@@ -10,8 +10,8 @@ import pytest
 import torch
 from torch import nn
 
-from papers.cnf_offline import awac, cnf, flow, iql, plas, vae
-from papers.cnf_offline.config import AWAC, CNF, IQL, PLAS, VAE, Flow
+from papers.cnf_offline import awac, cnf, flow, iql, lapo, plas, vae
+from papers.cnf_offline.config import AWAC, CNF, IQL, LAPO, PLAS, VAE, Flow
 from tests.offline_peers import (
     ACTIONS,
     OBSERVATIONS,
@@ -19,6 +19,7 @@ from tests.offline_peers import (
     PlainAWAC,
     PlainCNF,
     PlainIQL,
+    PlainLAPO,
     PlainPLAS,
     Standard,
     batch_of,
@@ -160,6 +161,22 @@ def test_plass_update_is_the_released_one(tmp_path):
     same(learner.policy_target.network, MEMBER, plain.policy_target)
     same_critics(learner, plain)
     assert all(map(torch.equal, before, learner.decoder.parameters()))
+
+
+def test_lapos_update_is_the_released_one():
+    """At a discount at which some targets of V lie beyond what rewards allow."""
+    data = data_of()
+    learner = lapo.Learner(LAPO(hidden="2x32", batch_size=16, discount=0.5), SEEDS, data)
+    for network in (learner.critics, learner.targets):
+        disturbed(network, 0.5)
+    plain = PlainLAPO(learner, MEMBER, data)
+    run(learner, plain, data)
+    same_critics(learner, plain)
+    for name in ("value", "encoder", "decoder", "decoder_target"):
+        same(getattr(learner, name), MEMBER, getattr(plain, name), 1e-9)
+    for name in ("policy", "policy_target"):
+        same(getattr(learner, name).network, MEMBER, getattr(plain, name), 1e-9)
+    assert 0 < np.mean(plain.cut) < 1 and 0 < np.mean(plain.gained) < 1
 
 
 @pytest.mark.parametrize("normalised", [False, True])

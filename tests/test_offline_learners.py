@@ -13,8 +13,8 @@ from common.rl import learner as contract
 from common.rl import offline
 from common.rl.datasets import Transitions, stacked
 from common.rl.inputs import Run
-from papers.cnf_offline import awac, cnf, flow, iql, plas, vae
-from papers.cnf_offline.config import AWAC, CNF, IQL, PLAS, VAE, Flow
+from papers.cnf_offline import awac, cnf, flow, iql, lapo, plas, vae
+from papers.cnf_offline.config import AWAC, CNF, IQL, LAPO, PLAS, VAE, Flow
 from tests.offline_peers import flow_run, vae_run
 from tests.test_learners import After, records_of
 
@@ -30,6 +30,7 @@ CASES = {
     "awac_latents": (awac, AWAC(**AGENT, space="latents")),
     "iql": (iql, IQL(**AGENT)),
     "plas": (plas, PLAS(**AGENT | {"hidden": "32-32"})),
+    "lapo": (lapo, LAPO(**AGENT)),
     "vae": (vae, VAE(**SHORT, width=24)),
     "flow": (flow, Flow(**SHORT, layers=2, units="2x16")),
     "flow_search": (flow, Flow(**SHORT, layers=2, units="2x16", search=True)),
@@ -113,7 +114,9 @@ def test_a_member_in_a_fleet_is_the_run_it_would_be_alone(name, alone, inputs, t
     assert {step for step, _ in mine} == {10, 20, 30, 40, 50}
     if name in AGENTS:
         assert {"return", "return_mode"} <= {metric for _, metric in mine}
-        assert (mine[50, "return"] == mine[50, "return_mode"]) == (name == "plas"), "only PLAS has no samples"
+        assert (mine[50, "return"] == mine[50, "return_mode"]) == (name in ("plas", "lapo")), (
+            "their policies have no samples"
+        )
     for theirs in single.folder.glob("*.safetensors"):
         with_others = (tmp_path / theirs.name).read_bytes()
         assert len(with_others) == len(theirs.read_bytes())
