@@ -39,7 +39,7 @@ class Agent(OfflineLearner):
         self.standardise = Standardised(data, device, getattr(config, "normalised", True))
         self.encode_with(inputs or {})
         self.policy = self.build_policy().to(device)
-        self.critics = QFunctions(self.rngs, data.observations, self.actions, widths(config.hidden)).to(device)
+        self.critics = self.build_critics().to(device)
         self.targets = deepcopy(self.critics).requires_grad_(False)
         self.policy_optimiser = Adam(self.policy.parameters(), lr=config.learning_rate)
         self.critic_optimiser = Adam(self.critics.parameters(), lr=config.learning_rate)
@@ -54,6 +54,9 @@ class Agent(OfflineLearner):
 
     def build_policy(self):
         raise NotImplementedError
+
+    def build_critics(self):
+        return QFunctions(self.rngs, self.observations, self.actions, widths(self.config.hidden))
 
     def sample(self, obs, noise):
         """An action a ~ pi(. | s) as critics see it, [members, batch, actions], through which gradients pass. obs:

@@ -64,8 +64,8 @@ class Learner(agent.Agent):
         return (weights * distance).mean(-1)
 
     def sizes(self):
-        """|z| of samples of the policy on some rows of the data, [members, entries]."""
-        drawn = torch.randn(self.members, agent.PROBED, self.latents, generator=torch.Generator().manual_seed(0))
+        """|z| of samples of the policy on some rows of the data, with the same noise for all members, [members, entries]."""
+        drawn = torch.randn(agent.PROBED, self.latents, generator=torch.Generator().manual_seed(0))
         return self.latent(self.probe.obs, drawn.to(self.device)).abs().flatten(1)
 
     @torch.no_grad()

@@ -7,6 +7,8 @@ With `search` each member is a trial that draws its learning rate and weight dec
 trial with the best held-out likelihood.
 """
 
+from copy import deepcopy
+
 import numpy as np
 import torch
 
@@ -46,7 +48,7 @@ class Learner(OfflineLearner):
         initialise(self.flow, *first)
         self.parameters = list(self.flow.parameters())
         self.optimiser = FleetAdamW(self.parameters, *self.rates)
-        self.best = {name: tensor.clone() for name, tensor in self.flow.state_dict().items()}
+        self.best = deepcopy(self.flow).requires_grad_(False)
         self.best_nll = np.full(len(seeds), np.inf)
 
     def _rows(self, index):
@@ -80,8 +82,8 @@ class Learner(OfflineLearner):
         for m, nll in enumerate(measured["nll_held_out"]):
             if nll < self.best_nll[m]:
                 self.best_nll[m] = nll
-                for name, tensor in self.flow.state_dict().items():
-                    self.best[name][m] = tensor[m]
+                for kept, present in zip(self.best.parameters(), self.flow.parameters(), strict=True):
+                    kept[m].copy_(present[m])
         return measured
 
     def results(self):
@@ -91,5 +93,5 @@ class Learner(OfflineLearner):
 
     def files(self):
         """The parameters with the best held-out likelihood, as a fleet of one."""
-        members = range(len(self.seeds))
-        return {"flow": [{name: tensor[m : m + 1].cpu().numpy() for name, tensor in self.best.items()} for m in members]}
+        arrays = self.best.state_dict().items()
+        return {"flow": [{name: x[m : m + 1].cpu().numpy() for name, x in arrays} for m in range(len(self.seeds))]}

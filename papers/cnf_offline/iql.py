@@ -14,10 +14,12 @@ import math
 import torch
 
 from common.flows.networks import MLP, orthogonal, widths
-from common.rl.critics import critic_loss
+from common.rl.critics import QFunctions, critic_loss
 from common.rl.optimisers import Adam, descend, follow
 from papers.cnf_offline import agent
 from papers.cnf_offline.policies import FixedSpread
+
+INIT = orthogonal(math.sqrt(2))  # of every layer of every network
 
 
 class Learner(agent.Agent):
@@ -28,7 +30,7 @@ class Learner(agent.Agent):
     def __init__(self, config, seeds, data, device="cpu", inputs=None):
         super().__init__(config, seeds, data, device, inputs)
         sizes = [self.observations, *widths(config.hidden), 1]
-        self.value = MLP(self.rngs, sizes, init=orthogonal(math.sqrt(2))).to(device)
+        self.value = MLP(self.rngs, sizes, init=INIT).to(device)
         self.value_optimiser = Adam(self.value.parameters(), lr=config.learning_rate)
         self.reward_scale = scale_of(data, config.return_range)
         self.updates = 0
@@ -36,7 +38,10 @@ class Learner(agent.Agent):
     def build_policy(self):
         c = self.config
         limits = (c.log_std_low, c.log_std_high)
-        return FixedSpread(self.rngs, self.observations, widths(c.hidden), self.actions, limits, squash=True)
+        return FixedSpread(self.rngs, self.observations, widths(c.hidden), self.actions, limits, squash=True, init=INIT)
+
+    def build_critics(self):
+        return QFunctions(self.rngs, self.observations, self.actions, widths(self.config.hidden), init=INIT)
 
     def sample(self, obs, noise):
         base = self.policy(obs)

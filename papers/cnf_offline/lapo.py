@@ -3,14 +3,15 @@
 An autoencoder q(z | s, a), d(s, z) without a tanh at its end, trained together with the agent and weighted by the advantage;
 a deterministic policy z = clip tanh(mu(s)) over its latents; twin critics and a value V. Targets, primed, follow all but V.
 
-    y     = r + gamma (1 - terminated) V(s'),                  clamped to [min r, max r] / (1 - gamma)
-    v     = min_j Q'_j(s, d'(s, z' + noise)), z' of pi',       clamped so too
+    y     = r + gamma (1 - terminated) V(s')
+    v     = min_j Q'_j(s, d'(s, z' + noise)), z' of pi',       clamped to [min r, max r] / (1 - gamma)
     L_QV  = mean sum_j (Q_j(s, a) - y)^2 + (V(s) - v)^2
-    w     = rho if r + gamma (1 - terminated) V(s') > V(s), else 1 - rho
+    w     = rho if r + gamma (1 - terminated) min_j Q'_j(s', d'(s', z')) > V(s), else 1 - rho
     L_vae = mean w [sum (a - d(s, z))^2 + beta KL[q || N(0, I)]],   z ~ q(z | s, a)
     L_pi  = -mean Q_1(s, d'(s, clip tanh(mu(s))))
 
-States and actions are standardised, rewards divided by their largest.
+States and actions are standardised, rewards divided by their largest. That is their code as it stands (57a4974); earlier
+states of it clamped y too, and took V(s') for the advantage.
 """
 
 from copy import deepcopy
@@ -18,7 +19,7 @@ from copy import deepcopy
 import torch
 
 from common.flows.networks import MLP, widths
-from common.rl.critics import QFunctions
+from common.rl.critics import QFunctions, critic_loss
 from common.rl.learner import OfflineLearner
 from common.rl.optimisers import Adam, descend, follow
 from common.rl.randomness import generator, normal
@@ -93,28 +94,26 @@ class Learner(OfflineLearner):
         for target, online in PAIRS:
             follow(getattr(self, target), getattr(self, online), self.config.target_rate)
 
-    def backed_up(self, batch, bounded=False):
-        """r + gamma (1 - terminated) V(s'), [members, batch]."""
-        following = self.value(batch.next_obs).squeeze(-1)
-        following = following.clamp(*self.bounds) if bounded else following
-        return batch.reward + self.config.discount * (1 - batch.terminated) * following
+    def least(self, obs, z):
+        """min_j Q'_j(s, d'(s, z)), [members, batch]."""
+        return self.targets(obs, self.decoded(self.decoder_target, obs, z)).amin(1)
 
     def critic_loss(self, batch, noise):
         """L_QV, [members]."""
         c = self.config
         with torch.no_grad():
-            target = self.backed_up(batch).clamp(*self.bounds)
+            following = self.value(batch.next_obs).squeeze(-1)
             z = self.policy_target(batch.obs) + (c.target_noise * noise).clamp(-c.target_noise_clip, c.target_noise_clip)
-            chosen = self.decoded(self.decoder_target, batch.obs, z)
-            value = self.targets(batch.obs, chosen).amin(1).clamp(*self.bounds)
-        errors = (self.critics(batch.obs, batch.action) - target.unsqueeze(1)).square().mean(-1).sum(-1)
+            value = self.least(batch.obs, z).clamp(*self.bounds)
+        errors = critic_loss(self.critics(batch.obs, batch.action), batch, c.discount, following)
         return errors + (self.value(batch.obs).squeeze(-1) - value).square().mean(-1)
 
     def vae_loss(self, batch, noise):
         """L_vae, [members]."""
         c = self.config
         with torch.no_grad():
-            gain = self.backed_up(batch, bounded=True) - self.value(batch.obs).squeeze(-1).clamp(*self.bounds)
+            following = self.least(batch.next_obs, self.policy_target(batch.next_obs))
+            gain = batch.reward + c.discount * (1 - batch.terminated) * following - self.value(batch.obs).squeeze(-1)
             weights = torch.where(gain > 0, c.expectile, 1 - c.expectile)
         mean, log_variance = self.encoder(torch.cat([batch.obs, batch.action], -1)).chunk(2, -1)
         decoded = self.decoded(self.decoder, batch.obs, mean + (log_variance / 2).exp() * noise)

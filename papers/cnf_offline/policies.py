@@ -1,4 +1,4 @@
-"""The agents' policies: ReLU networks with torch's default weights, as in the authors' code and the peers'."""
+"""The agents' policies: ReLU networks, with torch's default weights where no others are given, as in the authors' code."""
 
 import torch
 from torch import nn
@@ -24,9 +24,9 @@ class FixedSpread(nn.Module):
     """N(mu(s), sigma^2): mu a network of the state, ln sigma one number per dimension, 0 at the start, clamped. With
     `squash` the mean is tanh of the network's."""
 
-    def __init__(self, rngs, observations, hidden, actions, log_std_range, squash=False):
+    def __init__(self, rngs, observations, hidden, actions, log_std_range, squash=False, init=None):
         super().__init__()
-        self.network = MLP(rngs, [observations, *hidden, actions])
+        self.network = MLP(rngs, [observations, *hidden, actions], init=init)
         self.log_std = nn.Parameter(torch.zeros(len(rngs), 1, actions))
         self.log_std_range, self.squash = log_std_range, squash
 
