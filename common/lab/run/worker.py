@@ -49,6 +49,10 @@ def work(spec: dict, stopping: Callable[[], bool]) -> None:
     matmul = prepare(spec["device"])
     learner, config = importlib.import_module(spec["module"]).Learner, configuration(spec)
     loop = importlib.import_module(f"common.rl.{config.loop}")
+    if config.loop == "off_policy":
+        from common.rl.graphs import captured
+
+        learner = captured(learner)
     seeds = [member["seed"] for member in spec["members"]]
     journal = Journal(
         spec["folder"], spec["labels"], spec["digest"], spec["checkpoint_seconds"], stopping, spec.get("produces", {})
