@@ -43,6 +43,8 @@ def metrics(world, medium=0.5, apart=False):
             low, high = comparisons.BANDS[c.env]
             return {"return": np.full(len(steps), comparisons.EXPERT[c.env] + 100.0),
                     "return_medium": low + medium * (high - low), "step_medium": 1e5}  # fmt: skip
+        if experiment == "mazes":
+            return {"return_random": 20.0, "return_stale": 200.0, "return_replanning": 300.0}
         if experiment == "data":
             return {"rows": 1e6, "episodes": 1e3, "return": 5e3, "terminations": 0.0, "saturated": 0.2}
         if experiment.startswith(("flows", "vaes")):
@@ -74,6 +76,9 @@ def metrics(world, medium=0.5, apart=False):
 
 
 def returned(experiment, cell, z):
+    if experiment == "mazes":
+        kinds = ("random", "stale", "replanning")
+        return [{"behaviour": kind, "episode": i, "return": 20.0 * i + z} for kind in kinds for i in range(5)]
     return [{"quantile": q, "return": 4000 + 1000 * q} for q in (0.0, 0.25, 0.5, 0.75, 1.0)]
 
 

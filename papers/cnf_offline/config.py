@@ -80,6 +80,39 @@ class Dataset(Settings):
     log_std_high: float = setting(2.0, "upper clamp of the policy's ln sigma", "as it was trained")
 
 
+MAZES = ("Maze2dUmaze-v0", "Maze2dMedium-v0", "Maze2dLarge-v0")
+
+
+@dataclass(frozen=True)
+class Mazes(Iterations):
+    """What random actions and the waypoint controller return in a maze."""
+
+    total_steps = evaluate_every = 1  # nothing is learnt
+
+    env: str = setting("Maze2dUmaze-v0", "environment", choices=MAZES)
+    episodes: int = setting(100, "episodes of each behaviour", D4RL, low=2, high=10_000)
+
+
+@dataclass(frozen=True)
+class MazeData(Settings):
+    """A data set of a maze."""
+
+    loop = "rollouts"
+    whole_fleet = True
+
+    env: str = setting("Maze2dUmaze-v0", "environment", choices=MAZES)
+    quality: str = setting("maze", "the one data set of a maze", D4RL, choices=("maze",))
+    total_steps: int = setting(1_000_000, "rows", D4RL, low=2, high=10**8, unit="rows")
+    episode_steps: int = setting(0, "of no use here: the time limit of goals is the environment's", D4RL, low=0, high=0)
+    noise: float = setting(
+        0.0,
+        "standard deviation of Gaussian noise on the actions",
+        "our choice: whether D4RL's released files have its optional noise of 0.5 is not known",
+        low=0.0,
+        high=10.0,
+    )
+
+
 # The encoders of actions
 
 TABLE_3 = {  # quality -> steps of the flow, widths of a coupling's network
