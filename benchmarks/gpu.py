@@ -4,7 +4,7 @@
 
 Member-updates per second of SAC and of ARSAC, launched kernel by kernel (eager) and as one CUDA graph (recorded), batches
 drawn from a replay in host memory as the loop does; and training steps of a whole fleet per second end to end: action,
-simulators in turn on one core, batch, update. """
+simulators in turn on one core, batch, update."""
 
 import argparse
 import sys

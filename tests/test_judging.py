@@ -140,7 +140,11 @@ BUDGETS = {
         (1_000_000, 4): "c03 c08 c09 c10 c11 c13 c14 c15 c16 c17 own_shift own_larger_base_loses own_released_figure_2 "
         "own_gain_beyond_capacity own_gain_beyond_memory own_critics_need own_limited",
     },
-    "cnf_offline": {(2_000, 3): "c02 c19 c20 own_the_edge own_bridge own_bases"},
+    "cnf_offline": {
+        (2_000, 3): "c02 c19 c20 own_the_edge own_bridge own_bases",
+        (100_000, 3): "c01",
+        (200_000, 3): "c03 c04 c05 c06 c08 c09 c10 c11 c12 c13 c14 c15 c16 c17 c18",
+    },
     "mcmc_po": {
         (1_000, 3): "c05_chain_narrows_the_gap_of_the_bandit c09 c15 own_gated own_corrected",
         (100_000, 3): "c17 own_chain_costs",

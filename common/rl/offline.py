@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from . import pointmaze
 from .datasets import checked
 from .evaluation import Evaluator, Stochastic
 from .inputs import Inputs
@@ -30,6 +31,7 @@ def run(
     learner's measurements, and, of a learner that acts, returns with sampled actions (`return`) and with the policy's mode
     (`return_mode`)."""
     inputs = inputs or {}
+    pointmaze.register()
 
     def make():
         return Environment(config.env, "bounded", episode_steps=config.episode_steps)

@@ -59,7 +59,9 @@ def _each(behaviour, results, compare, quantity):
     return in_part(verdict, list(parts), left_out) if parts and left_out else verdict
 
 
-def c01_bases_fit_alike(flows_bases):
+def c01_bases_fit_alike(
+    flows_bases="env=HalfCheetah-v4, quality=medium-replay, base=uniform|normal",
+):
     """Encoders with a uniform and with a normal base are almost identical in training and validation (Figure 8, Appendix
     A.3).
 
@@ -73,23 +75,41 @@ def c01_bases_fit_alike(flows_bases):
     return judged(verdict, flows_bases, steps=100_000, seeds=3)
 
 
-def c03_beats_awac(behaviour, cnf, awac):
+def c03_beats_awac(
+    behaviour="env=HalfCheetah-v4|Hopper-v4|Walker2d-v4",
+    cnf="env=HalfCheetah-v4|Hopper-v4|Walker2d-v4, quality=medium|medium-replay|medium-expert",
+    awac="env=HalfCheetah-v4|Hopper-v4|Walker2d-v4, quality=medium|medium-replay|medium-expert",
+):
     """CNF is better than AWAC on average over the nine locomotion data sets (Table 1: 81.9 against 76.2)."""
     return _on_average(behaviour, cnf, awac, "AWAC")
 
 
-def c04_beats_iql(behaviour, cnf, iql):
+def c04_beats_iql(
+    behaviour="env=HalfCheetah-v4|Hopper-v4|Walker2d-v4",
+    cnf="env=HalfCheetah-v4|Hopper-v4|Walker2d-v4, quality=medium|medium-replay|medium-expert",
+    iql="env=HalfCheetah-v4|Hopper-v4|Walker2d-v4, quality=medium|medium-replay|medium-expert",
+):
     """CNF is better than IQL on average over the nine locomotion data sets (Table 1: 81.9 against 77.3)."""
     return _on_average(behaviour, cnf, iql, "IQL", metric="return_mode")
 
 
-def c05_beats_plas(behaviour, cnf, plas):
+def c05_beats_plas(
+    behaviour="env=HalfCheetah-v4|Hopper-v4|Walker2d-v4",
+    cnf="env=HalfCheetah-v4|Hopper-v4|Walker2d-v4, quality=medium|medium-replay|medium-expert",
+    plas="env=HalfCheetah-v4|Hopper-v4|Walker2d-v4, quality=medium|medium-replay|medium-expert",
+):
     """CNF is better than PLAS on average over the nine locomotion data sets (Table 1: 81.9 against 57.8, of which PLAS's 2.7
     and 3.2 on two replays look broken)."""
     return _on_average(behaviour, cnf, plas, "PLAS")
 
 
-def c06_best_on_most_data_sets(behaviour, cnf, awac, iql, plas):
+def c06_best_on_most_data_sets(
+    behaviour="env=HalfCheetah-v4|Hopper-v4|Walker2d-v4",
+    cnf="env=HalfCheetah-v4|Hopper-v4|Walker2d-v4, quality=medium|medium-replay|medium-expert",
+    awac="env=HalfCheetah-v4|Hopper-v4|Walker2d-v4, quality=medium|medium-replay|medium-expert",
+    iql="env=HalfCheetah-v4|Hopper-v4|Walker2d-v4, quality=medium|medium-replay|medium-expert",
+    plas="env=HalfCheetah-v4|Hopper-v4|Walker2d-v4, quality=medium|medium-replay|medium-expert",
+):
     """CNF has the best score on most of the nine locomotion data sets (Table 1's caption: on eight; its own numbers: on
     seven).
 
@@ -106,19 +126,31 @@ def c06_best_on_most_data_sets(behaviour, cnf, awac, iql, plas):
     return judged(verdict, cnf, awac, iql, plas)
 
 
-def c08_unclipped_normal_collapses(behaviour, cnf_normal, cnf="env=HalfCheetah-v4"):
+def c08_unclipped_normal_collapses(
+    behaviour="env=HalfCheetah-v4",
+    cnf_normal="env=HalfCheetah-v4, quality=medium|medium-replay|medium-expert",
+    cnf="env=HalfCheetah-v4, quality=medium|medium-replay|medium-expert",
+):
     """A policy in the unclipped latent space of a normal base is substantially worse, on each HalfCheetah set (Figure 5).
 
     Score, uniform less normal, above 10: more than a tenth of the way from random to expert.
     """
 
-    def compare(env, quality):
+    def compare(
+        env="env=HalfCheetah-v4, quality=medium|medium-replay|medium-expert",
+        quality="env=HalfCheetah-v4, quality=medium|medium-replay|medium-expert",
+    ):
         return stats.difference(final(cnf, env, quality), final(cnf_normal, env, quality), margin=10.0)
 
     return judged(_each(behaviour, cnf_normal, compare, "score, uniform - normal unclipped"), cnf, cnf_normal)
 
 
-def c09_uniform_reaches_the_best_clip(behaviour, cnf_clipped="env=Walker2d-v4, clip=1.0|2.0|3.0", cnf="env=Walker2d-v4"):
+def c09_uniform_reaches_the_best_clip(
+    behaviour="env=Walker2d-v4",
+    cnf_clipped="env=Walker2d-v4, quality=medium|medium-replay|medium-expert, clip=1.0|2.0|3.0",
+    clip="env=Walker2d-v4, quality=medium|medium-replay|medium-expert",
+    cnf="env=Walker2d-v4, quality=medium|medium-replay|medium-expert",
+):
     """On each Walker2d set the uniform base, without a clip to choose, does as well as the best clip of a normal base
     (Figure 6, which has it better on each). Which clip is best differs: the note says which.
 
@@ -126,7 +158,10 @@ def c09_uniform_reaches_the_best_clip(behaviour, cnf_clipped="env=Walker2d-v4, c
     """
     best = {}
 
-    def compare(env, quality):
+    def compare(
+        env="env=HalfCheetah-v4, quality=medium|medium-replay|medium-expert",
+        quality="env=HalfCheetah-v4, quality=medium|medium-replay|medium-expert",
+    ):
         means = {clip: final(cnf_clipped, env, quality, clip=clip) for clip in cnf_clipped.setting("clip")}
         best[quality] = max(means, key=lambda clip: np.mean(means[clip]))
         return stats.non_inferiority(final(cnf, env, quality), means[best[quality]], margin=5.0)
@@ -136,13 +171,21 @@ def c09_uniform_reaches_the_best_clip(behaviour, cnf_clipped="env=Walker2d-v4, c
     return judged(verdict.with_note(f"best clips: {said}" if said else ""), cnf, cnf_clipped)
 
 
-def c10_flow_beats_vae(behaviour, cnf_vae, cnf="env=HalfCheetah-v4", plas="env=HalfCheetah-v4"):
+def c10_flow_beats_vae(
+    behaviour="env=HalfCheetah-v4",
+    cnf_vae="env=HalfCheetah-v4, quality=medium|medium-replay|medium-expert",
+    cnf="env=HalfCheetah-v4, quality=medium|medium-replay|medium-expert",
+    plas="env=HalfCheetah-v4, quality=medium|medium-replay|medium-expert",
+):
     """The flow is the better encoder: CNF is above CNF-VAE, which is level with PLAS, on each HalfCheetah set (Figure 7).
 
     Score: CNF less CNF-VAE above 0; CNF-VAE and PLAS equivalent within 5.
     """
 
-    def compare(env, quality):
+    def compare(
+        env="env=HalfCheetah-v4, quality=medium|medium-replay|medium-expert",
+        quality="env=HalfCheetah-v4, quality=medium|medium-replay|medium-expert",
+    ):
         flow, vae, other = (final(results, env, quality) for results in (cnf, cnf_vae, plas))
         parts = {"flow - VAE": stats.difference(flow, vae), "VAE - PLAS": stats.equivalence(vae, other, 5.0)}
         return conjunction(parts, "score")
@@ -150,14 +193,21 @@ def c10_flow_beats_vae(behaviour, cnf_vae, cnf="env=HalfCheetah-v4", plas="env=H
     return judged(_each(behaviour, cnf_vae, compare, "score"), cnf, cnf_vae, plas)
 
 
-def c11_actions_train_better(behaviour, awac_latent, cnf="env=HalfCheetah-v4"):
+def c11_actions_train_better(
+    behaviour="env=HalfCheetah-v4",
+    awac_latent="env=HalfCheetah-v4, quality=medium|medium-replay|medium-expert",
+    cnf="env=HalfCheetah-v4, quality=medium|medium-replay|medium-expert",
+):
     """Training through the encoder beats AWAC on latents in speed and final score, on each HalfCheetah set (Appendix A.4:
     slightly lower on all data sets, without a number).
 
     Mean score over all evaluations, and the final one, CNF less AWAC on latents: above 0.
     """
 
-    def compare(env, quality):
+    def compare(
+        env="env=HalfCheetah-v4, quality=medium|medium-replay|medium-expert",
+        quality="env=HalfCheetah-v4, quality=medium|medium-replay|medium-expert",
+    ):
         parts = {"over training": _whole, "final": lambda results, *pair: final(results, *pair)}
         return conjunction({name: stats.difference(measure(cnf, env, quality), measure(awac_latent, env, quality))
                             for name, measure in parts.items()}, "score")  # fmt: skip
@@ -171,7 +221,12 @@ def _whole(results, env, quality):
     return curve.groupby("member")["value"].mean().to_numpy()
 
 
-def c12_conservative(behaviour, cnf_normal, cnf="env=HalfCheetah-v4", awac="env=HalfCheetah-v4"):
+def c12_conservative(
+    behaviour="env=HalfCheetah-v4",
+    cnf_normal="env=HalfCheetah-v4, quality=medium|medium-replay|medium-expert",
+    cnf="env=HalfCheetah-v4, quality=medium|medium-replay|medium-expert",
+    awac="env=HalfCheetah-v4, quality=medium|medium-replay|medium-expert",
+):
     """The agent stays near the data by design, without further regularisation (Abstract, Section 3.1), and exaggerates the
     extrapolation error less than one in a normal latent space.
 
@@ -179,7 +234,10 @@ def c12_conservative(behaviour, cnf_normal, cnf="env=HalfCheetah-v4", awac="env=
     critics' overestimation of first states is below the normal base's.
     """
 
-    def compare(env, quality):
+    def compare(
+        env="env=HalfCheetah-v4, quality=medium|medium-replay|medium-expert",
+        quality="env=HalfCheetah-v4, quality=medium|medium-replay|medium-expert",
+    ):
         where = {"env": env, "quality": quality}
         policy, data = (cnf.final(metric, 1, **where) for metric in ("distance_policy", "distance_data"))
         excess = [_overestimation(results, **where) for results in (cnf_normal, cnf)]
@@ -195,13 +253,19 @@ def _overestimation(results, **where):
     return (promised - earned) / np.abs(earned)
 
 
-def c13_200k_is_enough(behaviour, cnf="env=HalfCheetah-v4"):
+def c13_200k_is_enough(
+    behaviour="env=HalfCheetah-v4",
+    cnf="env=HalfCheetah-v4, quality=medium|medium-replay|medium-expert",
+):
     """On HalfCheetah 200,000 steps are enough for convergence (Section 4.1).
 
     Rise of the score from the fourth to the last fifth of the training below 1, on each set.
     """
 
-    def compare(env, quality):
+    def compare(
+        env="env=HalfCheetah-v4, quality=medium|medium-replay|medium-expert",
+        quality="env=HalfCheetah-v4, quality=medium|medium-replay|medium-expert",
+    ):
         curve = comparisons.curve(cnf, env, quality)
         end = curve["step"].max()
         means = [curve[(curve["step"] > low * end) & (curve["step"] <= high * end)].groupby("member")["value"].mean()
@@ -211,7 +275,10 @@ def c13_200k_is_enough(behaviour, cnf="env=HalfCheetah-v4"):
     return judged(_each(behaviour, cnf, compare, "rise of the score"), cnf)
 
 
-def c14_seeds_agree(behaviour, cnf="env=HalfCheetah-v4"):
+def c14_seeds_agree(
+    behaviour="env=HalfCheetah-v4",
+    cnf="env=HalfCheetah-v4, quality=medium|medium-replay|medium-expert",
+):
     """Scores on HalfCheetah differ little between seeds (Table 1: a deviation of 0.2 to 0.5).
 
     Distance of a seed's score from its data set's mean, in units of the deviation that it estimates, pooled over the data
@@ -226,20 +293,29 @@ def c14_seeds_agree(behaviour, cnf="env=HalfCheetah-v4"):
     return judged(verdict, cnf)
 
 
-def c15_flow_not_loss(behaviour, no_flow="env=HalfCheetah-v4", cnf="env=HalfCheetah-v4"):
+def c15_flow_not_loss(
+    behaviour="env=HalfCheetah-v4",
+    no_flow="env=HalfCheetah-v4, quality=medium|medium-replay|medium-expert",
+    cnf="env=HalfCheetah-v4, quality=medium|medium-replay|medium-expert",
+):
     """The flow is what the gain is due to (the whole paper; the control with the same loss and no flow is ours), on each
     HalfCheetah set.
 
     Score, CNF less the agent without a flow, above 0.
     """
 
-    def compare(env, quality):
+    def compare(
+        env="env=HalfCheetah-v4, quality=medium|medium-replay|medium-expert",
+        quality="env=HalfCheetah-v4, quality=medium|medium-replay|medium-expert",
+    ):
         return stats.difference(final(cnf, env, quality), final(no_flow, env, quality))
 
     return judged(_each(behaviour, no_flow, compare, "score, CNF - no flow"), cnf, no_flow)
 
 
-def c16_latents_grow(cnf_normal):
+def c16_latents_grow(
+    cnf_normal="env=HalfCheetah-v4, quality=medium|medium-replay|medium-expert",
+):
     """An unclipped policy's latents grow in amplitude as it climbs its critic (Figure 3's caption: seen in preliminary
     experiments).
 
@@ -252,7 +328,9 @@ def c16_latents_grow(cnf_normal):
     return judged(conjunction(parts, "growth of the median |z|"), cnf_normal)
 
 
-def c17_temperature_from_greed_to_cloning(cnf_temperature="env=HalfCheetah-v4"):
+def c17_temperature_from_greed_to_cloning(
+    cnf_temperature="env=HalfCheetah-v4, quality=medium, temperature=0.03|0.1|0.3333|1.0|10.0",
+):
     """A higher temperature λ makes training more like cloning, a lower one more like greed (Section 3.3).
 
     Mean distance of the policy's mode from the data's actions falls over λ = 0.03 to 10 (Jonckheere and Terpstra),
@@ -265,7 +343,9 @@ def c17_temperature_from_greed_to_cloning(cnf_temperature="env=HalfCheetah-v4"):
     return judged(verdict, cnf_temperature)
 
 
-def c18_whole_box(cnf="env=HalfCheetah-v4"):
+def c18_whole_box(
+    cnf="env=HalfCheetah-v4, quality=medium|medium-replay|medium-expert",
+):
     """The latent policy uses the whole latent space (Figure 1's caption, Section 3.1).
 
     The 99th centile of the size of a latent entry of its samples is above 0.9, on each HalfCheetah set.

@@ -7,27 +7,23 @@ import pandas as pd
 
 from common.lab.report import verdicts
 from common.lab.results import records
+from common.rl.references import score
 
 LAST = 10  # evaluations that a final score averages (Table 1's caption)
 QUALITIES = ("medium", "medium-replay", "medium-expert")
 ROBOTS = ("HalfCheetah-v4", "Hopper-v4", "Walker2d-v4")
-# D4RL's returns of a random policy and of an expert, the 0 and the 100 of a score; the same for its versions v0 to v2.
-REFERENCES = {
-    "HalfCheetah-v4": (-280.178953, 12135.0),
-    "Hopper-v4": (-20.272305, 3234.3),
-    "Walker2d-v4": (1.629008, 4592.3),
-}
 BANDS = {"HalfCheetah-v4": (4500, 5200), "Hopper-v4": (1400, 1800), "Walker2d-v4": (2800, 3500)}  # of medium policies
 EXPERT = {"HalfCheetah-v4": 10_500, "Hopper-v4": 3_200, "Walker2d-v4": 4_600}  # least return of an expert
-PAPER_NAMES = {"HalfCheetah-v4": "HalfCheetah-v2", "Hopper-v4": "Hopper-v2", "Walker2d-v4": "Walker2d-v2"}
+PAPER_NAMES = {
+    "HalfCheetah-v4": "HalfCheetah-v2",
+    "Hopper-v4": "Hopper-v2",
+    "Walker2d-v4": "Walker2d-v2",
+    "Maze2dUmaze-v0": "maze2d-umaze-v1",
+    "Maze2dMedium-v0": "maze2d-medium-v1",
+    "Maze2dLarge-v0": "maze2d-large-v1",
+}
 
 judged = partial(verdicts.judged, steps=200_000, seeds=3)
-
-
-def score(env, returns):
-    """100 (R - random) / (expert - random)."""
-    low, high = REFERENCES[env]
-    return 100 * (np.asarray(returns, float) - low) / (high - low)
 
 
 def final(results, env, quality, metric="return", **where):
@@ -59,7 +55,7 @@ def weak(behaviour, env):
     """Which of the policies that made an environment's data ended outside what D4RL's had: {'medium', 'expert'}, or
     fewer."""
     rows = behaviour.frame[behaviour.frame["env"] == env]
-    if not len(rows):
+    if not len(rows) or env not in BANDS:
         return set()
     medium = float(rows[rows["metric"] == "return_medium"]["value"].mean())
     expert = float(rows[rows["metric"] == "return"].sort_values("step")["value"].tail(3).mean())
@@ -77,6 +73,8 @@ def strong(behaviour, results):
 def named(behaviour, env, quality):
     """`HalfCheetah medium-expert-weak`: the name of a data set, which says if a policy of it is no D4RL-like one."""
     ended = weak(behaviour, env)
+    if quality == "maze":
+        return env.removesuffix("-v0")
     suffix = "-weak" if ended & set(quality.replace("replay", "medium").split("-")) else ""
     return f"{env.removesuffix('-v4')} {quality}{suffix}"
 

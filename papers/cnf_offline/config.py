@@ -34,6 +34,7 @@ class Toys(Iterations):
 # The data
 
 QUALITIES = ("medium", "medium-replay", "medium-expert", "expert")
+MAZES = ("Maze2dUmaze-v0", "Maze2dMedium-v0", "Maze2dLarge-v0")
 BANDS = {  # returns of D4RL's medium policies, with room for a seed's luck
     "HalfCheetah-v4": (4500.0, 5200.0),
     "Hopper-v4": (1400.0, 1800.0),
@@ -80,9 +81,6 @@ class Dataset(Settings):
     log_std_high: float = setting(2.0, "upper clamp of the policy's ln sigma", "as it was trained")
 
 
-MAZES = ("Maze2dUmaze-v0", "Maze2dMedium-v0", "Maze2dLarge-v0")
-
-
 @dataclass(frozen=True)
 class Mazes(Iterations):
     """What random actions and the waypoint controller return in a maze."""
@@ -120,6 +118,7 @@ TABLE_3 = {  # quality -> steps of the flow, widths of a coupling's network
     "medium-expert": (12, "2x256"),
     "expert": (12, "2x256"),
     "medium-replay": (4, "2x64"),
+    "maze": (4, "2x64"),
 }
 SIZES = ("2x16", "2x64", "2x256")
 
@@ -128,7 +127,8 @@ SIZES = ("2x16", "2x64", "2x256")
 class OnData(Offline):
     """What all that learn from a data set state: which it is."""
 
-    quality: str = setting("medium", "which data set of the environment", "Section 4.1", choices=QUALITIES)
+    env: str = setting("HalfCheetah-v4", "environment", choices=(*BANDS, *MAZES))
+    quality: str = setting("medium", "which data set; of a maze: maze", "Section 4.1", choices=(*QUALITIES, "maze"))
 
 
 @dataclass(frozen=True)

@@ -4,27 +4,29 @@ import numpy as np
 import pandas as pd
 
 from common.lab.report import tabular
-from common.rl.references import references
-from common.rl.references import score as d4rl_score
-from papers.cnf_offline.comparisons import REFERENCES, cells, final, mean_sd, named, reported, score, weak
+from common.rl.references import references, score
+from papers.cnf_offline.comparisons import cells, final, mean_sd, named, reported, weak
 
 METHODS = {"AWAC": "awac", "IQL": "iql", "PLAS": "plas", "LAPO": "lapo", "CNF": "cnf"}
 
 
-def table1_d4rl(behaviour, awac, iql, plas, lapo, cnf, no_flow):
+def table1_d4rl(behaviour, awac, iql, plas, lapo, cnf, no_flow, mazes_cnf, mazes_awac, mazes_iql, mazes_plas, mazes_lapo):
     """Normalised score at the end of training: the paper's Table 1 and ours, mean ± standard deviation over seeds of the
     last ten evaluations with sampled actions (IQL: with its mean, as its authors evaluate). 0 is D4RL's random policy, 100
     its expert. Ours learn from data that this repository made; a data set whose policies ended outside D4RL's levels is
     called weak, and its scores do not compare with the paper's. "No flow" is CNF's loss without an encoder, which the paper
     lacks."""
     rows = []
-    for env, quality in cells(cnf):
+    robots = {"AWAC": awac, "IQL": iql, "PLAS": plas, "LAPO": lapo, "CNF": cnf}
+    mazes = {"AWAC": mazes_awac, "IQL": mazes_iql, "PLAS": mazes_plas, "LAPO": mazes_lapo, "CNF": mazes_cnf}
+    for env, quality in cells(cnf) + cells(mazes_cnf):
         row = {"data": named(behaviour, env, quality)}
-        for name, results in (("AWAC", awac), ("IQL", iql), ("PLAS", plas), ("LAPO", lapo), ("CNF", cnf)):
+        for name, results in (mazes if quality == "maze" else robots).items():
             row[f"{name}, paper"] = reported(METHODS[name], env, quality)
             metric = "return_mode" if name == "IQL" else "return"
             row[f"{name}, ours"] = mean_sd(final(results, env, quality, metric))
-        rows.append(row | {"no flow, ours": mean_sd(final(no_flow, env, quality))})
+        alone = "" if quality == "maze" else mean_sd(final(no_flow, env, quality))
+        rows.append(row | {"no flow, ours": alone})
     return pd.DataFrame(rows)
 
 
@@ -38,7 +40,7 @@ def table_datasets(behaviour, data):
         where = {"env": env, "quality": quality}
         facts = {name: float(data.final(name, 1, **where)[0]) for name in ("rows", "episodes", "return", "saturated")}
         here = returns[(returns["env"] == env) & (returns["quality"] == quality)].set_index("quantile")["return"]
-        random, expert = REFERENCES[env]
+        random, expert = references(env)
         rows.append({
             "data": named(behaviour, env, quality),
             "rows": int(facts["rows"]),
@@ -75,7 +77,7 @@ def table_maze_references(mazes):
                 "return": f"{mean:.1f} ± {error:.1f}",
                 "D4RL": known,
                 "apart": abs(mean - known) / spread if spread > 0 else np.nan,
-                "score": float(d4rl_score(env, mean)),
+                "score": float(score(env, mean)),
             })  # fmt: skip
     return pd.DataFrame(rows)
 
