@@ -205,8 +205,8 @@ def test_the_conservative_agent_takes_the_better_mode_or_clones_the_common_one(b
     config = CNF(hidden="2x32", batch_size=128, learning_rate=5e-3, temperature=temperature)
     learner = trained(cnf.Learner(config, SEEDS, data, inputs=inputs), data, 400, 128)
     distance = away(drawn(learner))
-    assert (np.median(distance[..., mode], 1) < 0.2).all()  # the other mode is 1.4 away
-    assert ((distance.min(-1) < 0.25).mean(1) > 0.95).all()
+    assert (np.median(distance[..., mode], 1) < 0.25).all()  # the other mode is 1.4 away
+    assert ((distance.min(-1) < 0.35).mean(1) > 0.95).all()
     value = learner.value_of(torch.zeros(2, 1, 2)).numpy()
     np.testing.assert_allclose(value, 1.0 - mode, atol=0.15)
 
