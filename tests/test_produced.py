@@ -183,6 +183,8 @@ def test_own_files_stay_beside_published_ones(toy):
     publishing.publish(MADE, "day", partial=True)
     kept = (cell(MADE).folder / "policy-4.safetensors").read_text()
     (cell(MADE).published / "policy-4.safetensors").write_text("a copy")
+    for stray in ("policy-7", "flow-4"):  # of other seeds, of other settings
+        (cell(MADE).folder / f"{stray}.safetensors").write_text("stray")
     assert run(toy, MADE) == [MADE] and toy.trained == [(MADE, [5, 6])]
     assert (cell(MADE).folder / "policy-4.safetensors").read_text() == kept
     publishing.publish(MADE, "day")
