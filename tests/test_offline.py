@@ -224,8 +224,9 @@ def test_training_leaves_two_policies_and_what_was_seen_up_to_the_first(tmp_path
     journal, learner = run(tmp_path / "whole")
     with pytest.raises(SystemExit):
         run(tmp_path / "stopped", After(33))
-    resumed, _ = run(tmp_path / "stopped")
+    resumed, again = run(tmp_path / "stopped")
     assert 0 < resumed.start_step < 60 and resumed.records == journal.records
+    assert np.array_equal(learner.recent, again.recent)
     for path in (tmp_path / "whole").glob("*.safetensors"):
         assert path.read_bytes() == (tmp_path / "stopped" / path.name).read_bytes()
     last = {(m, metric): float(value) for m, step, metric, value in journal.records}
@@ -433,6 +434,57 @@ def test_batches_are_drawn_by_each_members_seed_from_the_learners_rows(tmp_path)
     save_file({"rows": wide}, tmp_path / "rows.safetensors")
     with pytest.raises(UserError, match="data: rows of shape .50, 28.; an environment with 11 observations and 2 actions"):
         offline.run(Noted, config, [4, 5], journal, inputs=inputs)
+
+
+class Acting(Noted):
+    """Acts as its random numbers say, or not at all, and notes them."""
+
+    def act(self, obs, draws=None, ablate=None):
+        self.given.append(None if draws is None else draws["noise"])
+        return torch.zeros(*obs.shape[:2], 2) if draws is None else draws["noise"].clamp(-1, 1)
+
+    def update(self, batch, draws):
+        pass
+
+    def acting_draws(self, rng, size):
+        return {"noise": rng.standard_normal((size, 2), dtype=np.float32)}
+
+    def inspect(self, obs):
+        return {}
+
+    def measure(self):
+        return {"a": [0.0, 0.0]}
+
+    def value_of(self, obs):
+        return obs[..., 0]
+
+
+def test_evaluations_are_of_samples_of_the_step_and_of_the_mode(tmp_path):
+    """Three steps of two episodes: returns are means over episodes of the sums of rewards."""
+    n, rng = 40, np.random.default_rng(0)
+    rows = datasets.stacked(rng.standard_normal((n, 11)), np.zeros((n, 2)), *np.zeros((3, n)), rng.standard_normal((n, 11)))
+    save_file({"rows": rows}, tmp_path / "rows.safetensors")
+    config = SimpleNamespace(env="Reacher-v4", episode_steps=3, total_steps=5, batch_size=4, evaluate_every=2, given=[],
+                             evaluation_episodes=2, discount=0.9)  # fmt: skip
+    journal, seeds = MemoryJournal(2), [4, 5]
+    offline.run(
+        Acting, config, seeds, journal, inputs={"data": [Run({"rows": tmp_path / "rows.safetensors"}, {}, {})]},
+    )  # fmt: skip
+    played = [config.given[i : i + 3] for i in range(0, 21, 3)]  # samples and mode, thrice, and samples at the end
+    recorded = {(m, step, metric): value for m, step, metric, value in journal.records}
+    for noise, block in zip(played[::2], (2, 4, 5, 6), strict=True):
+        for m, seed in enumerate(seeds):
+            of_block = generator(seed, "evaluate", block)
+            expected = [of_block.standard_normal((2, 2), dtype=np.float32) for _ in range(3)]
+            assert np.array_equal([x[m].numpy() for x in noise], expected)
+    assert all(x is None for mode in played[1::2] for x in mode)
+    for metric, actions in (("return", played[2]), ("return_mode", [torch.zeros(2, 2, 2)] * 3)):
+        totals = []
+        for episode in range(2):
+            env = Environment("Reacher-v4", "bounded", episode_steps=3)
+            env.reset(reset_seed(5, "evaluate", episode))
+            totals.append(sum(env.step(x[1, episode].clamp(-1, 1).numpy())[1] for x in actions))
+        assert recorded[1, 4, metric] == pytest.approx(np.mean(totals), rel=1e-5)
 
 
 # AdamW
