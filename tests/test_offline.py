@@ -338,6 +338,16 @@ def test_rows_are_episodes_of_sampled_actions_played_by_hand(tmp_path):
     assert max(lengths) == 8 and sum(lengths) == 437 and (data.terminated + data.truncated)[-1] == 1
 
 
+def test_a_fall_at_the_last_step_is_not_cut(tmp_path):
+    fell = 0
+    for steps in range(4, 10):
+        rows = rolled(tmp_path, "medium", 10 * steps, steps=50).produced["rows", 0]["rows"]
+        terminated, truncated = rows[:, 14 + 1], rows[:, 14 + 2]
+        assert not (terminated * truncated).any() and (terminated + truncated)[steps - 1 :: steps].all()
+        fell += terminated[steps - 1 :: steps].sum()
+    assert fell
+
+
 def test_what_data_hold_is_recorded(tmp_path):
     journal = rolled(tmp_path, "medium", 400, seeds=(5, 6))
     first, second = (journal.produced["rows", m]["rows"] for m in range(2))
