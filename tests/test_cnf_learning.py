@@ -71,6 +71,8 @@ def test_latents_of_the_box_are_cut_where_tanh_has_an_inverse():
     assert torch.equal(uniform.decode(edge, state), uniform.decode(beyond, state))
     assert torch.equal(uniform.decode(-edge, state), uniform.decode(torch.full((1, 5, 3), -1.0), state))
     assert torch.isfinite(uniform.decode(beyond, state)).all()
+    torch.testing.assert_close(uniform.decode(edge, state), uniform.flow.inverse(edge, state)[0], rtol=0, atol=1e-3)
+    assert not torch.allclose(uniform.decode(edge, state), uniform.decode(edge - 9e-5, state), atol=1e-2)
     assert not torch.allclose(normal.decode(edge, state), normal.decode(beyond, state), atol=1e-3)
 
 
@@ -93,6 +95,21 @@ def test_the_flow_with_the_best_held_out_likelihood_is_taken(tmp_path):
 
 
 # Pre-training
+
+
+def test_normalisations_start_from_the_first_batch(double):
+    """Each leaves it with mean 0 and deviation 1, given what those before it do."""
+    data = data_of()
+    learner = flow.Learner(Flow(layers=3, units="2x16", batch_size=50), [3, 4], data)
+    x, state = learner.prepare(data.take(learner.order[:50].expand(2, -1)))
+    normalised = 0
+    for transform in learner.flow.transforms:
+        x = transform(x, state)[0]
+        if hasattr(transform, "log_scale"):
+            normalised += 1
+            torch.testing.assert_close(x.mean(1), torch.zeros(2, 2), rtol=0, atol=1e-6)
+            torch.testing.assert_close(x.std(1), torch.ones(2, 2), rtol=0, atol=1e-4)
+    assert normalised == 3
 
 
 def test_a_tenth_of_the_data_the_same_for_all_members_is_held_out():
