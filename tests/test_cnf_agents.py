@@ -69,6 +69,12 @@ def decoder(learner, member=0):
     return lambda s, z: torch.tanh(network(torch.cat([s, z], -1)))
 
 
+def assert_of(autoencoder, run):
+    """An agent's frozen autoencoder has the parameters of a run."""
+    for name, tensor in run.tensors("vae").items():
+        assert torch.equal(autoencoder.state_dict()[name], tensor)
+
+
 CNFS = {
     "uniform": {"base": "uniform"},
     "padded": {"base": "uniform"},
@@ -95,6 +101,7 @@ def test_the_conservative_agents_update_is_the_released_one(name, tmp_path):
         decode = lambda z, s: z  # noqa: E731
     elif name == "vae":
         decoded = decoder(learner.encoder)
+        assert_of(learner.encoder, inputs["vae"][1])  # that of standardised states
         decode = lambda z, s: decoded(s, z)  # noqa: E731
     else:
         decode = plain_flow(learner.encoder.flow, 0, base).requires_grad_(False).decode
@@ -154,6 +161,7 @@ def test_plass_update_is_the_released_one(tmp_path):
     inputs = {"vae": [vae_run(tmp_path, data, normalised) for normalised in (True, False)]}
     learner = plas.Learner(PLAS(hidden="32-32", batch_size=16), SEEDS, data, inputs=inputs)
     disturbed(learner.policy_target, 0.0)
+    assert_of(learner.decoder, inputs["vae"][1])  # that of states as they are
     plain = PlainPLAS(learner, MEMBER, decoder(learner.decoder))
     before = [p.clone() for p in learner.decoder.parameters()]
     run(learner, plain, data)
