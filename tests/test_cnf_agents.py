@@ -264,3 +264,19 @@ def test_networks_start_as_their_authors_start_them():
         for layer in (layer for layer in network if hasattr(layer, "weight")):
             bound = layer.weight.shape[1] ** -0.5
             assert 0.9 * bound < layer.weight.abs().max() <= bound and 0.5 * bound < layer.bias.abs().max() <= bound
+
+
+def test_deviations_are_clamped():
+    data = data_of()
+    obs = data.obs[:5].expand(2, -1, -1)
+    for learner, low in (
+        (awac.Learner(AWAC(hidden="2x32"), SEEDS, data), -20.0),
+        (iql.Learner(IQL(hidden="2x32"), SEEDS, data), -5.0),
+        (cnf.Learner(CNF(hidden="2x32", encoder="none"), SEEDS, data), -20.0),
+    ):
+        spread = (
+            learner.policy.log_std if hasattr(learner.policy, "log_std") else learner.policy.network[-1].bias[..., None, 2:]
+        )
+        spread.data[..., 0], spread.data[..., 1] = -100.0, 100.0
+        found = learner.policy(obs).log_std
+        assert found.shape == (2, 5, 2) and (found[..., 0] == low).all() and (found[..., 1] == 2).all()

@@ -141,6 +141,21 @@ def test_a_clone_makes_from_published_policies_what_it_can(toy):
     assert run(toy, "toy") == ["toy/other/A", "toy/other/B", "toy/toy/A-1.0", "toy/toy/B-0.5", "toy/toy/B-1.0"]
 
 
+def test_what_is_missing_is_followed_to_its_beginnings(toy):
+    """A run that lacks its results reads rows that were not published, which were made of rows that were not either."""
+    toy.edit(PAGE, "uses: {data: other}", "uses: {data: between}")
+    with open(toy.root / PAGE, "a") as file:
+        file.write("  between: {algorithm: other_toy, grid: {env: [A, B]}, uses: {data: other}, produces: [rows]}\n")
+    forget()
+    run(toy, "toy")
+    publishing.publish("toy/other", "day")
+    publishing.publish("toy/between", "day")
+    shutil.rmtree(toy.root / "results")
+    assert run(toy, "toy/between") == [], "nobody reads its rows"
+    made = [f"toy/{experiment}/{env}" for experiment in ("other", "between") for env in "AB"]
+    assert run(toy, "toy") == [*made, *[f"toy/toy/{e}-{g}" for e in "AB" for g in (0.5, 1.0)]]
+
+
 def test_the_cost_counts_what_has_to_be_made_for_a_run(toy, monkeypatch):
     reading(toy)
     monkeypatch.setattr(costs, "estimate", lambda cell, *_: cell.key)
