@@ -65,6 +65,7 @@ def vae_run(folder, data, normalised):
 
     config = VAE(width=24, normalised=normalised)
     learner = vae.Learner(config, [3], data)
+    disturbed(learner.autoencoder, 0.2 if normalised else 0.1)
     path = folder / f"vae-{normalised}.safetensors"
     save_file(learner.files()["vae"][0], path)
     return Run({"vae": path}, vars(config) | {"seed": 3}, {})

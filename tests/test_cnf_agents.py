@@ -69,6 +69,12 @@ def decoder(learner, member=0):
     return lambda s, z: torch.tanh(network(torch.cat([s, z], -1)))
 
 
+def assert_of(autoencoder, run):
+    """An agent's frozen autoencoder has the parameters of a run."""
+    for name, tensor in run.tensors("vae").items():
+        assert torch.equal(autoencoder.state_dict()[name], tensor)
+
+
 CNFS = {
     "uniform": {"base": "uniform"},
     "padded": {"base": "uniform"},
@@ -95,6 +101,7 @@ def test_the_conservative_agents_update_is_the_released_one(name, tmp_path):
         decode = lambda z, s: z  # noqa: E731
     elif name == "vae":
         decoded = decoder(learner.encoder)
+        assert_of(learner.encoder, inputs["vae"][1])  # that of standardised states
         decode = lambda z, s: decoded(s, z)  # noqa: E731
     else:
         decode = plain_flow(learner.encoder.flow, 0, base).requires_grad_(False).decode
@@ -154,6 +161,7 @@ def test_plass_update_is_the_released_one(tmp_path):
     inputs = {"vae": [vae_run(tmp_path, data, normalised) for normalised in (True, False)]}
     learner = plas.Learner(PLAS(hidden="32-32", batch_size=16), SEEDS, data, inputs=inputs)
     disturbed(learner.policy_target, 0.0)
+    assert_of(learner.decoder, inputs["vae"][1])  # that of states as they are
     plain = PlainPLAS(learner, MEMBER, decoder(learner.decoder))
     before = [p.clone() for p in learner.decoder.parameters()]
     run(learner, plain, data)
@@ -256,3 +264,19 @@ def test_networks_start_as_their_authors_start_them():
         for layer in (layer for layer in network if hasattr(layer, "weight")):
             bound = layer.weight.shape[1] ** -0.5
             assert 0.9 * bound < layer.weight.abs().max() <= bound and 0.5 * bound < layer.bias.abs().max() <= bound
+
+
+def test_deviations_are_clamped():
+    data = data_of()
+    obs = data.obs[:5].expand(2, -1, -1)
+    for learner, low in (
+        (awac.Learner(AWAC(hidden="2x32"), SEEDS, data), -20.0),
+        (iql.Learner(IQL(hidden="2x32"), SEEDS, data), -5.0),
+        (cnf.Learner(CNF(hidden="2x32", encoder="none"), SEEDS, data), -20.0),
+    ):
+        spread = (
+            learner.policy.log_std if hasattr(learner.policy, "log_std") else learner.policy.network[-1].bias[..., None, 2:]
+        )
+        spread.data[..., 0], spread.data[..., 1] = -100.0, 100.0
+        found = learner.policy(obs).log_std
+        assert found.shape == (2, 5, 2) and (found[..., 0] == low).all() and (found[..., 1] == 2).all()

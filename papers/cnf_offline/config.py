@@ -49,10 +49,12 @@ class Behaviour(SACAuto):
 
     loop = "collecting"
 
+    env: str = setting("HalfCheetah-v4", "environment", choices=tuple(BANDS))
+
     @property
     def band(self) -> tuple[float, float]:
-        """Returns of a medium policy; of another environment's, none: its medium policy is the one of the last step."""
-        return BANDS.get(self.env, (float("inf"), float("inf")))
+        """Returns of a medium policy."""
+        return BANDS[self.env]
 
     def problem(self) -> str | None:
         if self.buffer_size < self.total_steps:
@@ -79,6 +81,11 @@ class Dataset(Settings):
     )
     log_std_low: float = setting(-20.0, "lower clamp of the policy's ln sigma", "as it was trained")
     log_std_high: float = setting(2.0, "upper clamp of the policy's ln sigma", "as it was trained")
+
+    @property
+    def reads(self) -> dict[str, tuple[str, ...]]:
+        """Of a run of `behaviour`: the policies, which are published, or the replay, which is too large."""
+        return {"behaviour": ("replay",) if self.quality == "medium-replay" else tuple(self.quality.split("-"))}
 
 
 @dataclass(frozen=True)

@@ -103,6 +103,18 @@ class Cell:
         """The cells of `uses`, whatever their roles."""
         return tuple(itertools.chain(*self.uses.values()))
 
+    @property
+    def reads(self) -> dict[str, tuple[str, ...]]:
+        """{role: names of the files that this one reads}: those that its settings state (`reads`), else all that the used
+        cells produce."""
+        stated = getattr(self.config, "reads", {})
+        return {role: stated.get(role, cells[0].produces) for role, cells in self.uses.items()}
+
+    @property
+    def inputs(self) -> list[tuple["Cell", tuple[str, ...]]]:
+        """The used cells, each with the names of the files that are read of it."""
+        return [(cell, self.reads[role]) for role, cells in self.uses.items() for cell in cells]
+
 
 def replace_seeds(seeds: list[int] | None) -> None:
     """From now on, in this process, experiments have these seeds in place of those on their page; None: those on it."""

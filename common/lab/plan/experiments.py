@@ -16,7 +16,8 @@
 
 Every point of `grid` is a cell. `seeds`, integers and ranges, are its members, or an explicit list of `members` that differ
 in further settings: [{seed: 4, kl_radius: 0.01}, ...]. `tables` names further tidy tables that a run writes, `produces`
-further files of tensors, `uses` the experiments whose files a run reads.
+further files of tensors, `uses` the experiments whose files a run reads: all of them, unless its `Config` has a property
+`reads`, {role: names}, that states fewer.
 
 A scale's `set` applies where the algorithm has the setting; grid and members come before it. An experiment may state
 `sources` of the values that it sets, and `scales` of its own: their `seeds` or `members` and their `set` stand in place of

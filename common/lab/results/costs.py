@@ -56,12 +56,12 @@ def calibration() -> float:
 def estimates(name: str, scale: str, device: str = "cpu", fresh: bool = False) -> list[Estimate]:
     """An `Estimate` for every cell that an artefact reads, or that these use, and that has still to be run."""
     wanted: dict[str, Estimate] = {}
-    waiting = catalog.artefact_cells(name, scale)
+    waiting = [(cell, sources.source(cell, fresh)) for cell in catalog.artefact_cells(name, scale)]
     while waiting:
-        cell = waiting.pop()
-        if cell.key not in wanted and sources.source(cell, fresh).kind == "missing":
+        cell, held = waiting.pop()
+        if cell.key not in wanted and held.kind == "missing":
             wanted[cell.key] = estimate(cell, device)
-            waiting += cell.used
+            waiting += [(other, sources.source(other, fresh=True, files=files)) for other, files in cell.inputs]
     return [wanted[key] for key in sorted(wanted)]
 
 

@@ -6,6 +6,7 @@ were made by.
 
 import dataclasses
 import functools
+import itertools
 import re
 import sys
 from collections.abc import Iterable
@@ -41,9 +42,13 @@ class Source:
         return self.cell.folder if self.kind == "results" else self.folder
 
     @property
-    def has_files(self) -> bool:
-        """Whether all files that the cell produces are there, of every wanted member."""
-        return all(map(Path.exists, files_of(self.cell, self.files, map(label, self.finished))))
+    def living(self) -> tuple:
+        """The finished members that did not diverge: the others leave no files."""
+        return tuple(member for member in self.finished if label(member) not in self.record.get("diverged", {}))
+
+    def has(self, names: Iterable[str]) -> bool:
+        """Whether files of these names are there, of every wanted member that lived."""
+        return all(map(Path.exists, files_of(self.files, names, map(label, self.living))))
 
     @property
     def metrics(self) -> str:
@@ -61,13 +66,13 @@ def file_of(folder: Path, name: str, label: str) -> Path:
     return folder / f"{name}-{label}.safetensors"
 
 
-def files_of(cell: Cell, folder: Path, labels: Iterable[str]) -> list[Path]:
-    """Where all files stand that some members of a cell produce."""
-    return [file_of(folder, name, label) for label in labels for name in cell.produces]
+def files_of(folder: Path, names: Iterable[str], labels: Iterable[str]) -> list[Path]:
+    """Where all files of these names stand of some members of a cell."""
+    return [file_of(folder, *pair) for pair in itertools.product(names, labels)]
 
 
-def source(cell: Cell, fresh: bool = False, files: bool = False) -> Source:
-    """The copy of a cell that stands for it. With `files` one that lacks a file which the cell produces does not count.
+def source(cell: Cell, fresh: bool = False, files: Iterable[str] = ()) -> Source:
+    """The copy of a cell that stands for it. One that lacks one of the `files` does not count.
 
     A published copy with today's digest and all wanted members; else this checkout's own, be the run finished or not; else,
     at the scales that cost days and unless `fresh`, a published copy that is stale or lacks members; else none: the cell has
@@ -75,9 +80,9 @@ def source(cell: Cell, fresh: bool = False, files: bool = False) -> Source:
     """
     published, mine = publication(cell), own(cell)
     for held in (published, mine, unfinished(cell)):
-        if held and not held.stale and not held.partial and (held.has_files or not files):
+        if held and not held.stale and not held.partial and held.has(files):
             return held
-    if published and published.finished and cell.scale in LENIENT and not fresh:
+    if published and published.finished and published.has(files) and cell.scale in LENIENT and not fresh:
         return published
     none = Source(cell, "missing", cell.folder, {}, False, ())
     return dataclasses.replace(mine or published or none, kind="missing", folder=cell.folder)
@@ -85,10 +90,10 @@ def source(cell: Cell, fresh: bool = False, files: bool = False) -> Source:
 
 def run_inputs(key: str, scale: str) -> list[str]:
     """Paths, relative to the root, of the metrics that a cell's run reads: those of the cells it uses."""
-    return [source(cell, fresh=True, files=True).metrics for cell in catalog.cell(key, scale).used]
+    return [source(cell, fresh=True, files=names).metrics for cell, names in catalog.cell(key, scale).inputs]
 
 
-def ready(cell: Cell, fresh: bool = False, files: bool = False) -> Source:
+def ready(cell: Cell, fresh: bool = False, files: Iterable[str] = ()) -> Source:
     """The cell's source, which must exist. Raises `UserError` with the command that makes it."""
     held = source(cell, fresh, files)
     if held.kind != "missing":

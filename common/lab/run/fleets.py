@@ -12,6 +12,7 @@ import shutil
 import sys
 from pathlib import Path
 
+from common.errors import UserError
 from common.files import atomic_write
 from common.lab.plan.catalog import Cell
 from common.lab.results import records, sources
@@ -80,7 +81,10 @@ class Fleet:
             "digest": self.cell.digest,
             "made_by": {key: made_by[key] for key in ("commit", "dirty")},
             "produces": {name: [str(path) for path in paths] for name, paths in self._produced().items()},
-            "uses": {role: [run for cell in cells for run in used_runs(cell)] for role, cells in self.cell.uses.items()},
+            "uses": {
+                role: [run for cell in cells for run in used_runs(cell, self.cell.reads[role])]
+                for role, cells in self.cell.uses.items()
+            },
             "device": device,
             "folder": str(self.folder),
             "part": str(self.part),
@@ -91,19 +95,22 @@ class Fleet:
         return path
 
 
-def used_runs(cell: Cell) -> list[dict]:
-    """What a run is told of every member of a cell that it uses: its files, its settings, the last value of each metric."""
-    held = sources.ready(cell, fresh=True, files=True)
+def used_runs(cell: Cell, names: tuple[str, ...]) -> list[dict]:
+    """What a run is told of every member of a cell that it uses: its files of these names, its settings, the last value of
+    each metric. A member that diverged is left out; UserError: no other is there."""
+    held = sources.ready(cell, fresh=True, files=names)
     metrics = records.Results(cell.scale, [held]).frame
-    last = metrics.groupby(["member", "metric"])["value"].last()
-    return [
-        {
-            "files": {name: str(sources.file_of(held.files, name, label(member))) for name in cell.produces},
+    if not held.living:
+        raise UserError(f"{cell.key}: every member diverged; there is nothing to use")
+    runs = []
+    for member in held.living:
+        own = metrics[(metrics[list(member)] == list(member.values())).all(axis=1)]
+        runs.append({
+            "files": {name: str(sources.file_of(held.files, name, label(member))) for name in names},
             "settings": dataclasses.asdict(cell.config) | member,
-            "last": {metric: float(value) for metric, value in last[place].items()},
-        }
-        for place, member in enumerate(held.finished)
-    ]
+            "last": {metric: float(value) for metric, value in own.groupby("metric")["value"].last().items()},
+        })  # fmt: skip
+    return runs
 
 
 def split(cell: Cell, members: list[dict], fleets: int) -> list[Fleet]:

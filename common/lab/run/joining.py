@@ -18,8 +18,14 @@ ADOPTED = "part-published-{}.json"
 def parts(cell: Cell) -> list[dict]:
     """The finished parts that today's settings and code wrote, and whose files are still there."""
     read = [json.loads(file.read_text()) for file in sorted(cell.work.glob("part-*.json"))]
-    return [part for part in read if part["digest"] == cell.digest
-            and all(map(Path.exists, sources.files_of(cell, cell.folder, part["labels"])))]  # fmt: skip
+    return [part for part in read if part["digest"] == cell.digest and _has_files(cell, part)]
+
+
+def _has_files(cell, part):
+    """Whether all files are there that the part's members left: one that diverged left none."""
+    lost = {m for m, _, metric, _ in part["records"] if metric == "diverged"}
+    living = [name for m, name in enumerate(part["labels"]) if m not in lost]
+    return all(map(Path.exists, sources.files_of(cell.folder, cell.produces, living)))
 
 
 def finished(cell: Cell) -> set[str]:
@@ -31,13 +37,15 @@ def adopt(cell: Cell) -> None:
     """Take the published members that this checkout has not trained itself as finished parts, byte for byte. None if they
     were made by other settings or code, or lack files that the cell produces."""
     held = sources.publication(cell)
-    if held is None or held.stale or not held.has_files:
+    if held is None or held.stale or not held.has(cell.produces):
         return
-    for file in held.folder.glob("*.safetensors"):
-        if not (cell.folder / file.name).exists():
-            atomic_write(cell.folder / file.name, file.read_bytes())
     own = finished(cell)
     missing = [member for member in held.finished if label(member) not in own]
+    for name in cell.produces:
+        for member in missing:
+            file = sources.file_of(held.folder, name, label(member))
+            if file.exists():  # a member that diverged left none; what lies here of that name is of another run
+                atomic_write(cell.folder / file.name, file.read_bytes())
     wanted = {tuple(map(records.text, member.values())): label(member) for member in missing}
     keys = ("seed", *cell.scalars)
     tables = {file.stem: _rows_by_member(file, keys) for file in sorted(held.folder.glob("*.csv"))}

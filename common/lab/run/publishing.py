@@ -31,7 +31,8 @@ def publish(target: str, scale: str, partial: bool = False) -> list[tuple[Cell, 
         else:
             if not all(member in mine.finished for member in known):
                 mine = _joined(cell)
-            small = [file for file in sorted(mine.files.glob("*.safetensors")) if file.stat().st_size < LARGEST_FILE]
+            made = sources.files_of(mine.files, mine.cell.produces, map(sources.label, mine.living))
+            small = [file for file in sorted(made) if file.exists() and file.stat().st_size < LARGEST_FILE]
             files = [*sorted(mine.folder.glob("*.csv")), *small, mine.folder / "run.json"]  # which tells that all are there
             if large := [file for file in files if file.stat().st_size > LARGEST_PUBLISHED]:
                 raise UserError(f"{shown(large[0])}: over {LARGEST_PUBLISHED / 1e6:.0f} MB, too large to publish")

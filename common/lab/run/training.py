@@ -5,6 +5,7 @@ from pathlib import Path
 
 from common.errors import UserError
 from common.lab.plan import catalog
+from common.lab.plan.catalog import Cell
 from common.lab.results import sources
 from common.lab.run import harness
 
@@ -30,21 +31,33 @@ def run(
     if exactly and not seeds:
         raise UserError("--exactly gives a cell the members of --seeds alone; it needs --seeds")
     cells = catalog.targeted(target, scale)
-    used = {used.key for cell in cells for used in cell.used}
     if seeds:
         own = [not exactly and {*seeds} <= {member["seed"] for member in cell.members} for cell in cells]
         cells = [cell if kept else catalog.reseeded(cell, seeds) for cell, kept in zip(cells, own, strict=True)]
-    if len(cells) > 1:
-        held = [sources.source(cell, fresh=True, files=cell.key in used) for cell in cells]
-        cells = [cell for cell, source in zip(cells, held, strict=True) if anew or source.kind == "missing"]
+    if len(cells) > 1 and not anew:
+        cells = missing(cells)
     asked, threads = threads, min(threads or 1000, len(os.sched_getaffinity(0)))
     folders = []
     while cells:
         waiting = {cell.key for cell in cells}
         ready = [cell for cell in cells if not waiting & {other.key for other in cell.used}]
-        for other in {other for cell in ready for other in cell.used}:
-            sources.ready(other, fresh=True, files=True)
+        for other, names in [pair for cell in ready for pair in cell.inputs]:
+            sources.ready(other, fresh=True, files=names)
         split = 1 if len(ready) > 1 else threads if asked else ready[0].threads(threads)
         folders += harness.run_all(ready, threads, device, seeds, fleets=split, anew=anew)
         cells = [cell for cell in cells if cell not in ready]
     return folders
+
+
+def missing(cells: list[Cell]) -> list[Cell]:
+    """Those of some cells that have no results, and those whose files these read and which lack them."""
+    known = {cell.key: cell for cell in cells}
+    found = {key: cell for key, cell in known.items() if sources.source(cell, fresh=True).kind == "missing"}
+    waiting = list(found.values())
+    while waiting:
+        for other, names in waiting.pop().inputs:
+            absent = other.key not in found and sources.source(other, fresh=True, files=names).kind == "missing"
+            if absent and other.key in known:
+                found[other.key] = known[other.key]
+                waiting.append(known[other.key])
+    return [cell for key, cell in known.items() if key in found]

@@ -59,7 +59,9 @@ def work(spec: dict, stopping: Callable[[], bool]) -> None:
     )
     inputs = {"inputs": inputs_of(spec)} if spec.get("uses") else {}
     loop.run(learner, config, seeds, journal, spec["device"], **inputs)
-    if absent := [path for paths in spec.get("produces", {}).values() for path in paths if not Path(path).exists()]:
+    lost = {m for m, _, metric, _ in journal.records if metric == "diverged"}
+    due = [path for paths in spec.get("produces", {}).values() for m, path in enumerate(paths) if m not in lost]
+    if absent := [path for path in due if not Path(path).exists()]:
         raise UserError(f"the run ended without {absent[0]}, which its experiment states under `produces`")
     part = {
         **{key: spec[key] for key in ("digest", "labels", "members")},
