@@ -17,7 +17,7 @@ TABLES = catalog.artefacts("cnf_offline", "tables")
 EXPECTED = {"true": "reproduced", "false": "contradicted", "undecided": "inconclusive"}
 TOYS = [name for name, read in CLAIMS.items() if "moons" in read]
 AGENTS = [name for name in CLAIMS if name not in TOYS]
-OURS = ("cnf", "cnf_grid", "cnf_temperature")
+OURS = ("cnf", "cnf_grid", "cnf_temperature", "mazes_cnf")
 SCORES = {
     "true": {"cnf": 60, "awac": 43, "iql": 47, "plas": 43, "lapo": 45, "no_flow": 44, "cnf_normal": 5, "cnf_clipped": 58,
              "cnf_vae": 43.5, "awac_latent": 50},
