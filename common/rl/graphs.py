@@ -23,7 +23,8 @@ class Recorded:
     each call. The first `EAGER` calls run as they are; they count as calls."""
 
     def __init__(self, function: Any):
-        self.function, self.calls, self.graph = function, 0, None
+        self.function, self.calls = function, 0
+        self.graph: torch.cuda.CUDAGraph | None = None
         self.inputs: list[Tensor] = []
         self.output: Any = None
 
