@@ -11,7 +11,10 @@ from common.lab.results import records, sources
 from common.lab.results.sources import label
 
 # What run.json keeps of each part.
-KEPT = ("labels", "seconds", "cpu_seconds", "peak_mb", "device", "matmul", "capability", "commit", "dirty", "resealed")
+KEPT = (
+    "labels", "seconds", "cpu_seconds", "peak_mb", "device", "matmul", "capability", "commit", "dirty", "carried",
+    "resealed",
+)  # fmt: skip
 # What made a part, as `origin.describe` says it; kept of a part that was made elsewhere than the record was joined.
 MADE = ("packages", "python", "platform", "processor", "calibration")
 ADOPTED = "part-published-{}.json"
@@ -57,7 +60,7 @@ def adopt(cell: Cell) -> None:
         if not members:
             continue
         part = {
-            **{key: held.record[key] for key in ("commit", "dirty", *MADE) if key in held.record},
+            **{key: held.record[key] for key in ("commit", "dirty", "carried", *MADE) if key in held.record},
             **published,
             "digest": cell.digest,
             "labels": [wanted[key] for key in members],
@@ -66,8 +69,8 @@ def adopt(cell: Cell) -> None:
             "tables": {name: [[m, row] for m, key in enumerate(members) for row in rows.get(key, [])]
                        for name, rows in tables.items()},
         }  # fmt: skip
-        if "resealed" in held.record:
-            part["resealed"] = held.record["resealed"]
+        if seals := published.get("resealed", []) + held.record.get("resealed", []):
+            part["resealed"] = seals
         atomic_write(cell.work / ADOPTED.format(number), json.dumps(part))
 
 
