@@ -280,3 +280,27 @@ def test_deviations_are_clamped():
         spread.data[..., 0], spread.data[..., 1] = -100.0, 100.0
         found = learner.policy(obs).log_std
         assert found.shape == (2, 5, 2) and (found[..., 0] == low).all() and (found[..., 1] == 2).all()
+
+
+def test_actions_chosen_among_latents_are_decoded(tmp_path):
+    data = data_of(actions=3)
+    inputs = {"flow": [flow_run(tmp_path, data, padded=True)]}
+    learner = awac.Learner(AWAC(hidden="2x32", space="latents"), SEEDS, data, inputs=inputs)
+    decode = plain_flow(learner.encoder.flow, 0, "uniform").decode
+    obs, noise = data.obs[:9].expand(2, -1, -1), torch.randn(2, 9, 4)
+    for draws, drawn in (({"noise": noise}, noise[1]), (None, torch.zeros(9, 4))):
+        s = Standard(data)(obs[1])
+        mean = copied(learner.policy.network, 1)(s)
+        expected = decode((mean + drawn).clamp(-1, 1), s)[:, :3]  # ln sigma is 0 at the start; the fourth entry is padding
+        torch.testing.assert_close(learner.act(obs, draws)[1], expected, rtol=0, atol=1e-9)
+
+
+def test_rewards_are_scaled_by_the_span_of_all_returns():
+    """That of the last episode too, which the data cut."""
+    data = data_of(rows=13)
+    data.rows[:, OBSERVATIONS + ACTIONS] = 0.0
+    for row, reward in ((2, 1.0), (7, 3.0), (12, -2.0)):
+        data.rows[row, OBSERVATIONS + ACTIONS] = reward
+    assert len(data.episodes()) == 3 and iql.scale_of(data, 1000.0) == pytest.approx(200) and iql.scale_of(data, 0.0) == 1
+    data.rows[:, OBSERVATIONS + ACTIONS] = 0.0
+    assert iql.scale_of(data, 1000.0) == 1, "returns that do not differ"

@@ -381,6 +381,12 @@ def test_a_mixture_is_half_of_each_policy(tmp_path):
     assert not any(tuple(row[:11]) in first for row in mixed[60:]), "other episodes begin in other states"
 
 
+def test_data_state_which_files_they_read():
+    for quality, names in (("medium", ("medium",)), ("expert", ("expert",)), ("medium-expert", ("medium", "expert")),
+                           ("medium-replay", ("replay",))):  # fmt: skip
+        assert Dataset(quality=quality).reads == {"behaviour": names}
+
+
 def test_a_replay_is_taken_as_it_is_and_may_be_short(tmp_path):
     for count, kept in ((25, 25), (1000, 40)):
         journal = rolled(tmp_path, "medium-replay", count)

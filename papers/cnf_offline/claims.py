@@ -148,7 +148,6 @@ def c08_unclipped_normal_collapses(
 def c09_uniform_reaches_the_best_clip(
     behaviour="env=Walker2d-v4",
     cnf_clipped="env=Walker2d-v4, quality=medium|medium-replay|medium-expert, clip=1.0|2.0|3.0",
-    clip="env=Walker2d-v4, quality=medium|medium-replay|medium-expert",
     cnf="env=Walker2d-v4, quality=medium|medium-replay|medium-expert",
 ):
     """On each Walker2d set the uniform base, without a clip to choose, does as well as the best clip of a normal base
