@@ -27,6 +27,8 @@ def grown(paper, experiment):
     """The experiment with one more value of every key of its grid, environments and sizes among them, and one more seed."""
     known = fields(catalog.config_class(paper, experiment.algorithm, experiment.file)[1])
     more = {key: another(known[key], values) for key, values in experiment.full_grid.items()} | dict.fromkeys(KINDS)
+    if experiment.uses:  # a data set that none of the used runs has made
+        more |= {"env": None, "quality": None}
     grids = [
         {key: values + [more[key]] * (more[key] is not None) for key, values in grid.items()}
         for grid in (experiment.grid, experiment.full_grid)

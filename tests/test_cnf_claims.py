@@ -17,7 +17,7 @@ TABLES = catalog.artefacts("cnf_offline", "tables")
 EXPECTED = {"true": "reproduced", "false": "contradicted", "undecided": "inconclusive"}
 TOYS = [name for name, read in CLAIMS.items() if "moons" in read]
 AGENTS = [name for name in CLAIMS if name not in TOYS]
-OURS = ("cnf", "cnf_grid", "cnf_temperature")
+OURS = ("cnf", "cnf_grid", "cnf_temperature", "mazes_cnf")
 SCORES = {
     "true": {"cnf": 60, "awac": 43, "iql": 47, "plas": 43, "lapo": 45, "no_flow": 44, "cnf_normal": 5, "cnf_clipped": 58,
              "cnf_vae": 43.5, "awac_latent": 50},
@@ -53,7 +53,7 @@ def metrics(world, medium=0.5, apart=False):
             nll = np.full(len(steps), 1 + gap + (3 if wide else 0.02) * own)
             return {"nll": nll, "nll_held_out": nll, "nll_best": nll[-1]}
         end = (
-            SCORES.get(world, {}).get(experiment, 50)
+            SCORES.get(world, {}).get(experiment, maze)
             + (12 if wide else 0.2 if true else 8 if experiment == "cnf" and apart else 1) * own
         )
         late = 0.2 + 0.1 * own if true else 4 * own + 2 if wide else 8 + 0.5 * own

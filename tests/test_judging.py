@@ -142,7 +142,7 @@ BUDGETS = {
     },
     "cnf_offline": {
         (2_000, 3): "c02 c19 c20 own_the_edge own_bridge own_bases",
-        (100_000, 3): "c01",
+        (100_000, 3): "c01 c07",
         (200_000, 3): "c03 c04 c05 c06 c08 c09 c10 c11 c12 c13 c14 c15 c16 c17 c18",
     },
     "mcmc_po": {
