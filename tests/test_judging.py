@@ -153,6 +153,7 @@ BUDGETS = {
         (1_000, 5): "c13",
         (2_000, 10): "c10 c11 c12",
         (10_000, 10): "c17 own_knows",
+        (400_000, 10): "c05",
     },
     "trpo_nf": {
         (2_000, 10): "c01 c02 c03 c04 c05 c22 c23 own_collapse own_determinant own_wide",

@@ -11,7 +11,7 @@ import torch
 
 from common.lab.run.journal import Journal
 from common.rl import config as shared
-from common.rl import ddpg, episodes, iterations, off_policy, on_policy, ppo, sac, sac_auto, td3, trpo
+from common.rl import ddpg, episodes, goals, iterations, off_policy, on_policy, ppo, sac, sac_auto, td3, trpo
 from common.rl import learner as contract
 from common.rl.randomness import STREAMS, generator
 from papers.arsac import arsac, sac_memory
@@ -21,7 +21,7 @@ from papers.cnf_offline.config import Toys as Moons
 from papers.mcmc_po import config as mcmc
 from papers.mcmc_po import hmc, langevin, sac_coupling
 from papers.mcmc_po import toys as bandit
-from papers.nf_review import bayes_dqn, bootstrapped_dqn, dqn, mnf_dqn, mnf_regression, noisy_dqn
+from papers.nf_review import bayes_dqn, bootstrapped_dqn, dqn, mnf_dqn, mnf_regression, noisy_dqn, ppo_flow
 from papers.nf_review import config as review
 from papers.trpo_nf import acktr, ppo_nf, toys, trpo_nf
 from papers.trpo_nf import config as nf
@@ -62,7 +62,7 @@ def chain(module, config, **settings):
     return Case(module.Learner, config(**values | settings), 40, 1e-2, 1, 13)
 
 
-LOOPS = {"off_policy": off_policy, "on_policy": on_policy, "iterations": iterations, "episodes": episodes}
+LOOPS = {"off_policy": off_policy, "on_policy": on_policy, "iterations": iterations, "episodes": episodes, "goals": goals}
 CASES = {
     "sac": off(sac, shared.SAC),
     "sac_auto": off(sac_auto, shared.SACAuto),
@@ -97,6 +97,9 @@ CASES = {
     "bayes_dqn": chain(bayes_dqn, review.BayesDQN),
     "mnf_dqn": chain(mnf_dqn, review.MNFDQN),
     "mnf_dqn_car": chain(mnf_dqn, review.MNFDQN, env="MountainCar-v0", episode_steps=13, update_every=3),
+    "multigoal_flow": on(
+        ppo_flow, review.PPOFlow, **TRUST | {"env": "MultiGoal-v0", "path_entropy_weight": 0.1, "rollouts": 3}
+    ),
     "mnf_regression": Case(
         mnf_regression.Learner,
         review.MNFRegression(total_steps=24, evaluate_every=8, samples=2, evaluation_samples=10, units=20, flow_width=8),
@@ -224,7 +227,8 @@ def test_a_nan_stays_with_its_member(name, alone, tmp_path):
 
 
 PROTOCOLS = {"off_policy": contract.OffPolicyLearner, "on_policy": contract.OnPolicyLearner,
-             "iterations": contract.IterativeLearner, "episodes": contract.EpisodicLearner}  # fmt: skip
+             "iterations": contract.IterativeLearner, "episodes": contract.EpisodicLearner,
+             "goals": contract.OnPolicyLearner}  # fmt: skip
 
 
 @pytest.mark.parametrize("name", CASES)

@@ -10,9 +10,9 @@ from papers.nf_review import claims, figures
 from tests.synthetic import synthetic
 
 matplotlib.use("agg")
-MNF = ("c10", "c11", "c12", "c13", "c17", "own_knows")
+MNF = ("c05", "c10", "c11", "c12", "c13", "c17", "own_knows")
 CLAIMS = [name for name in catalog.artefacts("nf_review", "claims") if name.startswith(MNF)]
-FIGURES = ("figx_mnf_regression", "figx_mnf_nchain", "figx_mnf_mountaincar")
+FIGURES = ("figx_mnf_regression", "figx_mnf_nchain", "figx_mnf_mountaincar", "figx_implicit_multigoal")
 EXPECTED = {"true": "reproduced", "false": "contradicted", "undecided": "inconclusive"}
 # Episodes before a chain is solved, and returns on MountainCar: their means in a world; members of an undecided one differ
 # by more than agents do.
@@ -37,6 +37,15 @@ def solved(world, experiment, c, z):
 def metrics(world):
     def numbers(experiment, cell, z, steps):
         c = cell.config
+        if experiment == "multigoal":
+            several = (c.policy == "flow") == (world == "true")
+            visited = 1.5 + 0.8 * z if world == "undecided" else (3 if several else 1) + 0.1 * z
+            return {
+                "goals": visited,
+                "goal_entropy": np.log(max(visited, 1)),
+                "reached": 1 + 0 * z,
+                "return": -400 + steps / 1e6,
+            }
         if experiment.startswith("mnf_regression"):
             better = {"true": 1, "false": -1, "undecided": 2 * z}[world] * (c.posterior != "mean_field")
             names = ("divergence", "log_likelihood", "deviation_inside")
@@ -60,11 +69,17 @@ def points(experiment, cell, z):
     return [{"x": float(x), "y": float(x) ** 3} for x in np.linspace(-4, 4, 20)]
 
 
+def paths(experiment, cell, z):
+    return [{"rollout": r, "step": s, "x": 0.5 * s, "y": 0.1 * r} for r in range(3) for s in range(9)]
+
+
+TABLES = {"mnf_regression": {"predictive": predictive, "points": points}, "multigoal": {"paths": paths}}
+
+
 def world_of(world, function, kind, scale="paper", seeds=None):
     arguments = catalog.artefacts("nf_review", kind)[function]
-    tables = {"predictive": predictive, "points": points}
     return {
-        name: synthetic("nf_review", name, scale, selection, metrics(world), tables if "regression" in name else (), seeds)
+        name: synthetic("nf_review", name, scale, selection, metrics(world), TABLES.get(name, ()), seeds)
         for name, selection in arguments.items()
     }
 

@@ -25,6 +25,17 @@ def c18_a_flow_of_a_density_is_a_density(shapes="family=planar|radial, base=norm
     return conjunction(parts, "mass on the grid")
 
 
+def c05_several_goals(multigoal="path_entropy_weight=0.1"):
+    """A flow commits to several goals, a Gaussian to one (Section 3.1.1).
+
+    A point with four equal goals, PPO with a reward for entropy of weight 0.1. Goals that at least a tenth of a trained
+    policy's rollouts reach, one number per seed: more than 1.5 by the flow, fewer by the Gaussian.
+    """
+    flow, gaussian = (multigoal.final("goals", 1, policy=policy) for policy in ("flow", "gaussian"))
+    parts = {"flow": stats.mean_within(flow, low=1.5), "Gaussian": stats.mean_within(gaussian, high=1.5)}
+    return judged(conjunction(parts, "goals visited"), multigoal, steps=400_000, seeds=10)
+
+
 def c10_mnf_solves_chains(nchain_mnf, nchain_noisy, nchain_dqn):
     """MNF-DQN solves every n-chain in fewer episodes than NoisyDQN and epsilon-greedy DQN (Section 3.2).
 

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from common.rl.config import Episodic, Iterations, Settings
+from common.rl.config import PPO, Episodic, Iterations, Settings
 from common.settings import setting
 
 
@@ -114,3 +114,24 @@ class MNFDQN(Multipliers, ValueLearning):
     flow: str = setting("masked", "masked couplings, or inverse autoregressive", "Section 3.2", choices=("masked", "iaf"))
     log_std: float = setting(-9.0, "ln sigma of the weights at the start", N_CHAIN)
     divergence_weight: float = setting(1.0, "alpha: the divergence counts alpha / buffer_size", N_CHAIN, low=0.0)
+
+
+# Implicit policies (Section 3.1.1).
+
+FLOW = "as TRPO with flows: peer: Tang & Agrawal 2018, Appendix B"
+
+
+@dataclass(frozen=True)
+class PPOFlow(PPO):
+    """PPO with a flow or a Gaussian, on the point with four goals."""
+
+    loop = "goals"
+
+    env: str = setting("MultiGoal-v0", "environment", "peer: Haarnoja et al.'s code", choices=("MultiGoal-v0",))
+    policy: str = setting("flow", "policy class", "Section 3.1.1", choices=("gaussian", "flow"))
+    couplings: int = setting(4, "couplings", FLOW, low=1, high=64)
+    coupling_units: int = setting(3, "units per hidden layer of s and t", FLOW, low=1, high=1024)
+    embedding_units: int = setting(64, "units per hidden layer of the network of the state", FLOW, low=1, high=4096)
+    path_entropy_weight: float = setting(0.0, "weight of the entropy, along the samples", "our choice: several", low=0.0)
+    entropy_samples: int = setting(10, "actions per state for the entropy", "peer: Tang & Agrawal's code", low=1, high=1000)
+    rollouts: int = setting(200, "episodes of the trained policy that are followed", "our choice", low=1, high=100_000)

@@ -111,6 +111,41 @@ def figx_mnf_mountaincar(mountaincar_mnf, mountaincar_bayes, mountaincar_noisy, 
     return fig
 
 
+def figx_implicit_multigoal(multigoal):
+    """A point, four goals that are equally good (circles), and where trained policies go: paths of the first seed by PPO
+    with a Gaussian (top) and with a flow (bottom), without and with a reward for entropy of that weight. Right: goals that
+    at least a tenth of 200 rollouts reach, and the entropy of the distribution over goals that are reached (dashed: ln 4);
+    every seed and their mean."""
+    weights, kinds = multigoal.setting("path_entropy_weight"), {"gaussian": "Gaussian", "flow": "flow"}
+    fig, axes = plt.subplots(2, len(weights) + 1, figsize=(2.1 * (len(weights) + 1) + 0.6, 4.6))
+    for number, (row, (policy, label)) in enumerate(zip(axes, kinds.items(), strict=True)):
+        colour = plots.PALETTE[number]
+        for ax, weight in zip(row, weights, strict=False):
+            _paths(ax, multigoal, colour, policy=policy, path_entropy_weight=weight)
+            ax.set_title(f"{label}, weight {weight:g}")
+        for ax, metric in zip(axes[:, -1], ("goals", "goal_entropy"), strict=True):
+            numbers = [multigoal.final(metric, 1, policy=policy, path_entropy_weight=weight) for weight in weights]
+            for place, values in enumerate(numbers):
+                ax.plot(np.full(len(values), place + 0.12 * (2 * number - 1)), values, ".", color=colour, alpha=0.5)
+            ax.plot(range(len(weights)), [np.nanmean(values) for values in numbers], color=colour, label=label)
+            ax.set_xticks(range(len(weights)), [f"{weight:g}" for weight in weights])
+    axes[0, -1].set(title="goals visited", ylim=(-0.2, 4.2))
+    axes[1, -1].set(title="entropy over goals (nats)", ylim=(-0.1, 1.5), xlabel="weight of the entropy")
+    axes[1, -1].axhline(np.log(4), color="0.5", linestyle="--", linewidth=0.8)
+    plots.legend_below(fig)
+    return fig
+
+
+def _paths(ax, results, colour, **where):
+    """The first member's paths among the goals."""
+    for x, y in ((5, 0), (-5, 0), (0, 5), (0, -5)):
+        ax.add_patch(plt.Circle((x, y), 1, color="0.8", linewidth=0))
+    for _, rows in first_member(results, "paths", **where).groupby("rollout"):
+        ax.plot(rows["x"], rows["y"], color=colour, alpha=0.5, linewidth=0.8)
+        ax.plot(rows["x"].iloc[-1], rows["y"].iloc[-1], ".", color=colour, markersize=3)
+    ax.set(xlim=(-7, 7), ylim=(-7, 7), aspect="equal", xticks=[-5, 0, 5], yticks=[-5, 0, 5])
+
+
 def _grid(shapes, **where):
     """The density of the first seed's flows in one cell, a frame of rows y and columns x."""
     return first_member(shapes, "density", **where).pivot(index="y", columns="x", values="density")
