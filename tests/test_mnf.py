@@ -9,7 +9,8 @@ import torch
 from torch.nn import functional as F
 
 from common.flows.transforms import Compose
-from papers.nf_review import mnf
+from papers.nf_review import mnf, mnf_regression
+from papers.nf_review.config import MNFRegression
 from tests.laws import *  # noqa: F403 - all of them are tests
 from tests.laws import BATCH, EVENT, MEMBERS, rngs
 
@@ -243,3 +244,29 @@ def test_layers_start_as_the_released_ones():
     one.log_std.data += 12
     assert (one.variance() == 0.25).all(), "clamped at a half"
     assert MEMBERS and BATCH
+
+
+def test_the_auxiliary_density_is_a_gaussian_behind_its_flow():
+    """Mean b1 and ln of the precision b2 times what the weights show, which is large here."""
+    one = layer("dense")
+    z, seen, back = torch.randn(1, 1, 3), torch.full((1, 1, 1), 0.9), torch.tensor([1.0, 0, 1, 0, 1, 1]).reshape(1, 1, 2, 3)
+    moved, log_det = one.r_flow(z, back)
+    density = torch.distributions.Normal(0.9 * one.b1, (-0.45 * one.b2).exp())
+    torch.testing.assert_close(one.auxiliary(z, seen, back)[0], (density.log_prob(moved[:, 0]).sum(-1) + log_det[:, 0]))
+
+
+@pytest.mark.parametrize("posterior", ["mean_field", "masked"])
+def test_the_bound_of_the_regression_is_what_it_says(posterior):
+    """sum_n mean ln N(y_n; f(x_n), 3^2) - KL, in the units of y, and a network of one hidden layer on scaled numbers."""
+    settings = MNFRegression(posterior=posterior, units=7, flow_width=4, samples=3)
+    learner = mnf_regression.Learner(settings, [0, 1])
+    learner.data = learner.data.double()
+    drawn = numbers([learner.update_draws(np.random.default_rng(m), 1) for m in (0, 1)])
+    drawn = {name: x[:, 0] for name, x in drawn.items()}
+    x, y = learner.data.unbind(1)
+    assert x.abs().max() <= 4 and (y - x**3).abs().max() < 15
+    rows = (x / (4 / 3**0.5)).repeat_interleave(3, 1).unsqueeze(-1)
+    outputs = (64 / 7**0.5) * learner.network(rows, drawn).reshape(2, 20, 3)
+    fitted = torch.distributions.Normal(outputs, 3.0).log_prob(y.unsqueeze(-1)).mean(-1).sum(-1)
+    expected = fitted - learner.network.divergence(drawn)
+    torch.testing.assert_close(learner.evidence(drawn), expected, rtol=1e-5, atol=1e-5)
