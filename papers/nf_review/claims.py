@@ -25,7 +25,7 @@ def c18_a_flow_of_a_density_is_a_density(shapes="family=planar|radial, base=norm
     return conjunction(parts, "mass on the grid")
 
 
-def c05_several_goals(multigoal="path_entropy_weight=0.1"):
+def c05_several_goals(multigoal="policy=gaussian|flow, path_entropy_weight=0.1"):
     """A flow commits to several goals, a Gaussian to one (Section 3.1.1).
 
     A point with four equal goals, PPO with a reward for entropy of weight 0.1. Goals that at least a tenth of a trained
@@ -36,7 +36,11 @@ def c05_several_goals(multigoal="path_entropy_weight=0.1"):
     return judged(conjunction(parts, "goals visited"), multigoal, steps=400_000, seeds=10)
 
 
-def c10_mnf_solves_chains(nchain_mnf, nchain_noisy, nchain_dqn):
+def c10_mnf_solves_chains(
+    nchain_mnf="length=10|20|30|40|50|60|70|80|90|100",
+    nchain_noisy="length=10|20|30|40|50|60|70|80|90|100",
+    nchain_dqn="length=10|20|30|40|50|60|70|80|90|100",
+):
     """MNF-DQN solves every n-chain in fewer episodes than NoisyDQN and epsilon-greedy DQN (Section 3.2).
 
     Three parts. More than nine in ten of its members solve their chain, and the median number of episodes before a chain is
@@ -53,7 +57,10 @@ def c10_mnf_solves_chains(nchain_mnf, nchain_noisy, nchain_dqn):
     return judged(verdict, nchain_mnf, nchain_noisy, nchain_dqn, steps=2000, seeds=10)
 
 
-def c11_bbqn_close(nchain_mnf, nchain_bayes):
+def c11_bbqn_close(
+    nchain_mnf="length=10|20|30|40|50|60|70|80|90|100",
+    nchain_bayes="length=10|20|30|40|50|60|70|80|90|100",
+):
     """Bayes by backprop comes close to MNF-DQN, and falls behind on very long chains (Section 3.2).
 
     Mean over lengths of the episodes before a chain is solved, one number per seed: up to 70 states within 200 of MNF-DQN's,
@@ -68,7 +75,7 @@ def c11_bbqn_close(nchain_mnf, nchain_bayes):
     return judged(verdict, nchain_bayes, nchain_mnf, steps=2000, seeds=10)
 
 
-def c12_epsilon_greedy_fails(nchain_dqn):
+def c12_epsilon_greedy_fails(nchain_dqn="length=10|20|30|40|50|60|70|80|90|100"):
     """Epsilon-greedy DQN fails on most chains of ten states and more (Section 3.2).
 
     The share of members, over all lengths, that do not solve their chain is above a half.
