@@ -1,12 +1,11 @@
 """Trains what a command names."""
 
-import os
 from pathlib import Path
 
 from common.errors import UserError
 from common.lab.plan import catalog
 from common.lab.plan.catalog import Cell
-from common.lab.results import sources
+from common.lab.results import costs, sources
 from common.lab.run import harness
 
 
@@ -36,7 +35,7 @@ def run(
         cells = [cell if kept else catalog.reseeded(cell, seeds) for cell, kept in zip(cells, own, strict=True)]
     if len(cells) > 1 and not anew:
         cells = missing(cells)
-    asked, threads = threads, min(threads or 1000, len(os.sched_getaffinity(0)))
+    asked, threads = threads, min(threads or 1000, costs.cores())
     folders = []
     while cells:
         waiting = {cell.key for cell in cells}
