@@ -18,5 +18,5 @@ rule figure:
         scale=lambda w: asked.scale(w.at),
         options=asked.options,
     shell:
-        "{PYTHON} -m papers draw {wildcards.figure} --scale {params.scale} --output {output.main}"
+        "python -m papers draw {wildcards.figure} --scale {params.scale} --output {output.main}"
         " {params.options} 2>&1 >> {log} | tee -a {log} >&2"

@@ -17,7 +17,7 @@ rule run:
     params:
         digest=lambda w: asked.run_param(f"{w.paper}/{w.experiment}/{w.cell}", w.scale),
     shell:
-        "{PYTHON} -m papers run {wildcards.paper}/{wildcards.experiment}/{wildcards.cell}"
+        "python -m papers run {wildcards.paper}/{wildcards.experiment}/{wildcards.cell}"
         " --scale {wildcards.scale} --threads {threads} --device {resources.device}{resources.seeds}"
-        " --parent {WORKFLOW}"
+        " --parent $PPID"
         " 2>&1 >> {log} | tee -a {log} >&2"

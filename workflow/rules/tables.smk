@@ -19,5 +19,5 @@ rule table:
         scale=lambda w: asked.scale(w.at),
         options=asked.options,
     shell:
-        "{PYTHON} -m papers tabulate {wildcards.table} --scale {params.scale} --output {output.main}"
+        "python -m papers tabulate {wildcards.table} --scale {params.scale} --output {output.main}"
         " {params.options} 2>&1 >> {log} | tee -a {log} >&2"
