@@ -52,6 +52,9 @@ def metrics(world, medium=0.5, apart=False):
             gap = (0.02 if true else 3.0) * (c.base == "normal") if hasattr(c, "base") else 0
             nll = np.full(len(steps), 1 + gap + (3 if wide else 0.02) * own)
             return {"nll": nll, "nll_held_out": nll, "nll_best": nll[-1]}
+        maze = {"mazes_cnf": 60, "mazes_lapo": 55}.get(experiment, 50)
+        if experiment.startswith("mazes_") and (c.env == "Maze2dUmaze-v0") == true:
+            maze = 110 - maze
         end = (
             SCORES.get(world, {}).get(experiment, maze)
             + (12 if wide else 0.2 if true else 8 if experiment == "cnf" and apart else 1) * own

@@ -1,23 +1,29 @@
 """Learners whose updates are CUDA graphs, against the same learners without."""
 
+from operator import attrgetter
+
 import numpy as np
 import pytest
 import torch
 
 from common.rl import graphs, sac
-from common.rl.config import SAC, TD3
+from common.rl.config import SAC
 from common.rl.graphs import Captured, captured
 from common.rl.learner import tensors
 from common.rl.randomness import Blocks
 from common.rl.replay import Batch
 from papers.arsac import arsac
 from papers.arsac.config import ARSAC
+from papers.mcmc_po import hmc
+from papers.mcmc_po.config import HMC
+from tests.test_learners import CASES
 
 OBSERVATIONS, ACTIONS = 5, 2
 LEARNERS = {
     "sac": (sac.Learner, SAC(base="2x32", critic="2x32", batch_size=16), OBSERVATIONS),
     "arsac": (arsac.Learner, ARSAC(base="1x32", critic="2x32", batch_size=16), OBSERVATIONS + 3 * ACTIONS),
 }
+COUNTING = {"td3", "ddpg", "hmc", "langevin_noisy", "langevin_flow"}  # the host counts their updates
 gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 
 
@@ -38,8 +44,13 @@ def made(name, device, wrapped, seeds=(3, 4)):
 
 
 def inputs(name, learner, step, device, seeds=(3, 4)):
+    return drawn(learner, LEARNERS[name][2], step, device, seeds)
+
+
+def drawn(learner, size, step, device, seeds):
+    """A batch of observations of that size, and the random numbers of an update."""
     generator = np.random.Generator(np.random.Philox(step))
-    batch, size = learner.config.batch_size, LEARNERS[name][2]
+    batch = learner.config.batch_size
     fields = [generator.standard_normal((len(seeds), batch, *shape), dtype=np.float32)
               for shape in ((size,), (ACTIONS,), (), (), (size,))]  # fmt: skip
     fields[1], fields[3] = np.tanh(fields[1]), (fields[3] > 1).astype(np.float32)
@@ -51,6 +62,20 @@ def trained(name, learner, device, steps, first=0):
     for step in range(first, first + steps):
         learner.update(*inputs(name, learner, step, device))
     return learner.state_dict()
+
+
+def host_state(learner):
+    """What a graph cannot change: numbers and arrays of the learner and its parts, and where its tensors stand."""
+    owners = [learner, *(value for key, value in vars(learner).items() if key == "hamiltonian")]
+    numbers = [np.asarray(value).tolist() for owner in owners for value in vars(owner).values()
+               if isinstance(value, int | float | np.ndarray)]  # fmt: skip
+    parts = [attrgetter(name)(learner) for name in learner.stored]
+    modules = [
+        tensor.data_ptr() for part in parts if isinstance(part, torch.nn.Module) for tensor in part.state_dict().values()
+    ]
+    moments = [tensor.data_ptr() for part in parts if isinstance(part, torch.optim.Optimizer)
+               for state in part.state.values() for tensor in state.values()]  # fmt: skip
+    return numbers, modules, moments
 
 
 def close(ours, theirs, tolerance):
@@ -72,10 +97,27 @@ def test_the_wrapper_hands_everything_on(name, monkeypatch):
     close(wrapped.state_dict(), made(name, "cpu", False).state_dict(), 0)
 
 
-def test_only_learners_on_a_gpu_that_take_one_path_are_recorded():
-    made_on = {device: captured(lambda *_, **__: "a learner")(SAC(), [0], 3, 2, device) for device in ("cpu", "cuda:0")}
-    assert made_on["cpu"] == "a learner" and isinstance(made_on["cuda:0"], Captured)
-    assert captured(lambda *_, **__: "a learner")(TD3(), [0], 3, 2, "cuda") == "a learner"
+@pytest.mark.parametrize("name", [name for name, case in CASES.items() if case.config.loop == "off_policy"])
+def test_what_is_recorded_keeps_all_its_state_on_the_device(name):
+    """Else a replay would compute with numbers of the recording. Where the host keeps some, nothing is recorded."""
+    build, config = CASES[name].learner, CASES[name].config
+    width = OBSERVATIONS + ACTIONS * config.history
+    learner = build(config, [3, 4], width, ACTIONS)
+    seen = []
+    for step in range(9):
+        learner.update(*drawn(learner, width, step, "cpu", (3, 4)))
+        seen.append(host_state(learner))
+    same = all(state == seen[1] for state in seen[1:])  # optimisers make their moments at the first update
+    assert same == graphs.recordable(learner) == (name not in COUNTING)
+
+
+def test_only_learners_on_a_gpu_are_recorded(monkeypatch):
+    def built(module):
+        return lambda config, seeds, observations, actions, device: module.Learner(config, seeds, observations, actions)
+
+    chosen = {device: captured(built(sac))(SAC(), [0], 3, 2, device) for device in ("cpu", "cuda:0")}
+    assert isinstance(chosen["cpu"], sac.Learner) and isinstance(chosen["cuda:0"], Captured)
+    assert isinstance(captured(built(hmc))(HMC(), [0], 3, 2, "cuda"), hmc.Learner)
 
 
 @gpu

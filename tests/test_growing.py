@@ -99,6 +99,32 @@ def test_members_trained_elsewhere_join_the_published_ones(toy):
     assert said == "published, 2 of 2 members" and rows(cell.published, "metrics", [0]) == lines
 
 
+def test_members_keep_the_machine_that_trained_them(toy, monkeypatch):
+    """Also where the checkout that joins them stands on another."""
+    there = {"packages": {"torch": "2.11"}, "python": "3.12", "processor": "theirs", "calibration": 80.0}
+    here = {"packages": {"torch": "2.13"}, "python": "3.12", "processor": "ours", "calibration": 50.0}
+    monkeypatch.setattr(harness, "made_by", lambda cell: {"commit": "111", "dirty": False} | there)
+    training.run("toy/toy/A-0.5", "day", seeds=[0])
+    publishing.publish("toy/toy/A-0.5", "day", partial=True)
+    cell = catalog.cell("toy/toy/A-0.5", "day")
+    record = sources.publication(cell).record
+    assert not there.keys() & record["parts"][0].keys()  # the record says it
+    record["parts"][0]["resealed"] = ["a seal of this part"]
+    record |= {"resealed": ["a later seal"], "carried": "how"}
+    (cell.published / "run.json").write_text(json.dumps(record))
+    shutil.rmtree(toy.root / "results")
+    monkeypatch.setattr(harness, "made_by", lambda cell: {"commit": "222", "dirty": False} | here)
+    training.run("toy/toy/A-0.5", "day", seeds=[1])
+    publishing.publish("toy/toy/A-0.5", "day", partial=True)
+    forget()
+    record = sources.publication(catalog.cell("toy/toy/A-0.5", "day")).record
+    parts = {part["labels"][0]: part for part in record["parts"]}
+    kept = {key: parts["0"].get(key) for key in ("packages", "processor", "calibration")}
+    assert kept == {key: there[key] for key in kept} and record["processor"] == "ours"
+    assert not {"packages", "python", "processor", "carried"} & {*parts["1"]} and "python" not in parts["0"]
+    assert parts["0"]["resealed"] == ["a seal of this part", "a later seal"] and parts["0"]["carried"] == "how"
+
+
 def test_stale_published_members_are_not_taken(toy):
     training.run("toy/toy/A-0.5", "day")
     publishing.publish("toy/toy/A-0.5", "day")

@@ -152,7 +152,13 @@ BUDGETS = {
         "c13_langevin_improves_on_td3 c13_langevin_improves_on_ddpg c14 c16 own_gain_survives own_gain_is own_chain_helps",
         None: "c08 own_distance",
     },
-    "nf_review": {None: "c18"},
+    "nf_review": {
+        None: "c18",
+        (1_000, 5): "c13",
+        (2_000, 10): "c10 c11 c12",
+        (10_000, 10): "c17 own_knows",
+        (400_000, 10): "c05",
+    },
     "trpo_nf": {
         (2_000, 10): "c01 c02 c03 c04 c05 c22 c23 own_collapse own_determinant own_wide",
         (2_000, 100): "c06",

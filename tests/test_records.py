@@ -253,7 +253,7 @@ def test_members_trained_at_several_commits_name_them_all(toy):
     cell = catalog.cell("toy/toy/A-1.0", "day")
     for number, member in enumerate(cell.members):
         spec = json.loads(fleets.Fleet(cell, (member,)).specify("cpu", origin.describe()).read_text())
-        assert set(spec["made_by"]) == {"commit", "dirty"}
+        assert spec["made_by"] == origin.describe()
         kept = {"digest": cell.digest, "labels": spec["labels"], "members": [member], "tables": {}, "seconds": 1.0,
                 "peak_mb": 1, "records": [[0, 1200, "return", "1.0"]], "device": "cpu", "matmul": "highest"}  # fmt: skip
         made = {"commit": "aaaaaaa1", "dirty": False} if number else {"commit": "bbbbbbb1", "dirty": True}
@@ -353,6 +353,21 @@ def test_costs_come_from_measured_rates(toy, monkeypatch):
     # 24 s of CPU time, the machine being busy, for 2 members of 1200 steps, on a machine twice as fast as this one; 3
     # members of 1200 steps are missing.
     assert found.core_seconds == pytest.approx(24 / 2 * 3 * 2) and "measured" in found.basis
+    costs.measured.cache_clear()
+
+
+def test_a_cell_trained_on_two_kinds_of_machine_tells_the_rate_of_each(toy, monkeypatch):
+    monkeypatch.setattr(costs, "calibration", lambda: 50.0)
+    write(catalog.cells("toy", "toy", "quick")["A-1.0"])
+    path = catalog.cells("toy", "toy", "quick")["A-1.0"].folder / "run.json"
+    parts = [{"labels": ["6"], "seconds": 3.0, "cpu_seconds": 1.0, "device": "NVIDIA H200", "calibration": 80.0},
+             {"labels": ["4", "5"], "seconds": 99.0, "cpu_seconds": 24.0, "device": "x86_64"}]  # fmt: skip
+    record = {"parts": parts, "settings": {"total_steps": 1200}, "calibration": 100.0}
+    path.write_text(json.dumps(json.loads(path.read_text()) | record))
+    costs.measured.cache_clear()
+    dear = catalog.cells("toy", "toy", "paper")["B-1.0"]
+    assert costs.estimate(dear).core_seconds == pytest.approx(24 / 2 * 3 * 2)
+    assert costs.estimate(dear, "cuda").core_seconds == pytest.approx(3.0 * 3)
     costs.measured.cache_clear()
 
 

@@ -193,6 +193,34 @@ class DDPG(TD3):
 
 
 @dataclass(frozen=True)
+class Episodic(Settings):
+    """What the loop of episodes needs: the environment, the schedule and the replay buffer."""
+
+    loop = "episodes"
+    whole_fleet = True  # its networks are so small that another member costs little
+
+    env: str = setting("NChain-v0", "environment", choices=("NChain-v0", "MountainCar-v0"))
+    length: int = setting(10, "states of the chain", low=3, high=1000)
+    episode_steps: int = setting(1000, "time limit of an episode on MountainCar", low=1, unit="steps")
+    total_steps: int = setting(2000, "episodes", low=1, high=1_000_000, unit="episodes")
+    test_every: int = setting(1, "interval of rollouts without noise", low=1, unit="episodes")
+    evaluate_every: int = setting(10, "interval of records, means since the last", low=1, unit="episodes")
+    optimum: float = setting(10.0, "return of the best policy")
+    solved_streak: int = setting(100, "best rollouts in a row that solve an environment", low=1)
+    update_every: int = setting(0, "interval of updates; 0: one per episode of the longest length", low=0, unit="steps")
+    target_every: int = setting(100, "interval of copies to the target network", low=1, unit="steps")
+    batch_size: int = setting(32, "transitions per update", low=1, high=65_536)
+    buffer_size: int = setting(10_000, "capacity of the replay buffer", low=1, unit="transitions")
+
+    def problem(self) -> str | None:
+        if self.total_steps < self.evaluate_every or self.total_steps > 200 * self.evaluate_every:
+            return f"evaluate_every = {self.evaluate_every} must give 1 to 200 points in total_steps = {self.total_steps}"
+        if self.evaluate_every % self.test_every:
+            return f"evaluate_every = {self.evaluate_every} must be a multiple of test_every = {self.test_every}"
+        return super().problem()
+
+
+@dataclass(frozen=True)
 class OnPolicy(Settings):
     """What the on-policy loop, advantages and value fitting need. Defaults: OpenAI baselines' TRPO for MuJoCo."""
 

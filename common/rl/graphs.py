@@ -5,8 +5,10 @@ as a graph and replayed they do not. What is computed is the same: the graph hol
 """
 
 from dataclasses import fields
+from operator import attrgetter
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -21,7 +23,8 @@ class Recorded:
     each call. The first `EAGER` calls run as they are; they count as calls."""
 
     def __init__(self, function: Any):
-        self.function, self.calls, self.graph = function, 0, None
+        self.function, self.calls = function, 0
+        self.graph: torch.cuda.CUDAGraph | None = None
         self.inputs: list[Tensor] = []
         self.output: Any = None
 
@@ -50,8 +53,8 @@ class Recorded:
 
 class Captured:
     """An `OffPolicyLearner` on a GPU whose `update`, `act` and `inspect` are graphs. Everything else is the learner's own.
-    Its update must take the same path every time: one that counts its updates, as TD3's with a policy delay, cannot be
-    recorded. What `act` and `inspect` return is overwritten by their next call."""
+    Its update must take the same path every time (`recordable`). What `act` and `inspect` return is overwritten by their
+    next call."""
 
     def __init__(self, learner: Any):
         self.learner = learner
@@ -93,12 +96,19 @@ class Captured:
         self.learner.load_state_dict(arrays)
 
 
+def recordable(learner: Any) -> bool:
+    """Whether a graph holds all that an update does. It does not where the host keeps a part of the state, such as TD3's
+    count of updates: a replay leaves it as it was at the recording, and takes the branch that it decided then. Whatever
+    training changes is `stored`, else no run could be resumed, so that this is where it shows."""
+    state = [attrgetter(name)(learner) for name in learner.stored]
+    return not any(isinstance(value, int | float | np.ndarray) for value in state)
+
+
 def captured(build: Any) -> Any:
     """The maker of a learner, whose learners are `Captured` where they are on a GPU and can be."""
 
     def make(config, seeds, observations, actions, device="cpu", **others):
         learner = build(config, seeds, observations, actions, device, **others)
-        counts = getattr(config, "policy_delay", 1) > 1
-        return Captured(learner) if str(device).startswith("cuda") and not counts else learner
+        return Captured(learner) if str(device).startswith("cuda") and recordable(learner) else learner
 
     return make

@@ -2,6 +2,7 @@
 
     loop = "off_policy"    Learner(config, seeds, observations, actions, device) meets `OffPolicyLearner`
     loop = "on_policy"     Learner(config, seeds, observations, actions, device) meets `OnPolicyLearner`
+    loop = "episodes"      Learner(config, seeds, observations, actions, device) meets `EpisodicLearner`
     loop = "iterations"    Learner(config, seeds, device) meets `IterativeLearner`
     loop = "offline"       Learner(config, seeds, data, device, inputs) meets `OfflineLearner`
 
@@ -107,6 +108,33 @@ class OnPolicyLearner(Checkpointed, Protocol):
 
     def update(self, rollout: Rollout, draws: Arrays) -> dict[str, Any]:
         """One update of every member. Returns {metric: [members]}; a value that is not finite is left out of records."""
+
+
+class EpisodicLearner(Checkpointed, Protocol):
+    """Trained by `episodes.run`, on environments with `actions` actions, 0, 1, ...: updates on replayed transitions, whose
+    `action` [members, batch, 1] is such a number. A member's random numbers of acting are drawn once per episode."""
+
+    def episode_draws(self, rng: np.random.Generator, steps: int) -> Arrays:
+        """Random numbers of one member's episode of `steps` steps at most, {name: [...]}."""
+
+    def begin(self, member: int, draws: Arrays) -> None:
+        """The member's next episode has these random numbers."""
+
+    def act(self, obs: np.ndarray, age: np.ndarray, episode: np.ndarray) -> np.ndarray:
+        """Exploring actions [members] for obs [members, observations], `age` steps into the `episode`-th episode, both
+        [members]; -1 for a member whose values are not finite."""
+
+    def greedy(self, obs: np.ndarray) -> np.ndarray:
+        """Actions [members] as the values are evaluated: without noise."""
+
+    def update_draws(self, rng: np.random.Generator, size: int) -> Arrays:
+        """Random numbers of `size` updates of one member, {name: [size, ...]}."""
+
+    def update(self, batch: Batch, draws: Draws) -> None:
+        """One update of every member on a batch [members, batch_size, ...]. No member's NaN may reach another."""
+
+    def copy_target(self) -> None:
+        """The target network becomes the present one."""
 
 
 class IterativeLearner(Checkpointed, Protocol):

@@ -1,7 +1,11 @@
-"""What the review claims, and what we ask beyond it; one function per claim. Its experiments are not written yet."""
+"""What the review claims, and what we ask beyond it; one function per claim."""
+
+import numpy as np
 
 from common.lab.report import stats
-from common.lab.report.verdicts import conjunction
+from common.lab.report.verdicts import conjunction, judged
+
+LONG = 80  # states of a very long chain
 
 
 def c18_a_flow_of_a_density_is_a_density(shapes="family=planar|radial, base=normal|uniform, flows=1|2|10"):
@@ -19,3 +23,117 @@ def c18_a_flow_of_a_density_is_a_density(shapes="family=planar|radial, base=norm
         for count in shapes.setting("flows")
     }
     return conjunction(parts, "mass on the grid")
+
+
+def c05_several_goals(multigoal="path_entropy_weight=0.1"):
+    """A flow commits to several goals, a Gaussian to one (Section 3.1.1).
+
+    A point with four equal goals, PPO with a reward for entropy of weight 0.1. Goals that at least a tenth of a trained
+    policy's rollouts reach, one number per seed: more than 1.5 by the flow, fewer by the Gaussian.
+    """
+    flow, gaussian = (multigoal.final("goals", 1, policy=policy) for policy in ("flow", "gaussian"))
+    parts = {"flow": stats.mean_within(flow, low=1.5), "Gaussian": stats.mean_within(gaussian, high=1.5)}
+    return judged(conjunction(parts, "goals visited"), multigoal, steps=400_000, seeds=10)
+
+
+def c10_mnf_solves_chains(nchain_mnf, nchain_noisy, nchain_dqn):
+    """MNF-DQN solves every n-chain in fewer episodes than NoisyDQN and epsilon-greedy DQN (Section 3.2).
+
+    Three parts. More than nine in ten of its members solve their chain, and the median number of episodes before a chain is
+    solved, one number per length, is smaller than that of either other: Student's t on the differences over lengths. A chain
+    that a member does not solve counts all its episodes.
+    """
+    solved = nchain_mnf.final("solved", 1)
+    parts = {"members that solve": stats.proportion(_solving(nchain_mnf), len(solved), low=0.9)}
+    for name, other in (("NoisyDQN", nchain_noisy), ("DQN", nchain_dqn)):
+        parts[f"episodes less than {name}"] = stats.difference(
+            _medians(nchain_mnf), _medians(other), paired=True, direction="less"
+        )
+    verdict = conjunction(parts, "share of members, and difference in median episodes before a chain is solved")
+    return judged(verdict, nchain_mnf, nchain_noisy, nchain_dqn, steps=2000, seeds=10)
+
+
+def c11_bbqn_close(nchain_mnf, nchain_bayes):
+    """Bayes by backprop comes close to MNF-DQN, and falls behind on very long chains (Section 3.2).
+
+    Mean over lengths of the episodes before a chain is solved, one number per seed: up to 70 states within 200 of MNF-DQN's,
+    a tenth of the episodes that there are; from 80 states on more than MNF-DQN's.
+    """
+    short, long = ([_over(results, kept) for results in (nchain_bayes, nchain_mnf)] for kept in (_short, _long))
+    parts = {
+        "close up to 70 states": stats.equivalence(*short, margin=200.0),
+        "behind from 80 states on": stats.difference(*long),
+    }
+    verdict = conjunction(parts, "difference in episodes before a chain is solved, Bayes by backprop - MNF-DQN")
+    return judged(verdict, nchain_bayes, nchain_mnf, steps=2000, seeds=10)
+
+
+def c12_epsilon_greedy_fails(nchain_dqn):
+    """Epsilon-greedy DQN fails on most chains of ten states and more (Section 3.2).
+
+    The share of members, over all lengths, that do not solve their chain is above a half.
+    """
+    count = len(nchain_dqn.final("solved", 1))
+    verdict = stats.proportion(count - _solving(nchain_dqn), count, low=0.5, quantity="share of members that fail")
+    return judged(verdict, nchain_dqn, steps=2000, seeds=10)
+
+
+def c13_mountain_car(mountaincar_mnf, mountaincar_bayes, mountaincar_noisy, mountaincar_dqn):
+    """MNF-DQN learns fastest on MountainCar (Section 3.2).
+
+    The mean return of all rollouts without noise, one number per seed, is higher than that of Bayes by backprop, of NoisyDQN
+    and of epsilon-greedy DQN.
+    """
+    others = {"Bayes by backprop": mountaincar_bayes, "NoisyDQN": mountaincar_noisy, "DQN": mountaincar_dqn}
+    parts = {name: stats.difference(_area(mountaincar_mnf), _area(other)) for name, other in others.items()}
+    verdict = conjunction(parts, "difference in mean return of all rollouts, MNF-DQN - other")
+    return judged(verdict, mountaincar_mnf, *others.values(), steps=1000, seeds=5)
+
+
+def c17_richer_posterior(mnf_regression="posterior=masked|mean_field"):
+    """The posterior of MNF is richer than a mean field (Section 3.2).
+
+    Twenty points of y = x^3: the bound on the evidence after the fit is higher with multipliers than with a factorised
+    Gaussian, which has the bound in closed form while that of the multipliers is loosened by the auxiliary density. Members
+    share data by seed.
+    """
+    masked, field = (mnf_regression.final("bound", 3, posterior=kind) for kind in ("masked", "mean_field"))
+    quantity = "difference in the bound on the evidence (nats), multiplicative - mean field"
+    return judged(stats.difference(masked, field, paired=True, quantity=quantity), mnf_regression, steps=10_000, seeds=10)
+
+
+def own_knows_what_it_does_not_know(mnf_regression="posterior=masked|mean_field"):
+    """Ours: away from the data the multiplicative posterior is less sure than the mean field: the deviation of its
+    predictions between 4 and 6 on both sides is larger after the fit. Members share data by seed."""
+    masked, field = (mnf_regression.final("deviation_outside", 3, posterior=kind) for kind in ("masked", "mean_field"))
+    quantity = "difference in the deviation of predictions outside the data, multiplicative - mean field"
+    return judged(stats.difference(masked, field, paired=True, quantity=quantity), mnf_regression, steps=10_000, seeds=10)
+
+
+def _solving(results):
+    """How many members solve their chain."""
+    return int((results.final("solved", 1) < results.budget).sum())
+
+
+def _medians(results):
+    """The median of the members' episodes before a chain is solved, one number per length."""
+    return np.array([np.median(results.final("solved", 1, length=length)) for length in results.setting("length")])
+
+
+def _short(length):
+    return length < LONG
+
+
+def _long(length):
+    return length >= LONG
+
+
+def _over(results, kept):
+    """The mean over the lengths that are kept, one number per seed."""
+    numbers = [results.final("solved", 1, length=length) for length in results.setting("length") if kept(length)]
+    return np.mean(numbers, axis=0) if numbers else np.array([])
+
+
+def _area(results):
+    """The mean of a member's whole curve of returns."""
+    return results.final("return", 10**6)

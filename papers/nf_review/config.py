@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from common.rl.config import Iterations
+from common.rl.config import PPO, Episodic, Iterations, Settings
 from common.settings import setting
 
 
@@ -17,3 +17,121 @@ class Shapes(Iterations):
     base: str = setting("normal", "N(0, I), or uniform on [-2, 2]^2", "Figure 1", choices=("normal", "uniform"))
     flows: int = setting(10, "how many in turn", "Figure 1", low=1, high=1000)
     points: int = setting(141, "points per side of the grid, over [-4, 4]^2", "our choice", low=11, high=401)
+
+
+# Multiplicative normalizing flows (Section 3.2).
+
+MNF_CODE = "peer: the code of Touati et al. 2018"
+N_CHAIN = f"{MNF_CODE}, n-chain"
+
+
+@dataclass(frozen=True)
+class Multipliers(Settings):
+    """The flows of multipliers, and how wide posteriors are."""
+
+    largest_std: float = setting(0.5, "clamp of the weights' sigma", MNF_CODE, low=1e-6, high=1e6)
+    flow_length: int = setting(1, "flows in turn, of q and of r", N_CHAIN, low=1, high=10)
+    flow_width: int = setting(16, "hidden units of a flow", N_CHAIN, low=1, high=256)
+    gate: float = setting(
+        0.0, "bias of the flows' gates at the start", f"{MNF_CODE}; +2 in Louizos & Welling's", low=-10.0, high=10.0
+    )
+
+
+@dataclass(frozen=True)
+class MNFRegression(Multipliers, Iterations):
+    """Twenty points of y = x^3 and a posterior over the weights of a small network."""
+
+    posterior: str = setting(
+        "masked",
+        "mean field, or multiplied by masked couplings (the paper) or inverse autoregressive flows (the review)",
+        "Section 3.2",
+        choices=("mean_field", "masked", "iaf"),
+    )
+    units: int = setting(100, "hidden units", "peer: Hernandez-Lobato & Adams 2015", low=1, high=1000)
+    log_std: float = setting(-3.0, "ln sigma of the weights at the start", "our choice: the same for every posterior")
+    largest_std: float = setting(
+        1e3,
+        "clamp of the weights' sigma: none",
+        "our choice: at 1/2 no weight could be left at its prior",
+        low=1e-6,
+        high=1e6,
+    )
+    flow_width: int = setting(50, "hidden units of a flow", "peer: Louizos & Welling 2017", low=1, high=256)
+    flow_length: int = setting(2, "flows in turn, of q and of r", "peer: Louizos & Welling 2017", low=1, high=10)
+    samples: int = setting(5, "draws of every point in an update", "our choice", low=1, high=1000)
+    evaluation_samples: int = setting(200, "draws of an evaluation", "our choice", low=2, high=10_000)
+    learning_rate: float = setting(3e-3, "Adam's learning rate", "our choice", low=0.0)
+    total_steps: int = setting(10_000, "updates", "our choice", low=1, high=10_000_000, unit="updates")
+    evaluate_every: int = setting(500, "interval of evaluations", "our choice", low=1, unit="updates")
+
+
+@dataclass(frozen=True)
+class ValueLearning(Episodic):
+    """What the deep Q-learners of the n-chain and of MountainCar share."""
+
+    hidden: str = setting("2x16", "layers x units", N_CHAIN, choices=("1x16", "2x16", "2x32", "2x64"))
+    discount: float = setting(0.999, "discount factor gamma", N_CHAIN, low=0.0, high=1.0)
+    learning_rate: float = setting(1e-3, "Adam's learning rate", N_CHAIN, low=0.0)
+    adam_epsilon: float = setting(1.5e-4, "Adam's epsilon", N_CHAIN, low=0.0)
+
+
+@dataclass(frozen=True)
+class DQN(ValueLearning):
+    """Epsilon-greedy deep Q-learning."""
+
+    epsilon_start: float = setting(1.0, "probability of a random action at the start", N_CHAIN, low=0.0, high=1.0)
+    epsilon_end: float = setting(0.1, "probability of a random action at the end", N_CHAIN, low=0.0, high=1.0)
+    epsilon_episodes: int = setting(1000, "episodes in which it falls", N_CHAIN, low=1, unit="episodes")
+
+
+@dataclass(frozen=True)
+class NoisyDQN(ValueLearning):
+    """Deep Q-learning with noisy layers."""
+
+    sigma: float = setting(0.4, "sigma_0, noise at the start", N_CHAIN, low=0.0)
+
+
+@dataclass(frozen=True)
+class BootstrappedDQN(ValueLearning):
+    """Deep Q-learning with bootstrapped heads."""
+
+    heads: int = setting(10, "heads K", N_CHAIN, low=1, high=1000)
+
+
+@dataclass(frozen=True)
+class BayesDQN(ValueLearning):
+    """Deep Q-learning with a mean field over weights."""
+
+    log_std: float = setting(-3.0, "ln sigma of the weights at the start", N_CHAIN)
+    largest_std: float = setting(0.5, "clamp of the weights' sigma", MNF_CODE, low=1e-6, high=1e6)
+    divergence_weight: float = setting(1.0, "alpha: the divergence counts alpha / buffer_size", N_CHAIN, low=0.0)
+
+
+@dataclass(frozen=True)
+class MNFDQN(Multipliers, ValueLearning):
+    """Deep Q-learning with multiplicative normalizing flows."""
+
+    flow: str = setting("masked", "masked couplings, or inverse autoregressive", "Section 3.2", choices=("masked", "iaf"))
+    log_std: float = setting(-9.0, "ln sigma of the weights at the start", N_CHAIN)
+    divergence_weight: float = setting(1.0, "alpha: the divergence counts alpha / buffer_size", N_CHAIN, low=0.0)
+
+
+# Implicit policies (Section 3.1.1).
+
+FLOW = "as TRPO with flows: peer: Tang & Agrawal 2018, Appendix B"
+
+
+@dataclass(frozen=True)
+class PPOFlow(PPO):
+    """PPO with a flow or a Gaussian, on the point with four goals."""
+
+    loop = "goals"
+
+    env: str = setting("MultiGoal-v0", "environment", "peer: Haarnoja et al.'s code", choices=("MultiGoal-v0",))
+    policy: str = setting("flow", "policy class", "Section 3.1.1", choices=("gaussian", "flow"))
+    couplings: int = setting(4, "couplings", FLOW, low=1, high=64)
+    coupling_units: int = setting(3, "units per hidden layer of s and t", FLOW, low=1, high=1024)
+    embedding_units: int = setting(64, "units per hidden layer of the network of the state", FLOW, low=1, high=4096)
+    path_entropy_weight: float = setting(0.0, "weight of the entropy, along the samples", "our choice: several", low=0.0)
+    entropy_samples: int = setting(10, "actions per state for the entropy", "peer: Tang & Agrawal's code", low=1, high=1000)
+    rollouts: int = setting(200, "episodes of the trained policy that are followed", "our choice", low=1, high=100_000)

@@ -1,10 +1,24 @@
-"""Figure 1 of the review. Each figure reads the cells that its arguments name, and nothing else."""
+"""Figure 1 of the review and figures of our own. Each figure reads the cells that its arguments name, and nothing else."""
 
 import matplotlib.pyplot as plt
 import numpy as np
 
 from common.lab.report import plots
 from common.lab.report.measures import first_member
+
+POSTERIORS = {
+    "mean_field": ("Bayes by backprop", plots.PALETTE[0]),
+    "masked": ("multiplicative, masked", plots.PALETTE[1]),
+    "iaf": ("multiplicative, IAF", plots.PALETTE[2]),
+}
+
+AGENTS = {
+    "MNF-DQN": plots.PALETTE[1],
+    "Bayes by backprop": plots.PALETTE[0],
+    "NoisyDQN": plots.PALETTE[2],
+    "bootstrapped heads": plots.PALETTE[3],
+    "DQN, epsilon": plots.PALETTE[6],
+}
 
 
 def fig1_planar_radial(shapes):
@@ -23,6 +37,113 @@ def fig1_planar_radial(shapes):
     for ax in axes[1]:
         ax.set_title("")
     return fig
+
+
+def figx_mnf_regression(mnf_regression):
+    """y = x^3 with noise of deviation 3: the mean of a network's predictions and one and two deviations of them, without
+    that noise, after a fit to twenty points (black; first seed) between -4 and 4 (dotted); dashed: x^3. Bayes by backprop
+    has a factorised Gaussian posterior over weights; multiplicative flows multiply its rows, by masked couplings as in the
+    paper of the method and its code, or by inverse autoregressive flows as the review says. Right: the bound on the evidence
+    during training."""
+    fig, axes = plt.subplots(1, 4, figsize=(9.6, 2.9), width_ratios=[1, 1, 1, 1.1])
+    for ax, (posterior, (label, colour)) in zip(axes, POSTERIORS.items(), strict=False):
+        rows = first_member(mnf_regression, "predictive", posterior=posterior)
+        data = first_member(mnf_regression, "points", posterior=posterior)
+        for times, alpha in ((2, 0.15), (1, 0.3)):
+            low, high = (rows["mean"] + sign * times * rows["deviation"] for sign in (-1, 1))
+            ax.fill_between(rows["x"], low, high, color=colour, alpha=alpha, linewidth=0)
+        ax.plot(rows["x"], rows["mean"], color=colour)
+        ax.plot(rows["x"], rows["x"] ** 3, color="black", linestyle="--", linewidth=0.8)
+        ax.plot(data["x"], data["y"], "k.", markersize=3)
+        for edge in (-4, 4):
+            ax.axvline(edge, color="0.5", linestyle=":", linewidth=0.8)
+        ax.set(title=label, ylim=(-230, 230), xlabel="x")
+        ax.sharey(axes[0])
+        plots.seeds_and_mean(axes[3], mnf_regression.curve("bound", posterior=posterior), label, colour)
+    axes[0].set_ylabel("y")
+    ends = mnf_regression.curve("bound")
+    low, high = ends["value"].quantile(0.4), ends["value"].max()
+    axes[3].set_ylim(low - 0.05 * (high - low), high + 0.05 * (high - low))
+    plots.steps_axis(axes[3], "bound on the evidence (nats)", "updates")
+    plots.legend_below(fig)
+    return fig
+
+
+def figx_mnf_nchain(nchain_mnf, nchain_bayes, nchain_noisy, nchain_bootstrapped, nchain_dqn):
+    """The n-chain. Left: the episode from which on a rollout without noise pays the best return, 10, a hundred times in a
+    row; the median of the seeds (line) and every seed (dots), which stand at the top (dashed) if that did not happen in the
+    episodes that there were. Right: return of these rollouts on the shortest and on the longest chain; every seed and the
+    mean. One step of learning per episode; all but DQN with epsilon explore by one draw of their noise per episode."""
+    runs = dict(zip(AGENTS, (nchain_mnf, nchain_bayes, nchain_noisy, nchain_bootstrapped, nchain_dqn), strict=True))
+    lengths = sorted({length for results in runs.values() for length in results.setting("length")})
+    fig, axes = plt.subplots(1, 3, figsize=(9.6, 2.9), width_ratios=[1.3, 1, 1])
+    ends = [results.budget for results in runs.values() if results.cells]
+    for number, ((label, colour), results) in enumerate(zip(AGENTS.items(), runs.values(), strict=True)):
+        solved = results.curve("solved")
+        medians = solved.groupby("length")["value"].median()
+        beside = (number - 2) * 0.006 * (lengths[-1] - lengths[0] + 10)
+        axes[0].plot(medians.index, medians, "o-", color=colour, label=label, markersize=3)
+        axes[0].plot(solved["length"] + beside, solved["value"], ".", color=colour, alpha=0.4, markersize=3)
+        for ax, length in zip(axes[1:], (lengths[0], lengths[-1]), strict=True):
+            plots.seeds_and_mean(ax, results.curve("return", length=length), label, colour)
+            plots.steps_axis(ax, f"N = {length}", "episodes")
+            ax.set_ylim(-0.5, 10.5)
+    axes[0].axhline(max(ends), color="0.5", linestyle="--", linewidth=0.8)
+    axes[0].set(xlabel="states N", ylabel="episodes before it is solved", title="all lengths", yscale="symlog")
+    axes[0].set_ylim(0, 1.3 * max(ends))
+    axes[1].set_ylabel("return without noise")
+    plots.legend_below(fig, ncols=5)
+    return fig
+
+
+def figx_mnf_mountaincar(mountaincar_mnf, mountaincar_bayes, mountaincar_noisy, mountaincar_bootstrapped, mountaincar_dqn):
+    """MountainCar with 1000 steps an episode and -1 a step: return of rollouts without noise (left) and of the episodes of
+    training (right), means since the last point; every seed and the mean."""
+    runs = (mountaincar_mnf, mountaincar_bayes, mountaincar_noisy, mountaincar_bootstrapped, mountaincar_dqn)
+    fig, axes = plots.grid(1, 2, width=4.4, height=2.8)
+    for (label, colour), results in zip(AGENTS.items(), runs, strict=True):
+        for ax, metric in zip(axes[0], ("return", "return_training"), strict=True):
+            plots.seeds_and_mean(ax, results.curve(metric), label, colour)
+    for ax, title in zip(axes[0], ("without noise", "in training"), strict=True):
+        plots.steps_axis(ax, title, "episodes")
+    axes[0, 0].set_ylabel("return")
+    plots.legend_below(fig, ncols=5)
+    return fig
+
+
+def figx_implicit_multigoal(multigoal):
+    """A point, four goals that are equally good (circles), and where trained policies go: paths of the first seed by PPO
+    with a Gaussian (top) and with a flow (bottom), without and with a reward for entropy of that weight. Right: goals that
+    at least a tenth of 200 rollouts reach, and the entropy of the distribution over goals that are reached (dashed: ln 4);
+    every seed and their mean."""
+    weights, kinds = multigoal.setting("path_entropy_weight"), {"gaussian": "Gaussian", "flow": "flow"}
+    fig, axes = plt.subplots(2, len(weights) + 1, figsize=(2.1 * (len(weights) + 1) + 0.6, 4.6))
+    for number, (row, (policy, label)) in enumerate(zip(axes, kinds.items(), strict=True)):
+        colour = plots.PALETTE[number]
+        for ax, weight in zip(row, weights, strict=False):
+            _paths(ax, multigoal, colour, policy=policy, path_entropy_weight=weight)
+            ax.set_title(f"{label}, weight {weight:g}")
+        for ax, metric in zip(axes[:, -1], ("goals", "goal_entropy"), strict=True):
+            numbers = [multigoal.final(metric, 1, policy=policy, path_entropy_weight=weight) for weight in weights]
+            for place, values in enumerate(numbers):
+                ax.plot(np.full(len(values), place + 0.12 * (2 * number - 1)), values, ".", color=colour, alpha=0.5)
+            ax.plot(range(len(weights)), [np.nanmean(values) for values in numbers], color=colour, label=label)
+            ax.set_xticks(range(len(weights)), [f"{weight:g}" for weight in weights])
+    axes[0, -1].set(title="goals visited", ylim=(-0.2, 4.2))
+    axes[1, -1].set(title="entropy over goals (nats)", ylim=(-0.1, 1.5), xlabel="weight of the entropy")
+    axes[1, -1].axhline(np.log(4), color="0.5", linestyle="--", linewidth=0.8)
+    plots.legend_below(fig)
+    return fig
+
+
+def _paths(ax, results, colour, **where):
+    """The first member's paths among the goals."""
+    for x, y in ((5, 0), (-5, 0), (0, 5), (0, -5)):
+        ax.add_patch(plt.Circle((x, y), 1, color="0.8", linewidth=0))
+    for _, rows in first_member(results, "paths", **where).groupby("rollout"):
+        ax.plot(rows["x"], rows["y"], color=colour, alpha=0.5, linewidth=0.8)
+        ax.plot(rows["x"].iloc[-1], rows["y"].iloc[-1], ".", color=colour, markersize=3)
+    ax.set(xlim=(-7, 7), ylim=(-7, 7), aspect="equal", xticks=[-5, 0, 5], yticks=[-5, 0, 5])
 
 
 def _grid(shapes, **where):

@@ -28,12 +28,12 @@ from torch import nn
 
 from common.errors import UserError
 from common.flows.coupling import Coupling, Shift, with_norm_eps
-from common.flows.distributions import DiagonalGaussian, FlowDistribution
 from common.flows.mixtures import GaussianMixture
 from common.flows.networks import MLP, normc, small_uniform, widths, xavier_uniform
 from common.flows.transforms import Compose
 from common.rl import acting
-from common.rl.policies import FactorisedGaussian, Sampled
+from common.rl.flow_policies import CouplingFlow, Trained
+from common.rl.policies import FactorisedGaussian
 from papers.trpo_nf.classes import CLASSES
 
 NORM_EPS = 1e-12  # what the released layer normalisation adds to a variance
@@ -101,51 +101,6 @@ def couplings(config, rngs, event, last_init):
     for layer in layers:
         with_norm_eps(layer.network, NORM_EPS)
     return layers
-
-
-class Trained(Sampled):
-    """A policy trained on one kind of distribution, `kinds[0]`, whose samples have another's density, `kinds[1]`."""
-
-    def forward(self, obs):
-        return self.distribution(obs, self.kinds[0])
-
-    def truth(self, obs):
-        return self.distribution(obs, self.kinds[1])
-
-
-class CouplingFlow(Trained):
-    """a = f(e; s), e ~ N(0, I), with f a composed `transform` of couplings. `constant`: its log-density has its normalising
-    constant; else it is too large by (m / 2) ln 2 pi, as released."""
-
-    def __init__(self, transform, actions, constant):
-        super().__init__()
-        self.transform, self.actions = transform, actions
-        self.kinds = FlowDistribution if constant else WithoutConstant, FlowDistribution
-
-    def distribution(self, obs, kind):
-        zeros = obs.new_zeros(*obs.shape[:-1], self.actions)
-        return kind(DiagonalGaussian(zeros, zeros), self.transform, obs)
-
-    def actor(self, draws):
-        """A function (step, obs [members, observations]) -> action [members, actions], with row `step` of `draws`. What the
-        first coupling makes of the noise does not depend on the state, and is computed for all steps at once."""
-        first, shift, *rest = self.transform.transforms
-        with torch.inference_mode():
-            noise = torch.from_numpy(draws["noise"]).to(next(self.parameters()).device)
-            moved = first(noise)[0].cpu().numpy()
-        embedding, others = acting.network(shift.network), acting.chain([acting.coupling(layer) for layer in rest])
-        return lambda step, obs: others(moved[:, step] + embedding(obs[:, None])[:, 0])
-
-
-class WithoutConstant(FlowDistribution):
-    """A flow whose log-density lacks -(m / 2) ln 2 pi, as released."""
-
-    def rsample_and_log_prob(self, noise=None):
-        y, log_prob = super().rsample_and_log_prob(noise)
-        return y, log_prob + 0.5 * math.log(2 * math.pi) * y.shape[-1]
-
-    def log_prob(self, y):
-        return super().log_prob(y) + 0.5 * math.log(2 * math.pi) * y.shape[-1]
 
 
 class Mixture(Trained):

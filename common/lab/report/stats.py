@@ -104,7 +104,7 @@ def _tested(arms, test, low, high, quantity, paired=False, fills=()) -> Verdict:
             verdict = replace(verdict, p=max(verdict.p, other.p))
             if other.status != verdict.status:
                 verdict = replace(verdict, status="inconclusive", reason="diverged")
-    return verdict.with_note(f"{lost} of {seeds} seeds diverged") if lost else verdict
+    return verdict.with_note(f"{lost} of {seeds} seeds diverged, or have no number") if lost else verdict
 
 
 def _arms(*values) -> list[np.ndarray]:

@@ -1,5 +1,6 @@
 """What an artefact would cost: measured rates of earlier runs, scaled to this machine."""
 
+import collections
 import dataclasses
 import functools
 import os
@@ -105,28 +106,32 @@ def kind(device: str) -> str:
 
 @functools.cache
 def measured(root: Path) -> list[dict[str, Any]]:
-    """Rates of all finished runs: core-seconds per member and unit of work, with the settings they were measured at."""
+    """Rates of all finished runs: core-seconds per member and unit of work, with the settings they were measured at. The
+    members of a cell that were trained on machines of several kinds or speeds count as several runs."""
     runs = []
     places = ("published/*/*/*/*/run.json", "results/*/*/*/*/run.json", "results/*/*/*/*/.work/partial/run.json")
     for path in sorted(path for place in places for path in root.glob(place)):
         if path.parts[-5] == "smoke":  # start-up takes longer than the training
             continue
         record = read_json(path)
-        settings, parts = record.get("settings", {}), record.get("parts", [])
-        members = sum(len(part["labels"]) for part in parts)
-        seconds = sum(core_seconds(part) for part in parts)
-        if not members or not seconds or not settings:
-            continue
+        settings, machines = record.get("settings", {}), collections.defaultdict(list)
+        for part in record.get("parts", []):
+            machines[kind(part.get("device", "cpu")), part.get("calibration", record.get("calibration"))].append(part)
         key = path.relative_to(root).parts[:5]
-        runs.append({
-            "key": "/".join(key),
-            "algorithm": algorithm(*key[1:4]),
-            "settings": settings,
-            "device": kind(parts[0].get("device", "cpu")),
-            "rate": seconds / members / work(settings),
-            "core_seconds": seconds,
-            "calibration": record.get("calibration"),
-        })  # fmt: skip
+        for (device, speed), parts in machines.items():
+            members = sum(len(part["labels"]) for part in parts)
+            seconds = sum(core_seconds(part) for part in parts)
+            if not members or not seconds or not settings:
+                continue
+            runs.append({
+                "key": "/".join(key),
+                "algorithm": algorithm(*key[1:4]),
+                "settings": settings,
+                "device": device,
+                "rate": seconds / members / work(settings),
+                "core_seconds": seconds,
+                "calibration": speed,
+            })  # fmt: skip
     return runs
 
 

@@ -69,7 +69,7 @@ class Fleet:
                 for name in self.cell.produces}  # fmt: skip
 
     def specify(self, device: str, made_by: dict) -> Path:
-        """Write the spec that its worker reads; returns its path. `made_by` holds the commit and whether it was edited."""
+        """Write the spec that its worker reads; returns its path. `made_by`: see `origin.describe`."""
         config = type(self.cell.config)
         spec = {
             "module": self.cell.module,
@@ -78,7 +78,7 @@ class Fleet:
             "members": self.members,
             "labels": self.labels,
             "digest": self.cell.digest,
-            "made_by": {key: made_by[key] for key in ("commit", "dirty")},
+            "made_by": made_by,
             "produces": {name: [str(path) for path in paths] for name, paths in self._produced().items()},
             "uses": {
                 role: [run for cell in cells for run in used_runs(cell, self.cell.reads[role])]

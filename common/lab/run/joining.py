@@ -11,7 +11,12 @@ from common.lab.results import records, sources
 from common.lab.results.sources import label
 
 # What run.json keeps of each part.
-KEPT = ("labels", "seconds", "cpu_seconds", "peak_mb", "device", "matmul", "capability", "commit", "dirty", "resealed")
+KEPT = (
+    "labels", "seconds", "cpu_seconds", "peak_mb", "device", "matmul", "capability", "commit", "dirty", "carried",
+    "resealed",
+)  # fmt: skip
+# What made a part, as `origin.describe` says it; kept of a part that was made elsewhere than the record was joined.
+MADE = ("packages", "python", "platform", "processor", "calibration")
 ADOPTED = "part-published-{}.json"
 
 
@@ -55,6 +60,7 @@ def adopt(cell: Cell) -> None:
         if not members:
             continue
         part = {
+            **{key: held.record[key] for key in ("commit", "dirty", "carried", *MADE) if key in held.record},
             **published,
             "digest": cell.digest,
             "labels": [wanted[key] for key in members],
@@ -63,8 +69,8 @@ def adopt(cell: Cell) -> None:
             "tables": {name: [[m, row] for m, key in enumerate(members) for row in rows.get(key, [])]
                        for name, rows in tables.items()},
         }  # fmt: skip
-        if "resealed" in held.record:
-            part["resealed"] = held.record["resealed"]
+        if seals := published.get("resealed", []) + held.record.get("resealed", []):
+            part["resealed"] = seals
         atomic_write(cell.work / ADOPTED.format(number), json.dumps(part))
 
 
@@ -101,12 +107,12 @@ def join(cell: Cell, made_by: dict) -> Path:
         if rows:  # there are none if every member diverged
             records.write_rows(folder / f"{table}.csv", rows)
     records.write_rows(folder / "metrics.csv", metrics)
-    record = _record(cell, done, diverged) | made_by
+    record = _record(cell, done, diverged, made_by) | made_by
     atomic_write(folder / "run.json", json.dumps(record, indent=1) + "\n")
     return folder
 
 
-def _record(cell, done, diverged):
+def _record(cell, done, diverged, made_by):
     """What run.json says: what was run, by which code, on what, for how long."""
     labels = [name for part in done for name in part["labels"]]
     return {
@@ -120,7 +126,11 @@ def _record(cell, done, diverged):
         "wanted": len(cell.members),
         "diverged": diverged,
         "settings": dataclasses.asdict(cell.config),
-        "parts": [{key: part[key] for key in KEPT if key in part} for part in done],
+        "parts": [
+            {key: part[key] for key in KEPT if key in part}
+            | {key: part[key] for key in MADE if key in part and part[key] != made_by.get(key)}
+            for part in done
+        ],
     }
 
 

@@ -1,0 +1,231 @@
+"""The n-chain, and the deep Q-learners on it: their updates against literal ports, and what they learn against the best
+policy of a short chain."""
+
+import gymnasium
+import numpy as np
+import pytest
+import torch
+from gymnasium.utils.env_checker import check_env
+
+from common.rl import episodes, nchain
+from common.rl.journal import MemoryJournal
+from common.rl.replay import Batch
+from papers.nf_review import bayes_dqn, bootstrapped_dqn, config, dqn, mnf_dqn, noisy_dqn
+
+LEARNERS = {
+    "dqn": (dqn, config.DQN),
+    "noisy": (noisy_dqn, config.NoisyDQN),
+    "bootstrapped": (bootstrapped_dqn, config.BootstrappedDQN),
+    "bayes": (bayes_dqn, config.BayesDQN),
+    "mnf": (mnf_dqn, config.MNFDQN),
+}
+
+
+def chain(length, **settings):
+    nchain.register()
+    return gymnasium.make("NChain-v0", length=length, **settings)
+
+
+@pytest.mark.filterwarnings("ignore:.*render.*")
+def test_the_chain_is_an_environment_as_gymnasium_wants_it():
+    check_env(chain(7).unwrapped)
+    with pytest.raises(ValueError, match="3 states"):
+        chain(2)
+
+
+def best_return(length):
+    """By value iteration over the steps left."""
+    value = np.zeros(length + 1)
+    for _ in range(length + nchain.EXTRA_STEPS):
+        left, right = np.zeros(length + 1), np.zeros(length + 1)
+        for s in range(1, length + 1):
+            left[s] = (0.001 if s == 1 else 0) + value[max(s - 1, 1)]
+            right[s] = (1.0 if s == length else 0) + value[min(s + 1, length)]
+        value = np.maximum(left, right)
+    return value[2]
+
+
+@pytest.mark.parametrize("length", [3, 10, 57])
+def test_the_best_return_is_ten_for_every_length(length):
+    assert best_return(length) == pytest.approx(10)
+
+    def played(action):
+        env, total, over, steps = chain(length, render_mode="ansi"), 0.0, False, 0
+        obs, _ = env.reset(seed=0)
+        assert obs.tolist() == [1, 1] + [0] * (length - 2) and "o" in env.render()
+        while not over:
+            obs, reward, terminated, over, _ = env.step(action)
+            total, steps = total + reward, steps + 1
+            assert not terminated and obs.shape == (length,)
+        assert steps == length + 8
+        return total
+
+    assert played(1) == pytest.approx(10) and played(0) == pytest.approx(0.001 * (length + 7))
+
+
+def test_epsilon_falls_from_one_to_a_tenth():
+    learner = dqn.Learner(config.DQN(), [0], 10, 2)
+    np.testing.assert_allclose(learner.epsilon(np.array([0, 500, 1000, 1500])), [1, 0.55, 0.1, 0.1])
+    assert (noisy_dqn.Learner(config.NoisyDQN(), [0], 10, 2).epsilon(np.array([0])) == 0).all()
+
+
+def batch(members=2, size=6, width=5):
+    return Batch(
+        obs=torch.randn(members, size, width), action=torch.randint(2, (members, size, 1)).to(torch.get_default_dtype()),
+        reward=3 * torch.randn(members, size), terminated=(torch.rand(members, size) < 0.5).to(torch.get_default_dtype()),
+        next_obs=torch.randn(members, size, width),
+    )  # fmt: skip
+
+
+def literal(layers, x):
+    """A network of plain layers of one member, on one state."""
+    for i, (weight, bias) in enumerate(layers):
+        x = x @ weight + bias
+        x = x if i == len(layers) - 1 else x.clamp(min=0)
+    return x
+
+
+@pytest.mark.parametrize("name", ["dqn", "bootstrapped"])
+def test_the_update_is_the_formula_on_one_transition_at_a_time(name, double):
+    """y = r + gamma (1 - d) Q'(s', argmax Q(s', .)), a Huber loss, gradients clamped, one step of torch's Adam."""
+    module, cls = LEARNERS[name]
+    settings = cls(**{"heads": 3} if name == "bootstrapped" else {}, discount=0.9, learning_rate=0.1)
+    learner = module.Learner(settings, [3, 4], 5, 2)
+    for p in learner.target.parameters():
+        p.data += 0.3 * torch.randn_like(p)
+    seen, heads = batch(), learner.heads
+    for member in range(2):
+        layers = [[p[member].detach().clone().requires_grad_() for p in layer.weights()] for layer in learner.network.layers]
+        targets = [[p[member] for p in layer.weights()] for layer in learner.target.layers]
+        losses = []
+        for i in range(6):
+            for k in range(heads):
+                mine = slice(2 * k, 2 * k + 2)
+                best = int(literal(layers, seen.next_obs[member, i])[mine].argmax())
+                future = literal(targets, seen.next_obs[member, i])[mine][best]
+                y = float(seen.reward[member, i] + 0.9 * (1 - seen.terminated[member, i]) * future)
+                error = literal(layers, seen.obs[member, i])[mine][int(seen.action[member, i])] - y
+                losses.append(error**2 / 2 if abs(error) < 1 else abs(error) - 0.5)
+        flat = [p for layer in layers for p in layer]
+        optimiser = torch.optim.Adam(flat, lr=0.1, eps=1.5e-4)
+        (sum(losses) / len(losses)).backward()
+        for p in flat:
+            p.grad.clamp_(-1, 1)
+        optimiser.step()
+        layers_after = flat
+        torch.testing.assert_close(learner.loss(seen, {})[member], sum(losses) / len(losses))
+        if member == 0:
+            expected = layers_after
+    learner.update(seen, {})
+    found = [p[0] for layer in learner.network.layers for p in layer.weights()]
+    for ours, theirs in zip(found, expected, strict=True):
+        torch.testing.assert_close(ours, theirs)
+
+
+def stacked(learner, size):
+    drawn = [learner.update_draws(np.random.default_rng(seed), size) for seed in (1, 2)]
+    return {name: torch.as_tensor(np.stack([d[name][0] for d in drawn])) for name in drawn[0]}
+
+
+@pytest.mark.parametrize("name", ["bayes", "mnf"])
+def test_the_divergence_counts_one_part_in_the_buffers_size(name):
+    module, cls = LEARNERS[name]
+    learner = module.Learner(cls(divergence_weight=7.0, batch_size=6, buffer_size=100), [3, 4], 5, 2)
+    free = module.Learner(cls(divergence_weight=0.0, batch_size=6, buffer_size=100), [3, 4], 5, 2)
+    seen, numbers = batch(), stacked(learner, 1)
+    gap = learner.loss(seen, numbers) - free.loss(seen, numbers)
+    torch.testing.assert_close(gap, 0.07 * learner.network.divergence(numbers), rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize("name", LEARNERS)
+def test_gradients_reach_every_parameter(name):
+    module, cls = LEARNERS[name]
+    learner = module.Learner(cls(batch_size=6), [3, 4], 5, 2)
+    learner.loss(batch(), stacked(learner, 1)).sum().backward()
+    assert [n for n, p in learner.network.named_parameters() if not p.grad.abs().sum() > 0] == []
+
+
+@pytest.mark.parametrize("name", LEARNERS)
+def test_acting_in_numpy_is_the_network_with_the_episodes_weights(name):
+    module, cls = LEARNERS[name]
+    settings = {"epsilon_start": 0.0, "epsilon_end": 0.0} if name == "dqn" else {}
+    learner = module.Learner(cls(**settings), [3, 4, 5], 5, 2)
+    for member in range(3):
+        learner.begin(member, learner.episode_draws(np.random.default_rng(member), 8))
+    obs, zero = np.random.default_rng(0).standard_normal((3, 5)).astype(np.float32), np.zeros(3, dtype=int)
+    chosen = learner.act(obs, zero, zero)
+    noise = {key: torch.from_numpy(np.stack([n[key] for n in learner.noise])) for key in learner.noise[0]}
+    for member in range(3):
+        layers = [[p[member] for p in layer] for layer in learner.network.weights(noise)]
+        values = literal(layers, torch.from_numpy(obs[member])).reshape(learner.heads, 2)
+        head = learner.head[member] if name == "bootstrapped" else 0
+        assert chosen[member] == int(values[head].argmax())
+    plain = learner.network(torch.from_numpy(obs)[:, None]).reshape(3, -1, 2).mean(1)
+    assert learner.greedy(obs).tolist() == plain.argmax(-1).tolist()
+    with torch.no_grad():
+        next(learner.network.parameters())[1] = torch.nan
+    learner.drawn = learner.means = None
+    assert (learner.act(obs, zero, zero) == -1).tolist() == (learner.greedy(obs) == -1).tolist() == [False, True, False]
+
+
+def test_noisy_layers_have_factorised_noise():
+    layer = noisy_dqn.NoisyLinear([np.random.default_rng(0)], 3, 2, 0.4)
+    assert torch.allclose(layer.sigma, torch.tensor(0.4 / 3**0.5)) and layer.mean.abs().max() < 3**-0.5
+    noise = {"in": torch.tensor([[4.0, -9.0, 0.25]]), "out": torch.tensor([[1.0, -4.0]])}
+    weight, bias = layer.weights(noise)
+    np.testing.assert_allclose(((weight - layer.mean[:, :3]) / layer.sigma[:, :3]).detach()[0],
+                               np.outer([2, -3, 0.5], [1, -2]), rtol=1e-4)  # fmt: skip
+    np.testing.assert_allclose(((bias - layer.mean[:, 3]) / layer.sigma[:, 3]).detach()[0], [1, -2], rtol=1e-4)
+
+
+@pytest.mark.parametrize("name", LEARNERS)
+def test_they_find_the_best_policy_of_a_short_chain(name):
+    """With an update every other step the last rollouts pay what value iteration says."""
+    module, cls = LEARNERS[name]
+    kept = MemoryJournal(2)
+    settings = {"dqn": {"epsilon_episodes": 50}, "bayes": {"log_std": -1.0}}.get(name, {})
+    run = cls(length=4, total_steps=150, evaluate_every=10, update_every=2, **settings)
+    episodes.run(module.Learner, run, [0, 1], kept)
+    last = [value for _, step, metric, value in kept.records if metric == "return" and step > 120]
+    assert len(last) == 6 and np.mean(last) == pytest.approx(best_return(4), abs=0.3)
+
+
+class Scripted:
+    """A learner that goes right from a given episode on, and learns nothing."""
+
+    def __init__(self, config, seeds, observations, actions, device):
+        self.since, self.episode, self.updates, self.copies = [3, 6], np.zeros(2, int), 0, 0
+        type(self).made = self
+
+    def update_draws(self, rng, size):
+        return {"x": rng.random(size)}
+
+    def episode_draws(self, rng, steps):
+        return {"first": rng.random()}
+
+    def begin(self, member, draws):
+        pass
+
+    def act(self, obs, age, episode):
+        self.episode = episode.copy()
+        return np.zeros(2, dtype=int)
+
+    def greedy(self, obs):
+        return np.array([int(self.episode[m] >= since) for m, since in enumerate(self.since)])
+
+    def update(self, batch, draws):
+        self.updates += 1
+
+    def copy_target(self):
+        self.copies += 1
+
+
+def test_the_loop_counts_episodes_updates_and_the_first_long_streak():
+    kept = MemoryJournal(2)
+    episodes.run(Scripted, config.DQN(length=4, total_steps=12, evaluate_every=4, solved_streak=4), [0, 1], kept)
+    found = {(m, step, metric): value for m, step, metric, value in kept.records}
+    # The rollout after episode e sees what was learned in e episodes: the first good ones come after episodes 4 and 7.
+    assert [found[m, 12, "solved"] for m in (0, 1)] == [4, 7]
+    assert found[0, 4, "return"] == pytest.approx((3 * 0.011 + 10) / 4) and found[0, 8, "return"] == pytest.approx(10)
+    assert found[1, 12, "return_training"] == pytest.approx(0.011)
+    assert Scripted.made.updates == 10 and Scripted.made.copies == 1, "one an episode once 32 are there"
