@@ -1,10 +1,15 @@
 # make figures/fig3_logscale.pdf     sets up once, then trains and draws
 # make figures/fig3_logscale.pdf CONFIG="scale=day"
+# make test PYTHON=python3.12         with another Python, in an environment of its own
 PYTHON ?= python3
 CONFIG ?=
-BIN := .venv/bin
+VENV := .venv$(if $(filter-out python3,$(notdir $(PYTHON))),-$(notdir $(PYTHON)))
+BIN := $(VENV)/bin
 # The environment's own programs come first, as if it were activated.
-RUN := PATH="$(CURDIR)/$(BIN):$$PATH"
+# Snakemake keeps copies of sources below HOME, which containers and clusters may not let it write.
+CACHE := $(shell test -w "$$HOME" || echo 'XDG_CACHE_HOME="$(CURDIR)/.cache"')
+RUN := PATH="$(CURDIR)/$(BIN):$$PATH" $(CACHE)
+PIP := $(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
 .PHONY: setup test smoke lint mutants clean
 .DEFAULT_GOAL := help
@@ -14,9 +19,11 @@ help:
 
 $(BIN)/.ready: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "python3 >= 3.11 is needed; make PYTHON=python3.11 ..."; exit 2; }
-	$(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt torch
-	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	$(PYTHON) -m venv $(VENV)
+	$(PIP) torch
+	$(PIP) --editable '.[dev]'
+	@$(PIP) --only-binary pybullet --editable '.[roboschool]' 2>/dev/null || echo \
+		"pybullet was not installed (it has wheels up to Python 3.11): figures of its robots are left out." >&2
 	@touch $@
 
 setup: $(BIN)/.ready

@@ -28,6 +28,7 @@ import numpy as np
 import torch
 
 from common.flows.networks import widths
+from common.lab.results import costs
 from common.lab.run.hardware import prepare
 from common.lab.run.origin import describe
 from common.rl import off_policy, sac
@@ -43,8 +44,10 @@ def main(arguments):
     parser = argparse.ArgumentParser(prog="python -m benchmarks sac")
     parser.add_argument("--rounds", type=int, default=5, help="how often each side is measured (default 5)")
     rounds = parser.parse_args(arguments).rounds
-    cores = os.sched_getaffinity(0)
-    os.sched_setaffinity(0, {min(cores)})
+    pinned = hasattr(os, "sched_setaffinity")  # macOS has none: the rounds then share the cores
+    cores = os.sched_getaffinity(0) if pinned else set()
+    if pinned:
+        os.sched_setaffinity(0, {min(cores)})
     matmul = prepare()
     print(f"{describe()['processor']}, {torch.backends.cpu.get_cpu_capability()}; torch {torch.__version__}")
     print(f"our float32 products at precision {matmul!r}; medians of {rounds} rounds; one core unless said otherwise\n")
@@ -66,7 +69,8 @@ def main(arguments):
     share = (time.process_time() - cpu) / (time.perf_counter() - wall)
     report(rows, list(peers))
     print(f"\nThe machine gave this process {100 * share:.0f} % of a core; all rates are per second of CPU time.")
-    os.sched_setaffinity(0, cores)
+    if pinned:
+        os.sched_setaffinity(0, cores)
     report_all_cores()
 
 
@@ -215,7 +219,7 @@ def flop():
 
 
 def report_all_cores():
-    cores = len(os.sched_getaffinity(0))
+    cores = costs.cores()
     print(f"\n(d) all {cores} cores, one process each, end to end, member-updates of all per second of CPU time")
     ours, peers = together(cores, our_process), together(cores, peer_process)
     for name, found in (("ours, fleets of 2", ours), ("stable-baselines3", peers)):

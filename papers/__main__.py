@@ -3,6 +3,8 @@
 import argparse
 import contextlib
 import importlib
+import os
+import re
 import signal
 import sys
 from pathlib import Path
@@ -10,7 +12,7 @@ from pathlib import Path
 import yaml
 
 from common.errors import UserError
-from common.files import shown
+from common.files import say, shown, write_plainly
 from common.lab.plan import catalog, experiments
 from common.lab.plan.experiments import SCALES
 from common.lab.results.requests import check_device
@@ -19,7 +21,7 @@ from common.lab.results.requests import check_device
 COMMANDS = {
     "list": ("report.inspection:listing", "what there is to build", "paper?"),
     "explain": ("report.inspection:explain", "the chain from a picture to its algorithm", "NAME scale seeds fresh"),
-    "run": ("run.training:run", "train cells, or all", "TARGET scale seeds exactly anew threads device"),
+    "run": ("run.training:run", "train cells, or all", "TARGET scale seeds exactly anew threads device parent"),
     "cost": ("report.inspection:cost", "hours that an artefact would take", "NAME scale seeds fresh threads device"),
     "draw": ("report.making:draw", "draw a figure from its results", "FIGURE scale seeds output available fresh"),
     "tabulate": ("report.making:tabulate", "write a table from its results", "TABLE scale seeds output available fresh"),
@@ -57,7 +59,7 @@ def _arguments():
         "exactly": ("--exactly", flag | {"help": "the cells have the members of --seeds and no others"}),
         "anew": ("--anew", flag | {"help": "train published members too"}),
         "threads": ("--threads", {"type": _positive, "help": "worker processes (default: one per core)"}),
-        "device": ("--device", {"default": device, "help": f"cpu, cuda (default: {device})"}),
+        "device": ("--device", {"default": device, "help": f"cpu, cuda, cuda:<number> (default: {device})"}),
         "output": ("--output", {"type": Path, "help": "the file to write (default: figures/<name>)"}),
         "available": ("--available", flag | {"help": "take what was run; the rest is left out, or untested"}),
         "fresh": ("--fresh", flag | {"help": "accept no stale or partial published results"}),
@@ -70,7 +72,7 @@ def _arguments():
         "hours": ("--hours", {"type": float, "help": "stop after so long, at checkpoints"}),
         "plan": ("--plan", flag | {"help": "print the order and docs/evidence.md, and train nothing"}),
         "watch": ("--watch", flag | {"help": "keep showing it"}),
-        "parent": ("--parent", {"type": int, "help": argparse.SUPPRESS}),
+        "parent": ("--parent", {"type": _positive, "help": argparse.SUPPRESS}),
     }
 
 
@@ -79,24 +81,50 @@ def main(arguments: list[str] | None = None) -> int:
     it was stopped."""
     with contextlib.suppress(ValueError):  # as Ctrl-C: whatever trains is asked for a checkpoint; not in a thread
         signal.signal(signal.SIGTERM, signal.default_int_handler)
+    for stream in (sys.stdout, sys.stderr):
+        write_plainly(stream)
     try:
-        options = vars(_parser().parse_args(arguments))
-        name = options.pop("command")
-        _check(options)
-        if "seeds" in options and name != "run":  # run may train some members of a cell; the others see these alone
-            catalog.replace_seeds(options.pop("seeds"))
-        module, _, function = COMMANDS[name][0].partition(":")
-        with _progress() if name == "run" else contextlib.nullcontext():
-            made = getattr(importlib.import_module(f"common.lab.{module}"), function)(**options)
-        return _report(name, made)
+        status = _command(arguments)
+        _flush()
+        return status
     except UserError as error:
-        print(f"papers: {error}", file=sys.stderr)
-        return 2
+        return _say(error, 2)
     except KeyboardInterrupt:
-        print("papers: stopped; what was training has a checkpoint, from which the same command goes on", file=sys.stderr)
-        return 130
+        return _say("stopped; what was training has a checkpoint, from which the same command goes on", 130)
     except BrokenPipeError:
         return 1
+    except OSError as error:
+        where = f"{shown(error.filename)}: " if error.filename else ""
+        return _say(f"{where}{error.strerror or error}; earlier results are untouched", 2)
+
+
+def _flush():
+    """Writes what was printed, so that a full device is an error here and not at the interpreter's end."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is left in the buffer cannot be written
+        raise
+
+
+def _say(text, status):
+    say(f"papers: {text}")
+    return status
+
+
+def _command(arguments):
+    """Runs the command that the arguments name; returns its exit status."""
+    if sys.flags.optimize > 1:
+        raise UserError("python -OO drops docstrings, which hold captions and claims; use python, or python -O")
+    options = vars(_parser().parse_args(arguments))
+    name = options.pop("command")
+    _check(options)
+    if "seeds" in options and name != "run":  # run may train some members of a cell; the others see these alone
+        catalog.replace_seeds(options.pop("seeds"))
+    module, _, function = COMMANDS[name][0].partition(":")
+    with _progress(options.pop("parent")) if name == "run" else contextlib.nullcontext():
+        made = getattr(importlib.import_module(f"common.lab.{module}"), function)(**options)
+    return _report(name, made)
 
 
 def _report(name, made):
@@ -112,9 +140,11 @@ def _report(name, made):
     return 1 if left else 0
 
 
-def _progress():
+def _progress(parent):
     from common.lab.run import watch
 
+    if parent is not None:
+        watch.end_with(parent)
     return watch.live()
 
 
@@ -150,12 +180,12 @@ def _check(options):
 def _configured(key, default):
     """A value of config/config.yaml."""
     path = catalog.ROOT / "config" / "config.yaml"
-    content = yaml.safe_load(path.read_text()) if path.exists() else None
+    content = yaml.safe_load(path.read_text(encoding="utf-8")) if path.exists() else None
     return (content or {}).get(key, default)
 
 
 def _positive(text):
-    if not text.isdigit() or int(text) < 1:
+    if not re.fullmatch("[0-9]+", text) or int(text) < 1:  # isdigit accepts what int does not, as ²
         raise argparse.ArgumentTypeError(f"{text!r} must be a positive integer")
     return int(text)
 

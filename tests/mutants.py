@@ -30,6 +30,8 @@ from pathlib import Path
 
 import yaml
 
+from common.lab.results import costs
+
 ROOT = Path(__file__).resolve().parents[1]
 KNOWN = Path(__file__).with_suffix(".yaml")
 SUBJECTS = ("common/rl/*.py", "common/flows/*.py", "papers/*/*.py", "common/lab/report/stats.py")
@@ -261,7 +263,7 @@ def main(arguments=None):
     parser = argparse.ArgumentParser(prog="python -m tests.mutants", description="mutants, and which survive the tests")
     parser.add_argument("patterns", nargs="*", help="parts of paths; all subjects by default")
     parser.add_argument("--count", type=int, default=200)
-    parser.add_argument("--workers", type=int, default=len(os.sched_getaffinity(0)))
+    parser.add_argument("--workers", type=int, default=costs.cores())
     options = parser.parse_args(arguments)
     drawn = chosen(options.patterns, options.count)
     known = {(k["path"], k["before"], k["after"]) for k in yaml.safe_load(KNOWN.read_text(encoding="utf-8")) or []}

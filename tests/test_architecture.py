@@ -74,7 +74,8 @@ def test_the_workflow_calls_the_lab_and_the_command_line_alone():
         lines = path.read_text().splitlines()
         known = [line for line in lines if line.startswith(("from common", "import common", "from papers", "import papers"))]
         assert all(line.startswith(("from common.lab", "from common.errors")) for line in known)
-        assert all(line.strip().startswith('"python -m papers ') for line in lines if "python" in line)
+        called = [line for line in lines if "python" in line and path.suffix == ".smk"]
+        assert all(line.strip().startswith('"python -m papers ') for line in called)
 
 
 def test_planning_and_drawing_load_no_learning_library():

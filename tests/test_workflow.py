@@ -152,6 +152,10 @@ def test_a_picture_of_a_larger_scale_is_not_replaced_in_silence(repository):
         (["figures/fig1_toy.pdf", "--config", "device=tpu"], "unknown device 'tpu'"),
         (["figures/fig1_toy.pdf", "--config", "seeds=four"], "config: seeds: 'four' must be an integer in [0, 4294967295]"),
         (["results/quick/toy/toy/A-0.7/metrics.csv"], "'A-0.7'; did you mean"),
+        (["fig1_toy"], "fig1_toy: is no file; did you mean figures/fig1_toy.pdf?"),
+        (["table1_final.md"], "did you mean figures/table1_final.md?"),
+        (["claims_toy"], "did you mean figures/claims_toy.md?"),
+        (["fig1_tyo"], "no figure, table or claims are called 'fig1_tyo'; did you mean fig1_toy"),
     ],
 )
 def test_bad_requests_end_with_one_line(finished, arguments, line):
@@ -178,6 +182,24 @@ def test_the_message_of_a_failed_run_reaches_the_terminal(repository):
     assert done.returncode != 0
     assert "papers: no space left on device; earlier results are untouched" in done.stderr.splitlines()
     assert (repository.root / "figures/fig1_toy.pdf").exists()
+
+
+def test_an_absolute_target_is_said_as_a_relative_one(repository):
+    done = repository.snakemake(f"{repository.root}/figures/fig1_toy.pdf")
+    assert done.returncode != 0
+    assert done.stderr.splitlines()[-1].endswith("must be relative to the checkout: figures/fig1_toy.pdf")
+
+
+def test_the_workflow_calls_its_own_python(repository):
+    """Without activation: `python` on PATH is another one, which must not be used."""
+    other = repository.root / "bin" / "python"
+    repository.write("bin/python", "#!/bin/sh\necho another python >&2; exit 1\n")
+    other.chmod(0o755)
+    repository.edit("common/rl/maths.py", "RATE = 2", "RATE = 3")
+    command = [sys.executable, "-m", "snakemake", "--cores", "2", "figures/fig1_toy.pdf"]
+    environment = repository.environment() | {"PATH": f"{other.parent}:/usr/bin:/bin"}
+    done = subprocess.run(command, cwd=repository.root, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
 
 
 def test_a_killed_workflow_goes_on_by_the_same_command(repository):

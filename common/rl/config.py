@@ -21,6 +21,16 @@ ENVIRONMENTS = (
     "InvertedDoublePendulum-v4",
     "Pendulum-v1",
 )
+# Those whose observation ends in the velocities of all joints, which `observe` cuts off (a test moves those of each).
+# InvertedDoublePendulum, Humanoid and Reacher show theirs elsewhere too, and Pendulum is no MuJoCo environment.
+VELOCITIES_LAST = (
+    "HalfCheetah-v4",
+    "Hopper-v4",
+    "Walker2d-v4",
+    "Ant-v4",
+    "Swimmer-v4",
+    "InvertedPendulum-v4",
+)
 # Rebuilt from facts about rllab's, and the Bullet port of Roboschool's, which needs the package pybullet-envs-gymnasium.
 RAW_ENVIRONMENTS = (
     "RllabSimpleHumanoid-v0",
@@ -91,6 +101,8 @@ class OffPolicy(Settings):
     coverage: bool = setting(False, "evaluations record how widely the states so far are spread", "our choice")
 
     def problem(self) -> str | None:
+        if self.observe == "positions" and self.env not in VELOCITIES_LAST:
+            return f"observe = 'positions' cannot hide the velocities of {self.env}; it can of {', '.join(VELOCITIES_LAST)}"
         if self.total_steps < self.evaluate_every:
             return f"total_steps = {self.total_steps} is less than evaluate_every = {self.evaluate_every}"
         if self.total_steps > 200 * self.evaluate_every:

@@ -19,4 +19,5 @@ rule run:
     shell:
         "python -m papers run {wildcards.paper}/{wildcards.experiment}/{wildcards.cell}"
         " --scale {wildcards.scale} --threads {threads} --device {resources.device}{resources.seeds}"
+        " --parent $PPID"
         " 2>&1 >> {log} | tee -a {log} >&2"

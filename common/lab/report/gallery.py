@@ -37,7 +37,7 @@ def write() -> list[Path]:
         written.append(page)
         table = tabular.body(pd.DataFrame(rows, columns=HEAD, dtype=object))
         parts += [f"## Results: {paper}", summary(paper, verdicts), table, *pictures]
-    text = readme.read_text()
+    text = readme.read_text(encoding="utf-8")
     marked = "<!-- artefacts -->\n" + "\n\n".join(parts) + "\n<!-- /artefacts -->"
     atomic_write(readme, re.sub("<!-- artefacts -->.*<!-- /artefacts -->", lambda _: marked, text, flags=re.DOTALL))
     return written

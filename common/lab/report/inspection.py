@@ -53,7 +53,7 @@ def cost(name: str, scale: str, threads: int | None = None, device: str = "cpu",
     if device != "cpu":
         print(f"{head} about {costs.duration(total)} on {device}")
         return
-    cores = threads or len(os.sched_getaffinity(0))
+    cores = threads or costs.cores()
     parallel = min(cores, sum(cell.members for cell in estimates))
     print(f"{head} {total / 3600:.2g} core-hours; about {costs.duration(total / parallel)} on {parallel} of {cores} cores")
     if (load := os.getloadavg()[0]) > 0.5:

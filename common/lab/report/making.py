@@ -87,6 +87,8 @@ def _call(name, kind, scale, output, fresh, available):
 def _path(name, kind, scale, output):
     """The file to write. A picture of a larger scale that it replaces is named to the user."""
     path = Path(output or catalog.ROOT / "figures" / f"{name}{SUFFIXES[kind][0]}")
+    if path.is_dir():
+        raise UserError(f"--output {output or path}: is a folder; it must name the file to write")
     sources.say_if_larger(path, scale)
     return path
 

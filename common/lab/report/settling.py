@@ -2,7 +2,6 @@
 
 import contextlib
 import ctypes
-import os
 import signal
 import subprocess
 import sys
@@ -10,6 +9,7 @@ import time
 from collections.abc import Sequence
 
 from common.errors import UserError
+from common.files import say
 from common.lab.plan import catalog
 from common.lab.report import planning
 from common.lab.results import costs
@@ -28,10 +28,8 @@ def settle(papers: Sequence[str] = (), hours: float | None = None, threads: int 
     if plan:
         return planning.show(made, papers)
     waiting = [(scale, key, seeds) for step in made.steps for (scale, key), seeds in step.cells.items()]
-    print(
-        f"{len(waiting)} cells, {costs.duration(sum(step.core_seconds for step in made.steps))} of one core", file=sys.stderr
-    )
-    _work(waiting, threads or len(os.sched_getaffinity(0)), time.monotonic() + 3600 * hours if hours else None)
+    say(f"{len(waiting)} cells, {costs.duration(sum(step.core_seconds for step in made.steps))} of one core")
+    _work(waiting, threads or costs.cores(), time.monotonic() + 3600 * hours if hours else None)
 
 
 def _work(waiting, threads, deadline):
@@ -46,9 +44,9 @@ def _work(waiting, threads, deadline):
             for process in [process for process in running if process.poll() is not None]:
                 job = scale, key, _ = running.pop(process)
                 done = _published(*job) if not process.returncode else f"failed, status {process.returncode}"
-                print(f"{total - len(waiting) - len(running)} of {total}: {key} at {scale}: {done}", file=sys.stderr)
+                say(f"{total - len(waiting) - len(running)} of {total}: {key} at {scale}: {done}")
     except KeyboardInterrupt:
-        print("stopping at checkpoints; the same command goes on", file=sys.stderr)
+        say("stopping at checkpoints; the same command goes on")
     finally:
         for process in running:
             process.terminate()

@@ -8,7 +8,7 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 from matplotlib.figure import Figure
 
-from common.files import atomic_write
+from common.files import atomic_write, sibling
 from common.lab.report.plots import count
 from common.lab.results.records import Results
 
@@ -65,14 +65,14 @@ def _raise(fig, extra):
 
 
 def save(fig: Figure, path: str | Path, scale: str) -> list[Path]:
-    """Writes <path>.pdf and <path>.png, each whole or not at all, and the same bytes for the same figure."""
-    path = Path(path).with_suffix("")
+    """Writes <path>.pdf and <path>.png, each whole or not at all, and the same bytes for the same figure. `path` may end in
+    either; another dot in it is part of its name."""
     metadata = {"pdf": {"CreationDate": None, "Keywords": f"scale={scale}"}, "png": {"Software": None}}
     files = {}
     for suffix, values in metadata.items():
         buffer = io.BytesIO()
         fig.savefig(buffer, format=suffix, metadata=values, dpi=160)
-        files[path.with_suffix(f".{suffix}")] = buffer.getvalue()
+        files[sibling(path, f".{suffix}", (".pdf", ".png"))] = buffer.getvalue()
     for file, content in reversed(files.items()):
         atomic_write(file, content)
     plt.close(fig)

@@ -6,11 +6,12 @@ from pathlib import Path
 
 import pandas as pd
 
-from common.files import atomic_write
+from common.files import atomic_write, sibling
 from common.lab.plan import catalog
 from common.lab.report.verdicts import Verdict
 from common.settings import fields
 
+ENDINGS = (".md", ".tex", ".csv")
 MARKDOWN = str.maketrans({"|": r"\|", "\n": " "})
 ORIGINS = {  # of a setting, by how its source starts
     "paper": ("paper", "Section", "Table", "Figure", "Algorithm", "Appendix", "eq."),
@@ -21,14 +22,14 @@ LATEX = {"\\": r"\textbackslash{}"} | {c: f"\\{c}" for c in "&%$#_{}"} | {"~": r
 
 
 def write(path: str | Path, frame: pd.DataFrame, caption: str, note: str, scale: str, latex: bool = True) -> list[Path]:
-    """Writes <path>.md, .csv and, if `latex`, .tex, each whole or not at all. `note` says what the table rests on."""
-    path = Path(path).with_suffix("")
+    """Writes <path>.md, .csv and, if `latex`, .tex, each whole or not at all. `note` says what the table rests on.
+    `path` may end in any of them; another dot in it is part of its name."""
     written = {".md": markdown(frame, caption, note, scale), ".csv": frame.to_csv(index=False, lineterminator="\n")}
     if latex:
         written[".tex"] = typeset(frame, caption, note)
     for suffix in sorted(written):
-        atomic_write(path.with_suffix(suffix), written[suffix])
-    return [path.with_suffix(suffix) for suffix in (".md", ".tex", ".csv") if suffix in written]
+        atomic_write(sibling(path, suffix, ENDINGS), written[suffix])
+    return [sibling(path, suffix, ENDINGS) for suffix in ENDINGS if suffix in written]
 
 
 def markdown(frame: pd.DataFrame, caption: str, note: str, scale: str) -> str:

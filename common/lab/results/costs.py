@@ -45,6 +45,12 @@ class Estimate:
     basis: str
 
 
+def cores() -> int:
+    """Cores that this process may use; all of the machine's where the system keeps no such list (macOS)."""
+    known = getattr(os, "sched_getaffinity", None)
+    return len(known(0)) if known else os.cpu_count() or 1
+
+
 @functools.cache
 def calibration() -> float:
     """This machine's speed: GFLOP/s of float32 products of 256x256 matrices in one thread, the best of eight rounds. By CPU

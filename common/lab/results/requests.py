@@ -6,7 +6,8 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from common.errors import UserError
-from common.lab.plan import catalog, experiments
+from common.files import say
+from common.lab.plan import catalog, experiments, packages
 from common.lab.results import sources
 from common.settings import check_known
 
@@ -15,9 +16,10 @@ KEYS = ("scale", "device", "fresh", "seeds")
 
 
 def check_device(device: object) -> None:
-    """Raises `UserError` unless the device has a form that torch knows."""
-    if not isinstance(device, str) or not re.fullmatch(r"cpu|cuda(:\d+)?|mps", device):
-        raise UserError(f"unknown device {device!r}; allowed: cpu, cuda, cuda:<number>, mps")
+    """Raises `UserError` unless the device is one that runs are written for. Apple's `mps` is none: it has no float64, in
+    which observations are normalised."""
+    if not isinstance(device, str) or not re.fullmatch(r"cpu|cuda(:[0-9]+)?", device):
+        raise UserError(f"unknown device {device!r}; allowed: cpu, cuda, cuda:<number>")
 
 
 class Asked:
@@ -31,6 +33,7 @@ class Asked:
         for key in config:
             check_known(key, KEYS, "config: unknown key")
         fresh = str(config.get("fresh", False)).lower()  # text if it comes from the command line
+        self.told: set[str] = set()  # names that people were told of
         self.default = config.get("scale", "quick")
         self.device = config.get("device", "cpu")
         self.gpus = 0 if self.device == "cpu" else 1
@@ -64,11 +67,26 @@ class Asked:
         return [sources.source(cell, self.fresh).metrics for cell in catalog.artefact_cells(name, self.scale(at))]
 
     def everything(self, at: str = "") -> list[str]:
-        """Files of every figure, table and paper's verdicts; `at` is '' or '<scale>/'."""
-        return [f"figures/{at}{name}{SUFFIXES[homes[0][1]][0]}" for name, homes in catalog.names().items()]
+        """Files of every figure, table and paper's verdicts that can be made here; `at` is '' or '<scale>/'. Tells which
+        cannot."""
+        files = {name: f"figures/{at}{name}{SUFFIXES[homes[0][1]][0]}" for name, homes in catalog.names().items()}
+        lacking = {name: reason for name in files if (reason := self._lacking(name, self.scale(at)))}
+        for name in lacking.keys() - self.told:
+            say(f"{name}: left out: {lacking[name]}")
+        self.told |= lacking.keys()
+        return [file for name, file in files.items() if name not in lacking]
+
+    def _lacking(self, name, scale):
+        """Why some cell that an artefact reads cannot be trained here and has no results, or None."""
+        for cell in catalog.artefact_cells(name, scale):
+            reason = packages.lacking(cell)
+            if reason and sources.source(cell, self.fresh).kind == "missing":
+                return reason
+        return None
 
     def check(self, arguments: list[str]) -> None:
-        """Checks what a command line asks for: files below figures/ or results/, and the targets `all` and `smoke`.
+        """Checks what a command line asks for: files below figures/ or results/, the targets `all` and `smoke`, and names of
+        artefacts, which are no files.
 
         Raises `UserError`, with the nearest names, for what does not exist, and for mistakes in experiments it reads.
         """
@@ -76,10 +94,22 @@ class Asked:
             if argument in ("all", "smoke"):
                 self.check(self.everything("smoke/" if argument == "smoke" else ""))
             path = PurePosixPath(argument)
+            self._check_is_a_file(path)
             if path.parts[:1] == ("figures",) and len(path.parts) > 1:
                 self._check_artefact(path)
             if path.parts[:1] == ("results",) and len(path.parts) == 6:
                 catalog.cell("/".join(path.parts[2:5]), path.parts[1])
+
+    def _check_is_a_file(self, path):
+        """Snakemake itself says of what is no target that it has no rule for it, and names nothing near."""
+        if path.is_absolute() and path.is_relative_to(catalog.ROOT):
+            raise UserError(f"{path}: must be relative to the checkout: {path.relative_to(catalog.ROOT)}")
+        if len(path.parts) != 1:
+            return
+        if path.stem in catalog.names() or re.match("(fig|table)[0-9x]*_|claims_", path.name):
+            name = path.stem
+            kind = catalog.find(name)[1]
+            raise UserError(f"{path}: is no file; did you mean figures/{name}{SUFFIXES[kind][0]}?")
 
     def _check_artefact(self, path):
         at = path.parts[1] if len(path.parts) > 2 else ""
@@ -89,4 +119,5 @@ class Asked:
         _, kind = catalog.find(path.stem)
         if path.suffix not in SUFFIXES[kind]:
             raise UserError(f"{path}: {path.stem} is one of the {kind}; allowed endings: {', '.join(SUFFIXES[kind])}")
-        catalog.artefact_cells(path.stem, self.scale(at))
+        if reason := self._lacking(path.stem, self.scale(at)):
+            raise UserError(f"{path}: {reason}")

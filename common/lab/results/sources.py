@@ -8,12 +8,11 @@ import dataclasses
 import functools
 import itertools
 import re
-import sys
 from collections.abc import Iterable
 from pathlib import Path
 
 from common.errors import UserError
-from common.files import read_json
+from common.files import read_json, say
 from common.lab.plan import catalog
 from common.lab.plan.catalog import Cell
 
@@ -133,7 +132,7 @@ def say_if_larger(path: str | Path, scale: str) -> None:
     order = catalog.SCALES
     if drawn and (name := drawn[1].decode()) in order and order.index(name) > order.index(scale):
         again = f"--config scale={name}"
-        print(f"{path} shows scale {name}; it will be replaced by scale {scale} ({again} keeps it)", file=sys.stderr)
+        say(f"{path} shows scale {name}; it will be replaced by scale {scale} ({again} keeps it)")
 
 
 def _look(cell, kind, folder):

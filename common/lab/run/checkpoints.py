@@ -20,6 +20,7 @@ DIGEST_LENGTH = 64
 
 def write(path: Path, arrays: dict[str, np.ndarray], state: Any) -> None:
     """Writes arrays by name and a state, anything that JSON can hold, whole or not at all."""
+    arrays = {name: np.asarray(array, order="C") for name, array in arrays.items()}  # the format takes memory as it lies
     payload = save(arrays, metadata={"state": json.dumps(state)})
     atomic_write(path, MAGIC + hashlib.sha256(payload).hexdigest().encode() + b"\n" + payload)
 

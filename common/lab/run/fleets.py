@@ -9,11 +9,10 @@ import dataclasses
 import json
 import math
 import shutil
-import sys
 from pathlib import Path
 
 from common.errors import UserError
-from common.files import atomic_write
+from common.files import atomic_write, say
 from common.lab.plan.catalog import Cell
 from common.lab.results import records, sources
 from common.lab.results.sources import label
@@ -55,12 +54,12 @@ class Fleet:
         """Make the folder ready. Checkpoints of other settings or code are kept under another name, and a line says so."""
         with hold(self.folder.with_suffix(".lock")):  # an orphan of an earlier run may still be writing
             stamp = self.folder / "digest"
-            if self.folder.exists() and (not stamp.exists() or stamp.read_text() != self.cell.digest):
+            if self.folder.exists() and (not stamp.exists() or stamp.read_text(encoding="utf-8") != self.cell.digest):
                 aside = self.folder.with_name(f"{self.name}.aside")
                 shutil.rmtree(aside, ignore_errors=True)
                 self.folder.rename(aside)
                 said = f"checkpoints of other settings or code were set aside as {aside.name}"
-                print(f"{self.folder}: {said}", file=sys.stderr)
+                say(f"{self.folder}: {said}")
             self.folder.mkdir(parents=True, exist_ok=True)
             atomic_write(stamp, self.cell.digest)
 
@@ -119,7 +118,7 @@ def split(cell: Cell, members: list[dict], fleets: int) -> list[Fleet]:
     path = cell.work / "split.json"
     waiting = {label(member): member for member in members}
     groups = []
-    if path.exists() and (earlier := json.loads(path.read_text()))["digest"] == cell.digest:
+    if path.exists() and (earlier := json.loads(path.read_text(encoding="utf-8")))["digest"] == cell.digest:
         groups = [[waiting.pop(name) for name in group] for group in earlier["groups"] if set(group) <= set(waiting)]
     rest = list(waiting.values())
     if rest:

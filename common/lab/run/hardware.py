@@ -1,9 +1,24 @@
 """How a worker process uses the machine."""
 
+import platform
+
 import torch
+
+from common.errors import UserError
 
 # Error of a float32 product of two 256 x 256 standard normal matrices: about 5e-5. Rounding to bfloat16 gives over 0.1.
 LARGEST_ERROR = 1e-3
+
+
+def name_of(device: str) -> str:
+    """What a record calls a device: the processor's architecture, or the GPU's model. UserError: it is not there."""
+    if device == "cpu":
+        return platform.machine()
+    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    number = int(device.partition(":")[2] or 0)
+    if number >= count:
+        raise UserError(f"device {device}: torch {torch.__version__} finds {count or 'no'} CUDA devices here; use cpu")
+    return torch.cuda.get_device_name(number)
 
 
 def prepare(device: str = "cpu") -> str:

@@ -10,9 +10,10 @@ from pathlib import Path
 
 from common.errors import UserError
 from common.lab.plan.catalog import Cell
+from common.lab.results import sources
 from common.lab.run import joining, origin
 from common.lab.run.fleets import Fleet, label, split
-from common.lab.run.locks import hold
+from common.lab.run.locks import Unlockable, hold
 
 ENVIRONMENT = {
     "OMP_NUM_THREADS": "1",
@@ -37,7 +38,13 @@ def run_all(cells: list[Cell], threads: int, device: str, seeds: list[int] | Non
     with contextlib.ExitStack() as locks:
         waiting: list[Fleet] = []
         for cell in cells:
-            locks.enter_context(hold(cell.work / "lock"))
+            try:
+                locks.enter_context(hold(cell.work / "lock"))
+            except Unlockable:
+                if anew or not _is_finished(cell, seeds):
+                    raise
+                folders[cell] = cell.folder  # where nothing can be written, what is there can still be reported
+                continue
             made_by(cell)  # as it is now, before the training
             (joining.disown if anew else joining.adopt)(cell)
             missing = unfinished(cell, fleets if device == "cpu" else 1, seeds)
@@ -53,6 +60,13 @@ def run_all(cells: list[Cell], threads: int, device: str, seeds: list[int] | Non
                 if not any(fleet.cell is cell for fleet in waiting):
                     folders[cell] = joining.join(cell, made_by(cell))
     return [folders[cell] for cell in cells]
+
+
+def _is_finished(cell, seeds):
+    """Whether this checkout holds today's results of the wanted members."""
+    held = sources.own(cell)
+    wanted = [member for member in cell.members if seeds is None or member["seed"] in seeds]
+    return held is not None and not held.stale and all(member in held.finished for member in wanted)
 
 
 def unfinished(cell: Cell, fleets: int, seeds: list[int] | None) -> list[Fleet]:
@@ -76,38 +90,52 @@ def train(jobs: list[list[Fleet]], threads: int, device: str) -> Iterator[list[F
     """One worker process per job, which trains its fleets one after the other; at most `threads` at a time. Yields each
     job as it ends. Raises `UserError` if a worker fails."""
     waiting = list(jobs)
-    running: list[tuple[list[Fleet], subprocess.Popen]] = []
+    running: list[tuple[list[Fleet], _Worker]] = []
     try:
         while waiting or running:
             while waiting and len(running) < threads:
                 job = waiting.pop(0)
-                running.append((job, _start(job, device)))
+                running.append((job, _Worker(job, device)))
             time.sleep(0.1)
-            for job, process in [pair for pair in running if pair[1].poll() is not None]:
-                running.remove((job, process))
-                if process.returncode != 0:
-                    raise _failure(job, process.returncode)
+            for job, worker in [pair for pair in running if pair[1].process.poll() is not None]:
+                running.remove((job, worker))
+                said = worker.words()
+                if worker.process.returncode != 0:
+                    raise _failure(job, worker.process.returncode, said)
                 yield job
     finally:
-        for _, process in running:
-            process.terminate()  # a worker saves a checkpoint before it ends
-        for _, process in running:
-            process.wait()
+        for _, worker in running:
+            worker.process.terminate()  # a worker saves a checkpoint before it ends
+        for _, worker in running:
+            worker.process.wait()
+            worker.words()
 
 
-def _start(job, device):
-    """Write the specs of a job and start its worker."""
-    specs = [fleet.specify(device, made_by(fleet.cell)) for fleet in job]
-    with open(job[0].log, "a") as log:
-        command = [sys.executable, "-m", "common.lab.run.worker", *map(str, specs)]
-        return subprocess.Popen(command, env={**os.environ, **ENVIRONMENT}, stdout=log, stderr=log)
+class _Worker:
+    """A job's worker process, and a pipe on which it says why it ends: the last words of its log would be lost with a disk
+    that is full."""
+
+    def __init__(self, job, device):
+        specs = [fleet.specify(device, made_by(fleet.cell)) for fleet in job]
+        self.pipe, words = os.pipe()
+        command = [sys.executable, "-m", "common.lab.run.worker", "--words", str(words), *map(str, specs)]
+        with open(job[0].log, "a", encoding="utf-8") as log, os.fdopen(words, "wb"):
+            environment = {**os.environ, **ENVIRONMENT}
+            self.process = subprocess.Popen(command, env=environment, stdout=log, stderr=log, pass_fds=[words])
+
+    def words(self) -> str:
+        """What it said at its end, on one line; "" if nothing. Call it once, after that end."""
+        with os.fdopen(self.pipe, "rb") as pipe:
+            return " ".join(pipe.read().decode("utf-8", "replace").split())
 
 
-def _failure(job, status):
-    """A UserError with the last line that a worker wrote, or the signal that ended it."""
+def _failure(job, status, said):
+    """A UserError with a worker's last words, the last line of its log, or the signal that ended it."""
     first = job[0]
     place = f"{first.cell.folder}, worker {first.name}" if len(job) == 1 else f"{len(job)} cells from {first.cell.folder} on"
     if status < 0:
         return UserError(f"{place}: ended by signal {-status}; run again to go on from its checkpoint")
-    lines = [line for line in first.log.read_text().splitlines() if line.strip()]
-    return UserError(f"{place}: {lines[-1] if lines else 'died without a message'} (see {first.log})")
+    if not said:
+        log = first.log.read_text(encoding="utf-8", errors="replace") if first.log.exists() else ""
+        said = next((line for line in reversed(log.splitlines()) if line.strip()), "died without a message")
+    return UserError(f"{place}: {said} (see {first.log})")

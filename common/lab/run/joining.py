@@ -22,7 +22,7 @@ ADOPTED = "part-published-{}.json"
 
 def parts(cell: Cell) -> list[dict]:
     """The finished parts that today's settings and code wrote, and whose files are still there."""
-    read = [json.loads(file.read_text()) for file in sorted(cell.work.glob("part-*.json"))]
+    read = [json.loads(file.read_text(encoding="utf-8")) for file in sorted(cell.work.glob("part-*.json"))]
     return [part for part in read if part["digest"] == cell.digest and _has_files(cell, part)]
 
 
@@ -137,7 +137,7 @@ def _record(cell, done, diverged, made_by):
 def _rows_by_member(path, keys):
     """{values of the columns `keys`: the rows of that member, without what tells members apart}; all values are text."""
     rows = {}
-    with open(path, newline="") as file:
+    with open(path, newline="", encoding="utf-8") as file:
         for row in csv.DictReader(file):
             member = tuple(row.pop(key) for key in keys)
             del row["member"]

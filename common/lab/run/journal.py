@@ -8,7 +8,6 @@
 import json
 import os
 import shutil
-import sys
 import time
 import zlib
 from collections.abc import Callable, Sequence
@@ -19,7 +18,7 @@ import numpy as np
 from safetensors.numpy import save
 
 from common.errors import UserError
-from common.files import atomic_write
+from common.files import atomic_write, say
 from common.lab.run import checkpoints
 
 PROGRESS_SECONDS = 2.0
@@ -64,7 +63,7 @@ class Journal:
     def diverged(self, member: int, step: int) -> None:
         """The member's action was not finite at that step: it is counted, and runs no further."""
         self.records.append([int(member), int(step), "diverged", "1.0"])
-        print(f"seed {self.members[member]} diverged at step {step}", file=sys.stderr)
+        say(f"seed {self.members[member]} diverged at step {step}")
 
     def table(self, name: str, member: int, rows: list[dict]) -> None:
         """Rows of a further tidy table, each a dict."""
@@ -82,7 +81,7 @@ class Journal:
         """Arrays that other runs read, written at once if the experiment `produces` that file."""
         if name not in self.produced:
             return
-        atomic_write(self.produced[name][member], save({key: np.ascontiguousarray(x) for key, x in arrays.items()}))
+        atomic_write(self.produced[name][member], save({key: np.asarray(x, order="C") for key, x in arrays.items()}))
 
     def end(self, learner: Any, replay: Any = None) -> None:
         """Offered the trained learner and its replay when a loop ends."""
@@ -121,7 +120,7 @@ class Journal:
                 self._check(path, state)
                 candidates.append((state["step"], arrays, state))
             except UserError as error:
-                print(f"{error}; trying the other checkpoint", file=sys.stderr)
+                say(f"{error}; trying the other checkpoint")
         if not candidates:
             return None
         step, arrays, state = max(candidates, key=lambda c: c[0])
@@ -129,7 +128,7 @@ class Journal:
             setattr(self, name, state[name])
         self.seconds, self.start_step = state["seconds"], step
         self.cpu_seconds = state.get("cpu_seconds", state["seconds"])
-        print(f"going on from step {step}", file=sys.stderr)
+        say(f"going on from step {step}")
         return step, arrays, state["state"]
 
     # For the worker

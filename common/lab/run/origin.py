@@ -2,6 +2,7 @@
 
 import contextlib
 import functools
+import os
 import platform
 import re
 import subprocess
@@ -34,9 +35,17 @@ def describe(calibrated: bool = False) -> dict:
 
 
 def git(*arguments: str) -> str | None:
-    """Output of a git command in this checkout, or None if it fails or there is no git."""
+    """Output of a git command in this checkout, or None if it fails, if there is no git, or if this folder is no repository
+    of its own but lies in one."""
+    top = _git("rev-parse", "--show-toplevel")
+    return _git(*arguments) if top is not None and Path(top).resolve() == Path(catalog.ROOT).resolve() else None
+
+
+def _git(*arguments):
+    """The same in whichever repository holds this folder. Hooks and worktrees set GIT_DIR and its like to another one's."""
+    own = {key: value for key, value in os.environ.items() if not key.startswith("GIT_")}
     try:
-        done = subprocess.run(["git", *arguments], cwd=catalog.ROOT, capture_output=True, text=True)
+        done = subprocess.run(["git", *arguments], cwd=catalog.ROOT, env=own, capture_output=True, encoding="utf-8")
     except OSError:
         return None
     return done.stdout.strip() if done.returncode == 0 else None
@@ -44,5 +53,6 @@ def git(*arguments: str) -> str | None:
 
 def _processor():
     file = Path("/proc/cpuinfo")
-    named = re.search(r"^model name\s*: *(.*\S)", file.read_text() if file.exists() else "", re.MULTILINE)
+    known = file.read_text(encoding="utf-8", errors="replace") if file.exists() else ""
+    named = re.search(r"^model name\s*: *(.*\S)", known, re.MULTILINE)
     return named[1] if named else platform.processor() or "unknown"

@@ -18,10 +18,11 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from common.errors import UserError
-from common.files import atomic_write, read_json
+from common.files import atomic_write, read_json, say
 from common.lab.plan import catalog, provenance
 from common.lab.plan.catalog import Cell
 from common.lab.results import sources
+from common.lab.results.costs import cores
 from common.lab.run.origin import git
 
 # Prints what a commit says of some cells. Every commit that a result may come from must run it.
@@ -82,7 +83,7 @@ def reseal(
         reasons = {case: _reason_to_leave(case, past, present) for case in cases}
         wanted = {case.smoke.key: case.then(case.smoke) for case in cases if not reasons[case]}
         for root, trained, keys in ((before, then, list(wanted.values())), (after, now, list(wanted))):
-            _train(root, trained, keys, threads or len(os.sched_getaffinity(0)))
+            _train(root, trained, keys, threads or cores())
         done = []
         for case in cases:
             folders = [before / "results/smoke" / case.then(case.smoke), after / case.smoke.place]
@@ -156,7 +157,7 @@ def _train(root, commit, keys, threads):
 
     with ThreadPoolExecutor(threads) as pool:
         for number, key in enumerate(pool.map(train, keys), 1):
-            print(f"at {commit[:7]}: {number} of {len(keys)} smoke cells trained, {key}", file=sys.stderr)
+            say(f"at {commit[:7]}: {number} of {len(keys)} smoke cells trained, {key}")
 
 
 def _difference(before, after):
@@ -165,7 +166,7 @@ def _difference(before, after):
     if names[0] != names[1]:
         return f"its smoke run writes {', '.join(names[1])}; it wrote {', '.join(names[0])}"
     for name in names[0]:
-        lines = ((folder / name).read_text().splitlines() for folder in (before, after))
+        lines = ((folder / name).read_text(encoding="utf-8").splitlines() for folder in (before, after))
         for number, (was, is_now) in enumerate(itertools.zip_longest(*lines, fillvalue="no line"), start=1):
             if was != is_now:
                 return f"its smoke run differs: {name}:{number}: {is_now}; it was {was}"

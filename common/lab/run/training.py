@@ -1,12 +1,12 @@
 """Trains what a command names."""
 
-import os
 from pathlib import Path
 
 from common.errors import UserError
-from common.lab.plan import catalog
+from common.files import say
+from common.lab.plan import catalog, packages
 from common.lab.plan.catalog import Cell
-from common.lab.results import sources
+from common.lab.results import costs, sources
 from common.lab.run import harness
 
 
@@ -34,9 +34,11 @@ def run(
     if seeds:
         own = [not exactly and {*seeds} <= {member["seed"] for member in cell.members} for cell in cells]
         cells = [cell if kept else catalog.reseeded(cell, seeds) for cell, kept in zip(cells, own, strict=True)]
-    if len(cells) > 1 and not anew:
+    many = len(cells) > 1
+    if many and not anew:
         cells = missing(cells)
-    asked, threads = threads, min(threads or 1000, len(os.sched_getaffinity(0)))
+    cells = _possible(cells, many)
+    asked, threads = threads, min(threads or 1000, costs.cores())
     folders = []
     while cells:
         waiting = {cell.key for cell in cells}
@@ -47,6 +49,19 @@ def run(
         folders += harness.run_all(ready, threads, device, seeds, fleets=split, anew=anew)
         cells = [cell for cell in cells if cell not in ready]
     return folders
+
+
+def _possible(cells, many):
+    """The cells without those that need what is not installed: of many they are left out, and a line says so."""
+    for cell in list(cells):
+        reason = packages.lacking(cell)
+        if not reason or sources.source(cell, fresh=True).kind != "missing":
+            continue
+        if not many:
+            raise UserError(f"{cell.key}: {reason}")
+        say(f"{cell.key}: left out: {reason}")
+        cells = [other for other in cells if other is not cell]
+    return cells
 
 
 def missing(cells: list[Cell]) -> list[Cell]:

@@ -10,11 +10,12 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
-from pathlib import Path
 from typing import TextIO
 
+from common.files import PLAIN
 from common.lab.plan import catalog
 from common.lab.results.costs import duration
 
@@ -50,12 +51,13 @@ def show(watch: bool = False, parent: int | None = None) -> None:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     if parent is not None:
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # an interrupted workflow ends its jobs first
-    footer = Footer(sys.stdout) if sys.stdout.isatty() else None
+    footer = Footer(sys.stdout) if _moves_its_cursor(sys.stdout) else None
+    colour = not os.environ.get("NO_COLOR")
     printed = time.monotonic() - PLAIN_SECONDS + 5
     try:
         while parent is None or os.getppid() == parent:
             if footer:
-                footer.draw(lines(running(), colour=True))
+                footer.draw(lines(running(), colour))
             elif time.monotonic() - printed >= PLAIN_SECONDS:
                 print("".join(f"{line}\n" for line in lines(running())), end="", flush=True)
                 printed = time.monotonic()
@@ -78,15 +80,41 @@ def live() -> Iterator[None]:
         stop()
 
 
+def _moves_its_cursor(stream):
+    """Whether the stream is a terminal that understands escape codes, and not merely one that people read."""
+    return stream.isatty() and os.environ.get("TERM", "") not in ("", "dumb")
+
+
+def end_with(parent: int) -> None:
+    """Ends this process, as SIGTERM does, once the process `parent` is gone, whichever others stand between them."""
+
+    def wait():
+        while _lives(parent):
+            time.sleep(REFRESH_SECONDS)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=wait, daemon=True).start()
+
+
+def _lives(process):
+    try:
+        os.kill(process, 0)
+    except PermissionError:
+        return True
+    except OSError:
+        return False
+    return True
+
+
 def running(now: float | None = None) -> dict[str, list[dict]]:
     """Cells that are being run: {'<scale> <cell>': progress of each worker}. now: seconds since the epoch; this moment's
     by default."""
     cells: dict[str, list[dict]] = {}
     for path in sorted((catalog.ROOT / "results").glob("*/*/*/*/.work/progress-*.json")):
         try:
-            progress = json.loads(path.read_text())
+            progress = json.loads(path.read_text(encoding="utf-8"))
             recent = (now or time.time()) - progress["updated"] < SILENT_SECONDS
-            if recent and progress["step"] < progress["total"] and Path(f"/proc/{progress['pid']}").exists():
+            if recent and progress["step"] < progress["total"] and _lives(progress["pid"]):
                 scale, *cell = path.parts[-6:-2]
                 cells.setdefault(f"{scale} {'/'.join(cell)}", []).append(progress)
         except (OSError, ValueError, KeyError):  # being replaced, or not ours
@@ -155,4 +183,4 @@ class Footer:
 
     def _write(self, text):
         self.stream.flush()
-        os.write(self.stream.fileno(), text.encode())
+        os.write(self.stream.fileno(), text.encode(self.stream.encoding or "utf-8", PLAIN))

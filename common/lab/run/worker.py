@@ -1,16 +1,17 @@
 """One worker process: trains some members of a cell as one fleet and leaves a part file.
 
-    python -m common.lab.run.worker <spec.json> [<spec.json> ...]
+    python -m common.lab.run.worker [--words <descriptor>] <spec.json> [<spec.json> ...]
 
 A spec, written by `common.lab.run.harness`, names the learner, its settings, the members and the files; several are trained
-one after the other.
+one after the other. What ends it early is said on standard error, which is its log, and in one line on the descriptor: a
+log on a full disk holds nothing.
 """
 
+import contextlib
 import dataclasses
 import importlib
 import json
 import os
-import platform
 import resource
 import signal
 import sys
@@ -21,31 +22,48 @@ from typing import Any
 import numpy as np
 
 from common.errors import UserError
-from common.files import atomic_write
+from common.files import atomic_write, say, shown
 from common.lab.run.journal import Journal
 from common.lab.run.locks import hold
 
 
-def main(paths: list[str]) -> int:
+def main(paths: list[str], words: int | None = None) -> int:
     """Exit status 0: every part is written; 2: a mistake a person can correct, named in the last line of stderr."""
+    if paths[:1] == ["--words"]:
+        words, paths = int(paths[1]), paths[2:]
     stopping = _stopping()
     for path in paths:
-        spec = json.loads(Path(path).read_text())
+        spec = json.loads(Path(path).read_text(encoding="utf-8"))
         try:
             with hold(Path(spec["folder"]).with_suffix(".lock")):
                 work(spec, stopping)
         except UserError as error:
-            print(error if len(paths) == 1 else f"{spec['folder']}: {error}", file=sys.stderr)
-            return 2
+            return _end(error if len(paths) == 1 else f"{spec['folder']}: {error}", words)
+        except OSError as error:
+            where = shown(error.filename) if error.filename else spec["folder"]
+            return _end(f"{where}: {error.strerror or error}; earlier results are untouched", words)
+        except Exception as error:  # a fault of the code, whose traceback belongs into the log
+            _end(f"{type(error).__name__}: {error}", words)
+            raise
     return 0
+
+
+def _end(text, words):
+    """Says why the worker ends: in its log, and to the process that started it."""
+    say(text)
+    if words is not None:
+        with contextlib.suppress(OSError):
+            os.write(words, str(text).encode("utf-8"))
+    return 2
 
 
 def work(spec: dict, stopping: Callable[[], bool]) -> None:
     """Train the spec's members and write its part file. `stopping()` asks whether to end at the next step."""
     import torch
 
-    from common.lab.run.hardware import prepare
+    from common.lab.run.hardware import name_of, prepare
 
+    device = name_of(spec["device"])  # before the training: a device that is not there is said now
     matmul = prepare(spec["device"])
     learner, config = importlib.import_module(spec["module"]).Learner, configuration(spec)
     loop = importlib.import_module(f"common.rl.{config.loop}")
@@ -70,7 +88,7 @@ def work(spec: dict, stopping: Callable[[], bool]) -> None:
         "seconds": round(journal.elapsed(), 1),
         "cpu_seconds": round(journal.worked(), 1),
         "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
-        "device": platform.machine() if spec["device"] == "cpu" else torch.cuda.get_device_name(),
+        "device": device,
         "matmul": matmul,
         "capability": torch.backends.cpu.get_cpu_capability(),  # vector instructions of torch, which decide rounding
         **spec.get("made_by", {}),
