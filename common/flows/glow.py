@@ -56,6 +56,9 @@ class MixLU(nn.Module):
     It is invertible whatever its parameters are, and its determinant costs event operations, not event^3.
     """
 
+    order: Tensor
+    sign: Tensor
+
     def __init__(self, rngs: Rngs, event: int):
         super().__init__()
         weights = np.stack([orthogonal()(rng, event, event)[0] for rng in rngs])
@@ -88,6 +91,8 @@ class MixLU(nn.Module):
 
 class Permutation(nn.Module):
     """y is x with its entries in another, fixed order, drawn for every member; log_det = 0. What Glow replaces."""
+
+    order: Tensor
 
     def __init__(self, rngs: Rngs, event: int):
         super().__init__()
