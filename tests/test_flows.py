@@ -84,7 +84,17 @@ def test_squashed_gaussian_is_zukos():
 def test_the_public_page_names_what_can_be_imported():
     """Each name of `__all__` exists and stands in the docstring; all transforms and distributions are public."""
     assert {name for name in flows.__all__ if getattr(flows, name)} <= set(re.findall(r"\w+", flows.__doc__))
-    for name in ("coupling", "distributions", "glow", "mixtures", "residual", "transforms"):
+    for name in (
+        "autoregressive",
+        "coupling",
+        "distributions",
+        "glow",
+        "mixtures",
+        "residual",
+        "spline",
+        "sylvester",
+        "transforms",
+    ):
         home = vars(importlib.import_module(f"common.flows.{name}"))
         classes = {key for key, x in home.items() if isinstance(x, type) and x.__module__ == home["__name__"]}
         assert classes <= set(flows.__all__)

@@ -82,6 +82,30 @@ class Coupling(Halves):
         return self.network(twice).view(members, 2, batch, -1).unbind(1)
 
 
+class AdditiveCoupling(Halves):
+    """Additive coupling (Dinh et al. 2014, NICE): y_a = x_a, y_b = x_b + t(x_a, c), log_det = 0. It keeps volumes: a flow of
+    these needs a `Diagonal` to change any."""
+
+    def __init__(
+        self, rngs: Rngs, event: int, leading: bool, hidden: Sequence[int], context: int = 0, activation: str = "relu",
+        last_init: Init | None = None,
+    ):  # fmt: skip
+        super().__init__(event, leading, context)
+        self.network = MLP(rngs, [self.kept + context, *hidden, event - self.kept], activation, last_init=last_init)
+
+    def shift_at(self, kept: Tensor, context: Tensor | None) -> Tensor:
+        """t, [members, batch, event - kept]."""
+        return self.network(torch.cat([kept, context], -1) if self.context else kept)  # type: ignore[list-item]
+
+    def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        kept, moved = self.split(x)
+        return self.join(kept, moved + self.shift_at(kept, context)), x.new_zeros(x.shape[:-1])
+
+    def inverse(self, y: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        kept, moved = self.split(y)
+        return self.join(kept, moved - self.shift_at(kept, context)), y.new_zeros(y.shape[:-1])
+
+
 class Shift(nn.Module):
     """y = x + L(c), log_det = 0: how a flow is told of the state (eq. 9 of Tang & Agrawal 2018). `network` maps the context
     [members, batch, context] to [members, batch, event]."""

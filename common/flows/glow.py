@@ -49,6 +49,62 @@ class Mix(nn.Module):
         return torch.linalg.solve(self.weight, y, left=False), -self.log_det(y)
 
 
+class MixLU(nn.Module):
+    """y = x W, W = P L (U + diag(s)): a fixed permutation P, L lower triangular with ones on its diagonal, U above its own
+    and s of a fixed sign, log_det = sum_i ln |s_i|. Orthogonal at the start, as `Mix` is.
+
+    It is invertible whatever its parameters are, and its determinant costs event operations, not event^3.
+    """
+
+    order: Tensor
+    sign: Tensor
+
+    def __init__(self, rngs: Rngs, event: int):
+        super().__init__()
+        weights = np.stack([orthogonal()(rng, event, event)[0] for rng in rngs])
+        order, lower, upper = torch.linalg.lu(torch.tensor(weights))
+        diagonal = upper.diagonal(dim1=-2, dim2=-1)
+        dtype = torch.get_default_dtype()
+        self.register_buffer("order", order.to(dtype))
+        self.register_buffer("sign", diagonal.sign().to(dtype))
+        self.lower, self.upper = (nn.Parameter(x.to(dtype)) for x in (lower.tril(-1), upper.triu(1)))
+        self.log_scale = nn.Parameter(diagonal.abs().log().to(dtype))
+
+    def factors(self) -> tuple[Tensor, Tensor]:
+        """L and U + diag(s), [members, event, event]."""
+        ones = torch.eye(self.lower.shape[-1], dtype=self.lower.dtype, device=self.lower.device)
+        return self.lower.tril(-1) + ones, self.upper.triu(1) + torch.diag_embed(self.sign * self.log_scale.exp())
+
+    def log_det(self, x: Tensor) -> Tensor:
+        return self.log_scale.sum(-1, keepdim=True).expand(x.shape[:-1])
+
+    def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        lower, upper = self.factors()
+        return torch.bmm(x, self.order @ lower @ upper), self.log_det(x)
+
+    def inverse(self, y: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        lower, upper = self.factors()
+        half = torch.linalg.solve_triangular(upper, y, upper=True, left=False)
+        x = torch.linalg.solve_triangular(lower, half, upper=False, left=False, unitriangular=True)
+        return torch.bmm(x, self.order.mT), -self.log_det(y)
+
+
+class Permutation(nn.Module):
+    """y is x with its entries in another, fixed order, drawn for every member; log_det = 0. What Glow replaces."""
+
+    order: Tensor
+
+    def __init__(self, rngs: Rngs, event: int):
+        super().__init__()
+        self.register_buffer("order", torch.tensor(np.stack([rng.permutation(event) for rng in rngs])))
+
+    def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        return torch.gather(x, -1, self.order.unsqueeze(1).expand_as(x)), x.new_zeros(x.shape[:-1])
+
+    def inverse(self, y: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        return torch.gather(y, -1, self.order.argsort(-1).unsqueeze(1).expand_as(y)), y.new_zeros(y.shape[:-1])
+
+
 class BoundedCoupling(Halves):
     """A coupling whose log-scale is bounded: with (h, t) = network(x_a, c), one network for both,
 

@@ -11,6 +11,21 @@ from torch.nn import functional as F
 HALVINGS = 60  # of the bracket in which a planar flow's inverse lies: to float64's last digits
 
 
+def solved(target: Tensor, slope: Tensor) -> Tensor:
+    """a such that a + slope tanh(a) = target, slope > -1, by bisection; one step of Newton's gives it its gradient. Shapes
+    broadcast."""
+    with torch.no_grad():
+        low, high = target - slope.abs(), target + slope.abs()
+        for _ in range(HALVINGS):
+            middle = (low + high) / 2
+            above = middle + slope * torch.tanh(middle) > target
+            low, high = torch.where(above, low, middle), torch.where(above, middle, high)
+        root = (low + high) / 2
+    bump = torch.tanh(root)
+    rate = 1 + slope * (1 - bump.square())
+    return root - (root + slope * bump - target) / rate.detach()
+
+
 class Planar(nn.Module):
     """y = x + u^ tanh(w'x + b),    log_det = ln(1 + w'u^ (1 - t^2)) = ln(s (1 - t^2) + t^2),
     t = tanh(w'x + b),              s = softplus(w'u) = 1 + w'u^.
@@ -50,18 +65,7 @@ class Planar(nn.Module):
 
     def inverse(self, y: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         u, slope = self.direction()
-        target = (y * self.w).sum(-1) + self.b
-        with torch.no_grad():
-            low, high = target - slope.abs(), target + slope.abs()
-            for _ in range(HALVINGS):
-                middle = (low + high) / 2
-                above = middle + slope * torch.tanh(middle) > target
-                low, high = torch.where(above, low, middle), torch.where(above, middle, high)
-            root = (low + high) / 2
-        bump = torch.tanh(root)
-        rate = 1 + slope * (1 - bump.square())
-        root = root - (root + slope * bump - target) / rate.detach()
-        bump = torch.tanh(root)
+        bump = torch.tanh(solved((y * self.w).sum(-1) + self.b, slope))
         return y - u * bump.unsqueeze(-1), -self.log_det(bump)
 
 

@@ -135,3 +135,40 @@ class PPOFlow(PPO):
     path_entropy_weight: float = setting(0.0, "weight of the entropy, along the samples", "our choice: several", low=0.0)
     entropy_samples: int = setting(10, "actions per state for the entropy", "peer: Tang & Agrawal's code", low=1, high=1000)
     rollouts: int = setting(200, "episodes of the trained policy that are followed", "our choice", low=1, high=100_000)
+
+
+# Flow families (Section 2.3), for densities (2.1) and for variational inference (2.2).
+
+SIMPLE = ("planar", "radial", "sylvester", "householder")
+MODERN = ("nice", "realnvp", "permuted", "glow", "glow_lu", "maf", "iaf", "iaf_gated", "spline", "spline_ar")
+FAMILIES = ("mean_field", *SIMPLE, *MODERN)
+
+
+@dataclass(frozen=True)
+class Fitted(Iterations):
+    """What flows share that are fitted to data, or to a posterior."""
+
+    event = 2  # dimensions
+
+    family: str = setting("realnvp", "the flow; mean_field: none", "Section 2.3", choices=FAMILIES)
+    flows: int = setting(8, "steps in turn", "our choice", low=1, high=1000)
+    hidden: str = setting(
+        "2x32", "layers x units of a step's networks", "our choice", choices=("1x16", "2x3", "2x8", "2x32", "2x64")
+    )
+    learning_rate: float = setting(
+        3e-3, "Adam's learning rate; it falls to 0 over the second half of the updates", "our choice", low=0.0
+    )
+    batch_size: int = setting(256, "points, or samples, of an update", "our choice", low=1, high=1_000_000)
+    gradient_limit: float = setting(10.0, "longest gradient of a member", "our choice", low=0.0)
+    total_steps: int = setting(10_000, "updates", "our choice", low=1, high=10_000_000, unit="updates")
+    evaluate_every: int = setting(500, "interval of evaluations", "our choice", low=1, unit="updates")
+    grid_points: int = setting(61, "points per side of the grid that is drawn", "our choice", low=11, high=401)
+
+
+@dataclass(frozen=True)
+class Density(Fitted):
+    """Density estimation in the plane."""
+
+    data: str = setting("moons", "the distribution", "our choice", choices=("moons", "rings", "spirals", "checkerboard"))
+    points: int = setting(10_000, "points, and as many held out", "our choice", low=10, high=1_000_000)
+    mass_points: int = setting(401, "points per side of the grid of the mass", "our choice", low=11, high=2001)
