@@ -4,12 +4,13 @@ import json
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 
 from common.errors import UserError
 from common.lab.plan import catalog
 from common.lab.results import sources
-from common.lab.run import sealing
+from common.lab.run import checkpoints, sealing
 from tests.fake import Repository, adopted, forget
 
 MATHS, TOY, CONFIG = "common/rl/maths.py", "papers/toy/toy.py", "papers/toy/config.py"
@@ -117,6 +118,35 @@ def test_an_edit_that_changes_a_number_is_not(toy, edit, reason):
     assert toy.papers("reseal", "--from", then).returncode == 1
     ours = {path: content for path, content in toy.files().items() if ".git" not in path.parts}
     assert ours == {path: content for path, content in before.items() if ".git" not in path.parts}
+
+
+def test_checkpoints_of_a_run_under_way_are_vouched_for(toy):
+    then, cell = git(toy.root, "rev-parse", "HEAD"), catalog.cell("toy/toy/A-0.5", "day")
+    fleet, aside = cell.work / "4x1", cell.work / "5x1.aside"
+    state, arrays = {"digest": cell.digest, "step": 3, "lengths": [0]}, {"w": np.arange(3.0)}
+    for folder in (fleet, aside):
+        folder.mkdir(parents=True)
+        (folder / "digest").write_text(cell.digest)
+        checkpoints.write(folder / "checkpoint-0", arrays, state)
+    (fleet / "checkpoint-1").write_bytes(b"cut short")
+    (cell.work / "split.json").write_text(json.dumps({"digest": cell.digest, "groups": [["4"]]}))
+    (cell.work / "6x1").mkdir()
+    (cell.work / "6x1/digest").write_text("of long ago")
+    toy.edit(MATHS, "RATE * x", "x * RATE")
+    commit(toy)
+    former, cell = cell, catalog.cell("toy/toy/A-0.5", "day")
+    assert former.digest != cell.digest
+    assert dict((cell.key, what) for cell, what in sealing.reseal(then))["toy/toy/A-0.5"].startswith("resealed")
+    assert (fleet / "digest").read_text() == cell.digest
+    assert json.loads((cell.work / "split.json").read_text()) == {"digest": cell.digest, "groups": [["4"]]}
+    read, now = checkpoints.read(fleet / "checkpoint-0")
+    assert now == state | {"digest": cell.digest} and (read["w"] == arrays["w"]).all()
+    assert (fleet / "checkpoint-1").read_bytes() == b"cut short"
+    assert checkpoints.read(aside / "checkpoint-0")[1]["digest"] == (aside / "digest").read_text() == former.digest
+    assert (cell.work / "6x1/digest").read_text() == "of long ago"  # stale then: it blocks no other
+    assert dict((cell.key, what) for cell, what in sealing.reseal(then)) == {
+        "toy/toy/A-0.5": "left: it was stale at that commit already"
+    }
 
 
 def test_what_was_stale_then_stays_stale(toy):

@@ -2,7 +2,8 @@
 
 A digest cannot tell that a renamed local, an inlined helper or a new setting with a neutral default changes nothing.
 Training can: the smoke cell of the same experiment is trained at both commits, in this environment, and where metrics and
-all tables are equal byte for byte, the result is given today's digest and its record says by which evidence.
+all tables are equal byte for byte, the result is given today's digest and its record says by which evidence. Checkpoints of
+a run that is under way are results too: today's code goes on from them.
 """
 
 import contextlib
@@ -23,6 +24,7 @@ from common.lab.plan import catalog, provenance
 from common.lab.plan.catalog import Cell
 from common.lab.results import sources
 from common.lab.results.costs import cores
+from common.lab.run import checkpoints
 from common.lab.run.origin import git
 
 # Prints what a commit says of some cells. Every commit that a result may come from must run it.
@@ -91,8 +93,10 @@ def reseal(
             if not reason:
                 tables = [(path.name, path.read_bytes().hex()) for path in sorted(folders[1].glob("*.csv"))]
                 seal = {"from": then, "to": now, "smoke": case.smoke.key, "digest": provenance.digest(*tables)}
+                known = past[f"{case.cell.scale}/{case.then(case.cell)}"]["digest"]
                 for file in case.files:
-                    _seal(file, case.cell, seal)
+                    if _digest(file) == known:  # another one was stale at that commit already
+                        _seal(file, case.cell, seal)
             done.append((case.cell, f"left: {reason}" if reason else f"resealed, by {case.smoke.key} at smoke"))
     return done
 
@@ -112,7 +116,7 @@ def _moved(paper, former):
         small = catalog.cells(paper, experiment, "smoke")
         for scale in catalog.SCALES:
             for cell in catalog.cells(paper, experiment, scale).values():
-                files = [file for file in _records(cell) if read_json(file).get("digest") != cell.digest]
+                files = [file for file in _records(cell) if _digest(file) != cell.digest]
                 if files:
                     name = f"{paper}/{experiment}"
                     yield Moved(cell, files, _nearest(cell, small.values()), former.get(name, name))
@@ -121,7 +125,27 @@ def _moved(paper, former):
 def _records(cell):
     """The files that hold the digest of a cell's results."""
     copies = (sources.publication(cell), sources.own(cell), sources.unfinished(cell))
-    return [copy.folder / "run.json" for copy in copies if copy] + sorted(cell.work.glob("part-*.json"))
+    finished = [copy.folder / "run.json" for copy in copies if copy] + sorted(cell.work.glob("part-*.json"))
+    fleets = [stamp.parent for stamp in sorted(cell.work.glob("*/digest")) if stamp.parent.suffix != ".aside"]
+    # The stamp comes last, so that a reseal which is cut short is done again.
+    begun = [file for fleet in fleets for file in (*filter(_whole, sorted(fleet.glob("checkpoint-?"))), fleet / "digest")]
+    return finished + sorted(cell.work.glob("split.json")) + begun
+
+
+def _whole(checkpoint):
+    """Whether a run would go on from it."""
+    try:
+        return bool(checkpoints.read(checkpoint))
+    except UserError:
+        return False
+
+
+def _digest(file):
+    """The digest that a file of `_records` holds."""
+    if file.name == "digest":
+        return file.read_text(encoding="utf-8")
+    state = checkpoints.read(file)[1] if file.name.startswith("checkpoint-") else read_json(file)
+    return state.get("digest")
 
 
 def _nearest(cell, small):
@@ -135,7 +159,7 @@ def _reason_to_leave(case, past, present):
     if before not in past or smoke_before not in past:
         return "that commit has no such cell"
     earlier, today = past[before], present[f"{case.cell.scale}/{case.cell.key}"]
-    if any(read_json(file).get("digest") not in (earlier["digest"], today["digest"]) for file in case.files):
+    if not any(_digest(file) == earlier["digest"] for file in case.files):
         return "it was stale at that commit already"
     was, is_now = earlier["settings"], today["settings"]
     changed = [name for name in was.keys() & is_now.keys() if was[name] != is_now[name]]
@@ -174,12 +198,19 @@ def _difference(before, after):
 
 
 def _seal(file, cell, seal):
-    """Today's digest, and settings by today's names, in a run.json or in a finished part."""
+    """Today's digest in a file of `_records`; the seal and settings by today's names where the file says such things."""
+    if file.name == "digest":
+        return atomic_write(file, cell.digest)
+    if file.name.startswith("checkpoint-"):
+        arrays, state = checkpoints.read(file)
+        return checkpoints.write(file, arrays, state | {"digest": cell.digest})
     record = read_json(file)
+    if file.name == "split.json":
+        return atomic_write(file, json.dumps(record | {"digest": cell.digest}))
     record |= {"digest": cell.digest, "resealed": [*record.get("resealed", []), seal]}
     if "settings" in record:
         record["settings"] = dataclasses.asdict(cell.config)
-    atomic_write(file, json.dumps(record, indent=1) + "\n" if file.name == "run.json" else json.dumps(record))
+    return atomic_write(file, json.dumps(record, indent=1) + "\n" if file.name == "run.json" else json.dumps(record))
 
 
 @contextlib.contextmanager
