@@ -53,6 +53,20 @@ def test_cells_have_the_grids_points_and_resolved_settings(toy):
     assert pickle.loads(pickle.dumps(cell)).digest == cell.digest
 
 
+def test_a_case_sets_what_its_points_of_the_grid_need_unless_the_scale_says_it(toy):
+    plain = "algorithm: toy\ngrid: {env: [A, B]}\nseeds: [1]\nset: {gain: 1.0, total_steps: 300}\n"
+    scales = "scales: {smoke: {set: {total_steps: 24}}, day: {grid: {env: [A]}}}\n"
+    cases = "cases: [{env: [B], set: {gain: 2.0, total_steps: 400}}, {set: {rate: 0.25}}]"
+    without = experiment(toy, plain + scales)["A"]
+    cells = experiment(toy, plain + scales + cases)
+    said = {name: (cell.config.gain, cell.config.total_steps, cell.config.rate) for name, cell in cells.items()}
+    assert said == {"A": (1.0, 300, 0.25), "B": (2.0, 400, 0.25)}
+    smoke = catalog.cells("toy", "toy", "smoke")["B"].config
+    assert (smoke.gain, smoke.total_steps, smoke.rate) == (2.0, 24, 0.25)
+    assert list(catalog.cells("toy", "toy", "day")) == ["A"]
+    assert experiment(toy, plain + scales + cases.partition(", {set")[0] + "]")["A"].digest == without.digest
+
+
 def test_an_algorithm_may_be_shared(toy):
     toy.write("common/rl/shared.py", "")
     with pytest.raises(UserError, match="common/rl/config.py has no dataclass for 'shared'"):
@@ -286,6 +300,13 @@ def test_a_selection_may_be_empty_at_a_narrowed_scale(toy):
         ("algorithm: toy\nseeds: [1]\ngrid: {gain: []}", "must be a list of one or more plain values"),
         ("algorithm: toy\nseeds: [1]\ngrid: {gain: [1.0, 1.0]}", "would both be the cell '1.0'"),
         ("algorithm: toy\nseeds: [1]\ngrid: {env: [A/B]}", "'A/B' cannot name a folder"),
+        ("algorithm: toy\nseeds: [1]\ncases: {env: [A]}", "cases: must be a list of mappings"),
+        ("algorithm: toy\nseeds: [1]\ngrid: {env: [A]}\ncases: [{env: [A]}]", "cases: must be a list of mappings"),
+        ("algorithm: toy\nseeds: [1]\ngrid: {env: [A]}\ncases: [{env: A, set: {}}]", "cases: grid: env: must be a list"),
+        ("algorithm: toy\nseeds: [1]\ngrid: {env: [A]}\ncases: [{env: [B], set: {}}]", "cases: env: not in the grid: 'B'"),
+        ("algorithm: toy\nseeds: [1]\ngrid: {env: [A]}\ncases: [{enw: [A], set: {}}]", "cases: grid: unknown key 'enw'"),
+        ("algorithm: toy\nseeds: [1]\ngrid: {env: [A]}\ncases: [{set: {env: B}}]", "env stands in the grid; a case cannot"),
+        ("algorithm: toy\nseeds: [1]\ncases: [{set: {gian: 1}}]", "unknown setting 'gian'; did you mean gain"),
         ("algorithm: toy\nseeds: [1]\nscales: {huge: {}}", "scales: unknown key 'huge'"),
         ("algorithm: toy\nseeds: [1]\nscales: {quick: {tables: [x]}}", "scales: quick: unknown key 'tables'"),
         ("algorithm: toy\nseeds: [1]\nscales: {quick: {grid: {env: [A]}}}", "scales: quick: grid: unknown key 'env'"),
