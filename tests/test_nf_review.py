@@ -9,7 +9,8 @@ from common.lab.plan import catalog
 from common.lab.report import plots, stamping
 from common.rl import iterations
 from common.rl.journal import MemoryJournal
-from papers.nf_review import claims, figures, shapes
+from common.settings import fields
+from papers.nf_review import claims, figures, shapes, tables
 from papers.nf_review.config import Shapes
 from tests.synthetic import synthetic
 
@@ -75,3 +76,18 @@ def test_the_mass_is_taken_where_the_flows_reach(family):
     drawn = learner.log_prob(learner.grid(1)).exp().sum(-1) * (8 / 80) ** 2
     np.testing.assert_allclose(learner.measure()["mass"], 1, atol=0.01)
     assert drawn.min() < 0.95
+
+
+def test_hyperparameters_name_every_setting_of_every_experiment_with_its_source():
+    frame = tables.table_nf_review_hyperparameters()
+    listed = [name for names in tables.COLUMNS.values() for name in names]
+    assert sorted(listed) == sorted(catalog.experiment_names("nf_review"))
+    for column, names in tables.COLUMNS.items():
+        configs = [next(iter(catalog.cells("nf_review", name, "paper").values())).config for name in names]
+        assert len(set(map(type, configs))) == 1, column
+        assert sorted(frame[frame[column] != ""]["setting"]) == sorted(fields(type(configs[0]))), column
+    assert set(frame["origin"]) == {"paper", "peer", "our choice"}
+    paper = frame[frame["origin"] == "paper"]
+    assert dict(zip(paper["setting"], paper["figure 1"], strict=True))["flows"] == "1, 2, 10"  # Figure 1 of the review
+    driven = frame[frame["setting"] == "total_steps"].set_index("unit")
+    assert driven.loc["episodes", "MNF-DQN"] == "2,000, 1,000"  # n-Chain, MountainCar (Touati et al. 2018)

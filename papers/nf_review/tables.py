@@ -3,7 +3,21 @@
 import numpy as np
 import pandas as pd
 
+from common.lab.report import tabular
 from papers.nf_review.figures import FAMILY
+
+# {column of the table of hyperparameters: experiments of one algorithm}
+COLUMNS = {
+    "figure 1": ("shapes",),
+    "density": ("density_simple", "density_modern"),
+    "regression": ("mnf_regression",),
+    "MNF-DQN": ("nchain_mnf", "mountaincar_mnf"),
+    "Bayes by backprop": ("nchain_bayes", "mountaincar_bayes"),
+    "NoisyNet": ("nchain_noisy", "mountaincar_noisy"),
+    "bootstrapped": ("nchain_bootstrapped", "mountaincar_bootstrapped"),
+    "DQN": ("nchain_dqn", "mountaincar_dqn"),
+    "PPO": ("multigoal",),
+}
 
 
 def table_density(density_simple, density_modern):
@@ -18,6 +32,12 @@ def table_density(density_simple, density_modern):
     for label, metric in (("the data's own density", "possible"), ("best Gaussian", "gaussian")):
         rows.append([label, "", *_cells(density_simple, f"log_likelihood_{metric}", names, first)])
     return pd.DataFrame(rows, columns=["family", "parameters", *names], dtype=object)
+
+
+def table_nf_review_hyperparameters():
+    """Every setting as it is run at scale `paper`, with where it stands: works that the review cites, their code, peers, or
+    our choice. The agents of n-Chain and of MountainCar share a column; where they differ, both values stand."""
+    return tabular.hyperparameters("nf_review", COLUMNS)
 
 
 def _cells(results, metric, names, family):
