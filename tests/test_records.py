@@ -356,6 +356,16 @@ def test_costs_come_from_measured_rates(toy, monkeypatch):
     costs.measured.cache_clear()
 
 
+def test_a_long_episode_costs_its_updates(monkeypatch):
+    monkeypatch.setattr(costs, "calibration", lambda: 100.0)
+    monkeypatch.setattr(costs, "measured", lambda root: [])
+    prices = {}
+    for name in ("nchain_dqn", "mountaincar_dqn"):
+        cell = next(iter(catalog.cells("nf_review", name, "paper").values()))
+        prices[name] = costs.estimate(cell, missing=1).core_seconds / cell.config.total_steps
+    assert prices["mountaincar_dqn"] == pytest.approx(1000 * prices["nchain_dqn"])  # an update per step; one per episode
+
+
 def test_a_cell_trained_on_two_kinds_of_machine_tells_the_rate_of_each(toy, monkeypatch):
     monkeypatch.setattr(costs, "calibration", lambda: 50.0)
     write(catalog.cells("toy", "toy", "quick")["A-1.0"])

@@ -20,7 +20,8 @@ from common.lab.results import sources
 FALLBACK = {
     "sac": 0.006, "sac_memory": 0.006, "sac_auto": 0.006, "sac_coupling": 0.0075, "arsac": 0.009, "td3": 0.005,
     "ddpg": 0.005, "hmc": 0.035, "langevin": 0.022, "ppo": 0.0006, "ppo_nf": 0.0006, "trpo": 0.0003,
-    "acktr": 0.0003,
+    "acktr": 0.0003, "mnf_regression": 0.005, "dqn": 0.002, "noisy_dqn": 0.002, "bayes_dqn": 0.002, "mnf_dqn": 0.002,
+    "bootstrapped_dqn": 0.002,
 }  # fmt: skip
 UNKNOWN = 0.01
 FALLBACK_SPEED = 100.0  # GFLOP/s of that machine, at whose speed documents quote prices
@@ -95,8 +96,11 @@ def estimate(cell: catalog.Cell, device: str = "cpu", missing: int | None = None
 
 
 def work(settings: dict[str, Any]) -> int:
-    """Units of work of one member: steps, or iterations, of a run with these settings."""
-    return next((settings[key] for key in WORK if key in settings), 1)
+    """Units of work of one member: steps, or iterations, of a run with these settings; of episodes, the most updates that
+    they can hold, for one of MountainCar costs a hundred of a chain's."""
+    count = next((settings[key] for key in WORK if key in settings), 1)
+    episodic = "solved_streak" in settings and settings["update_every"]  # 0: one update per episode
+    return count * (settings["episode_steps"] // settings["update_every"] or 1) if episodic else count
 
 
 def kind(device: str) -> str:
