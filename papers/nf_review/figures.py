@@ -53,8 +53,10 @@ def figx_mnf_regression(mnf_regression):
     has a factorised Gaussian posterior over weights; multiplicative flows multiply its rows, by masked couplings as in the
     paper of the method and its code, or by inverse autoregressive flows as the review says. Right: the bound on the evidence
     during training."""
-    fig, axes = plt.subplots(1, 4, figsize=(9.6, 2.9), width_ratios=[1, 1, 1, 1.1])
-    for ax, (posterior, (label, colour)) in zip(axes, POSTERIORS.items(), strict=False):
+    run = [posterior for posterior in POSTERIORS if posterior in mnf_regression.setting("posterior")]
+    fig, axes = plt.subplots(1, len(run) + 1, figsize=(9.6, 2.9), width_ratios=[1] * len(run) + [1.1])
+    for ax, posterior in zip(axes, run, strict=False):
+        label, colour = POSTERIORS[posterior]
         rows = first_member(mnf_regression, "predictive", posterior=posterior)
         data = first_member(mnf_regression, "points", posterior=posterior)
         for times, alpha in ((2, 0.15), (1, 0.3)):
@@ -67,12 +69,12 @@ def figx_mnf_regression(mnf_regression):
             ax.axvline(edge, color="0.5", linestyle=":", linewidth=0.8)
         ax.set(title=label, ylim=(-230, 230), xlabel="x")
         ax.sharey(axes[0])
-        plots.seeds_and_mean(axes[3], mnf_regression.curve("bound", posterior=posterior), label, colour)
+        plots.seeds_and_mean(axes[-1], mnf_regression.curve("bound", posterior=posterior), label, colour)
     axes[0].set_ylabel("y")
     ends = mnf_regression.curve("bound")
     low, high = ends["value"].quantile(0.4), ends["value"].max()
-    axes[3].set_ylim(low - 0.05 * (high - low), high + 0.05 * (high - low))
-    plots.steps_axis(axes[3], "bound on the evidence (nats)", "updates")
+    axes[-1].set_ylim(low - 0.05 * (high - low), high + 0.05 * (high - low))
+    plots.steps_axis(axes[-1], "bound on the evidence (nats)", "updates")
     plots.legend_below(fig)
     return fig
 
