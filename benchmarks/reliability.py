@@ -4,12 +4,12 @@
 
 Everything happens in a copy of the tracked files, on runs of scale smoke whose checkpoints are a tenth of a second apart.
 
-kills     A command trains; at a random moment `kill -9` ends one of its processes, drawn at random among all that it started
-          and itself (snakemake, its shell, `papers run`, a worker; the kernel of a notebook). When the others have ended, the
-          same command is given again, and may be killed again. What counts: every CSV and every file that other runs read has
-          the bytes of a run that nothing disturbed, and the first command that is let be ends with status 0.
-disk      A disk that is full in the middle of training, and one that cannot be written: one line, and with room again the same
-          bytes. Both need the right to mount, which root has.
+kills     A command trains; at a random moment `kill -9` ends one of its processes, drawn at random among itself and all that
+          it started (snakemake, its shell, `papers run`, a worker; the kernel of a notebook). When the others have ended,
+          the same command is given again, and may be killed again. What counts: the first command that is left in peace
+          ends with status 0, and every CSV and every file that other runs read has the bytes of a run without kills.
+disk      A disk that is full in the middle of training, and one that cannot be written: one line, and with room again the
+          same bytes. Both need the right to mount, which root has.
 clock     The system's clock jumps back and forth by days while a run trains: the same bytes.
 together  Two commands for the same cell, and two workflows for the same figure, at once: the same bytes, and whoever has to
           wait is told so in one line.
@@ -24,6 +24,7 @@ import contextlib
 import hashlib
 import os
 import random
+import re
 import shlex
 import shutil
 import signal
@@ -68,11 +69,11 @@ def main(arguments):
         rows = [row for part in options.only for row in trials[part]()]
     width = max(len(name) for name, *_ in rows)
     print(f"\n{'':{width}}  tried  survived  lost")
-    for name, tried, lost in rows:
-        print(f"{name:{width}}  {tried:5}  {tried - lost:8}  {lost:4}")
-    total, lost = (sum(column) for column in list(zip(*rows, strict=True))[1:])
-    print(f"{'in all':{width}}  {total:5}  {total - lost:8}  {lost:4}")
-    return int(lost > 0)
+    for name, tried, failed in rows:
+        print(f"{name:{width}}  {tried:5}  {tried - failed:8}  {failed:4}")
+    total, failed = (sum(column) for column in list(zip(*rows, strict=True))[1:])
+    print(f"{'in all':{width}}  {total:5}  {total - failed:8}  {failed:4}")
+    return int(failed > 0)
 
 
 class Bench:
@@ -87,25 +88,25 @@ class Bench:
                 shutil.copy2(ROOT / name, self.root / name)
         fleets = self.root / "common/lab/run/fleets.py"
         before = fleets.read_text(encoding="utf-8")
-        lines = ["CHECKPOINT_SECONDS = 0.1" if line.startswith("CHECKPOINT_SECONDS") else line for line in before.splitlines()]
-        fleets.write_text("\n".join(lines) + "\n", encoding="utf-8")
+        fleets.write_text(re.sub("(?m)^CHECKPOINT_SECONDS = .*", "CHECKPOINT_SECONDS = 0.1", before), encoding="utf-8")
         self.expected = {}
 
     def start(self, command, **environment):
-        """A command of this environment's Python in the copy, a process group of its own; what it says goes to `said`."""
+        """A command of this environment's Python in the copy, a process group of its own; its errors go to `said`."""
         words = shlex.split(command)
-        own = {"PYTHONPATH": str(self.root), "NF_SCALE": "smoke", "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
-        with open(self.folder / "said", "w", encoding="utf-8") as said:
-            return psutil.Popen(
-                [sys.executable, "-m", *words], cwd=self.root, env={**os.environ, **own, **environment}, stdout=said,
-                stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, start_new_session=True,
-            )  # fmt: skip
+        path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+        own = {"PYTHONPATH": str(self.root), "NF_SCALE": "smoke", "PATH": path}
+        environment = {**os.environ, **own, **environment}
+        with open(self.folder / "said", "w", encoding="utf-8") as said, open(self.folder / "listed", "w") as listed:
+            return psutil.Popen([sys.executable, "-m", *words], cwd=self.root, env=environment, stdin=subprocess.DEVNULL,
+                                stdout=listed, stderr=said, start_new_session=True)  # fmt: skip
 
-    def finish(self, command, **environment):
-        """(exit status, what it said), of a command that nothing disturbs."""
+    def finish(self, command, patience=PATIENCE, **environment):
+        """(exit status, what it said on standard error), of a command that nothing disturbs. The status is "none" if it is
+        ended after `patience` seconds."""
         process = self.start(command, **environment)
         try:
-            status = process.wait(PATIENCE)
+            status = process.wait(patience)
         except psutil.TimeoutExpired:
             os.killpg(process.pid, signal.SIGKILL)
             status = "none"
@@ -146,8 +147,13 @@ class Bench:
         found = self.results()
         wrong = sorted(path for path in expected.keys() | found.keys() if expected.get(path) != found.get(path))
         if status or wrong:
-            print(f"LOST {command}: status {status}; {', '.join(wrong) or 'same bytes'}\n{textwrap.indent(said[-2000:], '    ')}")
+            lost(command, f"status {status}; {', '.join(wrong) or 'same bytes'}", said)
         return not status and not wrong
+
+
+def lost(command, how, said):
+    """Says what did not survive."""
+    print(f"LOST {command}: {how}\n{textwrap.indent(said[-2000:], '    ')}", flush=True)
 
 
 def killed(bench, kills):
@@ -156,18 +162,18 @@ def killed(bench, kills):
     for i, (name, command) in enumerate(commands.items()):
         share = kills // len(commands) + (i < kills % len(commands))
         _, seconds = bench.undisturbed(command)
-        done, lost, ended = 0, 0, {}
+        done, failed, ended = 0, 0, {}
         while done < share:
             bench.clear()
             series = min(share - done, bench.rng.randint(1, 4))
             for _ in range(series):
                 victim = _kill_one(bench, command, bench.rng.uniform(0.05, 1.0) * seconds)
                 ended[victim] = ended.get(victim, 0) + 1
-            lost += series * (not bench.whole(command))
+            failed += series * (not bench.whole(command))
             done += series
         victims = ", ".join(f"{victim} {count}" for victim, count in sorted(ended.items()))
         print(f"{name}: {done} times killed ({victims})", flush=True)
-        yield f"kill -9, {name}", done, lost
+        yield f"kill -9, {name}", done, failed
 
 
 def _kill_one(bench, command, moment):
@@ -186,7 +192,7 @@ def _kill_one(bench, command, moment):
         victim.kill()
     _, left = psutil.wait_procs(family, timeout=60)
     for orphan in left:
-        print(f"LOST {command}: {_kind(orphan.cmdline())} runs on without the process that was killed ({kind})")
+        lost(command, f"{_kind(orphan.cmdline())} runs on without the process that was killed ({kind})", "")
         orphan.kill()
     return kind
 
@@ -230,7 +236,7 @@ def _one_line(bench, command, words):
     status, said = bench.finish(command)
     good = bool(status) and words in said and "Traceback" not in said
     if not good:
-        print(f"LOST {command}: status {status}, expected {words!r}:\n{textwrap.indent(said[-2000:], '    ')}")
+        lost(command, f"status {status}, expected {words!r}", said)
     return good
 
 
@@ -252,7 +258,7 @@ def clock(bench):
         status, said = bench.finish(command, PYTHONPATH=f"{away}:{bench.root}")
         same = bench.results() == expected
         if status or not same:
-            print(f"LOST {command}, clock: status {status}, same bytes: {same}\n{textwrap.indent(said[-2000:], '    ')}")
+            lost(command, f"clock, status {status}, same bytes: {same}", said)
         yield f"a clock that jumps, {name}", 1, int(bool(status) or not same)
 
 
@@ -271,7 +277,7 @@ def together(bench):
         refused = bool(status) and words in second and "Traceback" not in second
         good = ended == 0 and (status == 0 or refused) and bench.results() == expected
         if not good:
-            print(f"LOST {command}, twice: status {ended} and {status}\n{textwrap.indent(second[-2000:], '    ')}")
+            lost(command, f"twice, status {ended} and {status}", second)
         yield f"two at once, {name}", 1, int(not good)
 
 
@@ -279,37 +285,42 @@ def inputs(bench):
     """Mistakes, each with the line that it gets."""
     listed = yaml.safe_load(INPUTS.read_text(encoding="utf-8"))
     bench.clear()
-    lost = 0
-    for item in listed:
-        lost += not _refused(bench, item)
-    yield "wrong inputs", len(listed), lost
+    yield "wrong inputs", len(listed), sum(not _refused(bench, item) for item in listed)
 
 
 def _refused(bench, item):
-    """Whether a mistake is refused as it should be. item: {run: command, says: words of the line} and, to make the mistake
-    in a file, {edit: [path, text, other text]} or {write: [path, text]}."""
-    changed = {}
-    for path, old, new in ([item["edit"]] if "edit" in item else []):
-        text = (bench.root / path).read_text(encoding="utf-8")
-        if text.count(old) < 1:
-            raise SystemExit(f"{INPUTS}: {path} holds no {old!r}")
-        changed[path] = text
-        (bench.root / path).write_text(text.replace(old, new, 1), encoding="utf-8")
-    for path, text in ([item["write"]] if "write" in item else []):
-        (bench.root / path).parent.mkdir(parents=True, exist_ok=True)
-        changed[path] = None
-        (bench.root / path).write_text(text, encoding="utf-8")
-    before = bench.files("results", "figures", "published")
-    status, said = bench.finish(item["run"])
+    """Whether a mistake is refused as it should be. item: see the head of inputs.yaml."""
+    with contextlib.ExitStack() as taken_back:
+        if "edit" in item:
+            path, old, new = item["edit"]
+            text = (bench.root / path).read_text(encoding="utf-8")
+            if old not in text:
+                raise SystemExit(f"{INPUTS}: {path} holds no {old!r}")
+            taken_back.enter_context(_written(bench.root / path, text.replace(old, new, 1)))
+        if "write" in item:
+            path, text = item["write"]
+            taken_back.enter_context(_written(bench.root / path, text))
+        before = bench.results() | bench.files("figures", "published")
+        status, said = bench.finish(item["run"], patience=120)
+        same = before == bench.results() | bench.files("figures", "published")
     lines = [line for line in said.splitlines() if line.strip()]
-    good = status not in (0, "none") and item["says"] in said and "Traceback" not in said
-    good = good and before == bench.files("results", "figures", "published")
-    good = good and (item["run"].startswith("snakemake") or len(lines) <= item.get("lines", 1))
-    for path, text in changed.items():
-        if text is None:
-            (bench.root / path).unlink()
-        else:
-            (bench.root / path).write_text(text, encoding="utf-8")
+    good = status not in (0, "none") and same and item["says"] in said and "Traceback" not in said
+    good = good and (item["run"].startswith("snakemake") or len(lines) == 1)  # snakemake frames what the line says
     if not good:
-        print(f"LOST {item['run']}: status {status}, expected {item['says']!r}\n{textwrap.indent(said[-1500:], '    ')}", flush=True)
+        lost(item["run"], f"status {status}, files the same: {same}, expected {item['says']!r}", said)
     return good
+
+
+@contextlib.contextmanager
+def _written(path, text):
+    """A file with another text for a while."""
+    before = path.read_bytes() if path.is_file() else None
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8")
+    try:
+        yield
+    finally:
+        if before is None:
+            path.unlink()
+        else:
+            path.write_bytes(before)
