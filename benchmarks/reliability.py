@@ -165,28 +165,30 @@ def killed(bench, kills):
         done, failed, ended = 0, 0, {}
         while done < share:
             bench.clear()
-            series = min(share - done, bench.rng.randint(1, 4))
-            for _ in range(series):
+            before = done
+            for _ in range(min(share - done, bench.rng.randint(1, 4))):
                 victim = _kill_one(bench, command, bench.rng.uniform(0.05, 1.0) * seconds)
+                if victim is None:
+                    break  # it was done by then
                 ended[victim] = ended.get(victim, 0) + 1
-            failed += series * (not bench.whole(command))
-            done += series
+                done += 1
+            failed += (done - before) * (not bench.whole(command))
         victims = ", ".join(f"{victim} {count}" for victim, count in sorted(ended.items()))
         print(f"{name}: {done} times killed ({victims})", flush=True)
         yield f"kill -9, {name}", done, failed
 
 
 def _kill_one(bench, command, moment):
-    """Starts a command, ends one of its processes after so many seconds and waits for the others. What was ended; "none"
-    if the command was done by then."""
+    """Starts a command, ends one of its processes after so many seconds and waits for the others. What was ended; None if
+    the command was done by then."""
     process = bench.start(command)
     try:
         process.wait(moment)
-        return "none"
+        return None
     except psutil.TimeoutExpired:
         pass
     family = [process, *process.children(recursive=True)]
-    victim, kind = bench.rng.choice(family), "none"
+    victim, kind = bench.rng.choice(family), None
     with contextlib.suppress(psutil.NoSuchProcess):
         kind = _kind(victim.cmdline())
         victim.kill()
