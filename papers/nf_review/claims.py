@@ -6,6 +6,7 @@ from common.lab.report import stats
 from common.lab.report.verdicts import conjunction, judged
 
 LONG = 80  # states of a very long chain
+WAYS = ("sample", "density")
 
 
 def c18_a_flow_of_a_density_is_a_density(shapes="family=planar|radial, base=normal|uniform, flows=1|2|10"):
@@ -109,6 +110,110 @@ def c17_richer_posterior(mnf_regression="posterior=masked|mean_field"):
     return judged(stats.difference(masked, field, paired=True, quantity=quantity), mnf_regression, steps=10_000, seeds=10)
 
 
+def c19_density_estimation(density_simple, density_modern):
+    """Flows are trained to a high likelihood, and evaluate it exactly (Section 2.1).
+
+    Of every family, one number per seed: the mean ln q of points held out, over four distributions in the plane, is higher
+    than the best Gaussian's; and the mass of q on a grid, the mean over them, lies within 2 % of 1.
+    """
+    parts = {}
+    for results in (density_simple, density_modern):
+        for family in results.setting("family"):
+            flow, gaussian, mass = (
+                _mean(results, metric, "data", family=family)
+                for metric in ("log_likelihood", "log_likelihood_gaussian", "mass")
+            )
+            parts[f"{family}, likelihood"] = stats.difference(flow, gaussian, paired=True)
+            parts[f"{family}, mass"] = stats.mean_within(mass, 0.98, 1.02)
+    verdict = conjunction(parts, "difference in ln q to the best Gaussian (nats), and mass")
+    return judged(verdict, density_simple, density_modern, steps=10_000, seeds=5)
+
+
+def c20_richer_than_mean_field(vi="family=mean_field|realnvp", vi_planar="flows=32"):
+    """In variational inference a flow comes closer to the posterior than a mean field (Section 2.2).
+
+    On each of the four energies of Rezende & Mohamed 2015: KL(q || p), one number per seed, is smaller with 32 planar flows,
+    and with RealNVP, than with a mean field.
+    """
+    parts = {}
+    for energy in vi.setting("energy"):
+        field = vi.final("kl", 1, energy=energy, family="mean_field")
+        flows = {
+            "planar": vi_planar.final("kl", 1, energy=energy, flows=32),
+            "RealNVP": vi.final("kl", 1, energy=energy, family="realnvp"),
+        }
+        parts |= {
+            f"{energy}, {name}": stats.difference(flow, field, paired=True, direction="less") for name, flow in flows.items()
+        }
+    return judged(conjunction(parts, "difference in KL (nats), flow - mean field"), vi, vi_planar, steps=10_000, seeds=5)
+
+
+def own_mean_field_is_biased(vi="family=mean_field|realnvp"):
+    """Ours, after Section 2.2 ("highly biased"): a mean field misjudges how widely the posterior is spread by more than a
+    flow does. |ln| of the trace of q's covariance relative to p's, the mean over the four energies, one number per seed."""
+    field, flow = (
+        np.mean([abs(vi.final("log_variance", 1, energy=energy, family=family)) for energy in vi.setting("energy")], 0)
+        for family in ("mean_field", "realnvp")
+    )
+    quantity = "difference in |ln variance ratio|, mean field - RealNVP"
+    return judged(stats.difference(field, flow, paired=True, quantity=quantity), vi, steps=10_000, seeds=5)
+
+
+def c21_planar_needs_long_chains(chains_planar="event=2|32, flows=4|64", chains_field="event=2|32"):
+    """Planar flows are effective in few dimensions and need long chains in many (Section 2.3.1).
+
+    Three parts, on a posterior of known density, one number per seed: the share of a mean field's KL(q || p) that is left.
+    After 4 flows it is below a half in 2 dimensions and above a half in 32, where 64 flows leave less than 4 do.
+    """
+    left = {
+        (event, flows): _left(chains_planar, chains_field, event, flows=flows)
+        for event in chains_planar.setting("event")
+        for flows in chains_planar.setting("flows")
+    }
+    parts = {
+        "4 flows, 2 dimensions": stats.mean_within(left[2, 4], high=0.5),
+        "4 flows, 32 dimensions": stats.mean_within(left[32, 4], low=0.5),
+        "64 against 4 flows, 32 dimensions": stats.difference(left[32, 64], left[32, 4], paired=True, direction="less"),
+    }
+    verdict = conjunction(parts, "share of the mean field's KL that is left")
+    return judged(verdict, chains_planar, chains_field, steps=10_000, seeds=5)
+
+
+def c22_sylvester_lifts_the_bottleneck(
+    chains_sylvester="event=8|32", chains_planar="event=8|32, flows=64", chains_field="event=8|32"
+):
+    """Sylvester flows lift the bottleneck of one hidden unit (Section 2.3.1).
+
+    With as many parameters as 64 planar flows, to 2 %, they leave a smaller share of a mean field's KL(q || p) in 8 and in
+    32 dimensions, one number per seed.
+    """
+    parts = {
+        f"{event} dimensions": stats.difference(
+            _left(chains_sylvester, chains_field, event), _left(chains_planar, chains_field, event), paired=True,
+            direction="less",
+        )
+        for event in chains_sylvester.setting("event")
+    }  # fmt: skip
+    verdict = conjunction(parts, "difference in the share of the mean field's KL that is left, Sylvester - planar")
+    return judged(verdict, chains_sylvester, chains_planar, chains_field, steps=10_000, seeds=5)
+
+
+def c23_autoregressive_trade(costs="family=maf|iaf"):
+    """Of MAF and IAF each is fast where the other is slow: MAF's samples and IAF's densities go entry by entry (Section
+    2.3.2).
+
+    Passes of networks that a sample takes for each one that a density takes, in 2, 8 and 32 dimensions: as many as
+    dimensions for MAF, and one in as many for IAF. Counted, a law: no budget.
+    """
+    parts = {}
+    for event in costs.setting("event"):
+        for family, expected in (("maf", event), ("iaf", 1 / event)):
+            sample, density = (np.nanmean(costs.final(f"{way}_passes", 1, family=family, event=event)) for way in WAYS)
+            part = stats.exact(float(sample / density), 0.99 * expected, 1.01 * expected)
+            parts[f"{family.upper()}, D = {event}"] = part
+    return conjunction(parts, "passes of a sample, relative to a density's")
+
+
 def own_knows_what_it_does_not_know(mnf_regression="posterior=masked|mean_field"):
     """Ours: away from the data the multiplicative posterior is less sure than the mean field: the deviation of its
     predictions between 4 and 6 on both sides is larger after the fit. Members share data by seed."""
@@ -144,3 +249,13 @@ def _over(results, kept):
 def _area(results):
     """The mean of a member's whole curve of returns."""
     return results.final("return", 10**6)
+
+
+def _mean(results, metric, over, **where):
+    """The mean of a metric over the values of one setting, one number per seed."""
+    return np.mean([results.final(metric, 1, **{over: value}, **where) for value in results.setting(over)], axis=0)
+
+
+def _left(results, field, event, **where):
+    """The share of a mean field's KL that a flow leaves, one number per seed."""
+    return results.final("kl", 1, event=event, **where) / field.final("kl", 1, event=event)

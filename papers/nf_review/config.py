@@ -145,16 +145,31 @@ FAMILIES = ("mean_field", *SIMPLE, *MODERN)
 
 
 @dataclass(frozen=True)
-class Fitted(Iterations):
-    """What flows share that are fitted to data, or to a posterior."""
-
-    event = 2  # dimensions
+class Family(Iterations):
+    """Which flow."""
 
     family: str = setting("realnvp", "the flow; mean_field: none", "Section 2.3", choices=FAMILIES)
     flows: int = setting(8, "steps in turn", "our choice", low=1, high=1000)
     hidden: str = setting(
         "2x32", "layers x units of a step's networks", "our choice", choices=("1x16", "2x3", "2x8", "2x32", "2x64")
     )
+
+
+@dataclass(frozen=True)
+class FamilyCosts(Family):
+    """What samples and densities cost; nothing is trained."""
+
+    total_steps = evaluate_every = 1
+
+    event: int = setting(2, "dimensions", "our choice", low=2, high=64)
+
+
+@dataclass(frozen=True)
+class Fitted(Family):
+    """What flows share that are fitted to data, or to a posterior."""
+
+    event = 2  # dimensions
+
     learning_rate: float = setting(
         3e-3, "Adam's learning rate; it falls to 0 over the second half of the updates", "our choice", low=0.0
     )
@@ -172,3 +187,29 @@ class Density(Fitted):
     data: str = setting("moons", "the distribution", "our choice", choices=("moons", "rings", "spirals", "checkerboard"))
     points: int = setting(10_000, "points, and as many held out", "our choice", low=10, high=1_000_000)
     mass_points: int = setting(401, "points per side of the grid of the mass", "our choice", low=11, high=2001)
+
+
+@dataclass(frozen=True)
+class Inference(Fitted):
+    """Variational inference."""
+
+    energy: str = setting(
+        "u1",
+        "the posterior: an energy of Rezende & Mohamed 2015, Table 1, or pairs of bananas",
+        "Section 2.2",
+        choices=("u1", "u2", "u3", "u4", "bananas"),
+    )
+    event: int = setting(2, "dimensions: 2, or any even number for bananas", "our choice", low=2, high=64)
+    annealed: int = setting(
+        2_000,
+        "updates in which the inverse temperature rises from 0.01 to 1",
+        "our choice: a fifth; Rezende & Mohamed 2015: 10,000 of 500,000",
+        low=0,
+        unit="updates",
+    )
+    evaluation_samples: int = setting(10_000, "samples of an evaluation", "our choice", low=2, high=1_000_000)
+
+    def problem(self):
+        if self.event % 2 or (self.event > 2 and self.energy != "bananas"):
+            return f"event = {self.event} must be 2, or an even number with energy = bananas, not {self.energy}"
+        return super().problem()

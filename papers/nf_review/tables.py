@@ -10,6 +10,8 @@ from papers.nf_review.figures import FAMILY
 COLUMNS = {
     "figure 1": ("shapes",),
     "density": ("density_simple", "density_modern"),
+    "inference": ("vi", "vi_planar", "chains_planar", "chains_field", "chains_sylvester"),
+    "costs": ("costs",),
     "regression": ("mnf_regression",),
     "MNF-DQN": ("nchain_mnf", "mountaincar_mnf"),
     "Bayes by backprop": ("nchain_bayes", "mountaincar_bayes"),
@@ -32,6 +34,25 @@ def table_density(density_simple, density_modern):
     for label, metric in (("the data's own density", "possible"), ("best Gaussian", "gaussian")):
         rows.append([label, "", *_cells(density_simple, f"log_likelihood_{metric}", names, first)])
     return pd.DataFrame(rows, columns=["family", "parameters", *names], dtype=object)
+
+
+def table_flow_families(costs):
+    """What the families of Section 2.3 cost, by dimension: the way that is fast; numbers that all 8 steps learn; operations
+    that follow one another, each on a whole batch, for a sample with its density and for the density of a point that is
+    given (8 steps and the affine transform after them; networks of two layers of 32 units). Counted, not timed: a machine
+    that works on a batch at once takes as long. Planar, radial and Sylvester flows find densities by bisection."""
+    events, rows = costs.setting("event"), []
+    for family in costs.setting("family"):
+        counts = {
+            metric: [np.nanmean(costs.final(metric, 1, family=family, event=event)) for event in events]
+            for metric in ("parameters", "sample_operations", "density_operations")
+        }
+        sample, density = counts["sample_operations"][-1], counts["density_operations"][-1]
+        fast = "both" if max(sample, density) < 2 * min(sample, density) else "samples" if sample < density else "densities"
+        rows.append([FAMILY[family], fast, *(" / ".join(f"{value:.0f}" for value in values) for values in counts.values())])
+    dimensions = f"D = {' / '.join(map(str, events))}"
+    names = [f"{name}, {dimensions}" for name in ("parameters", "operations of a sample", "of a density")]
+    return pd.DataFrame(rows, columns=["family", "fast", *names], dtype=object)
 
 
 def table_nf_review_hyperparameters():
