@@ -187,29 +187,3 @@ class Density(Fitted):
     data: str = setting("moons", "the distribution", "our choice", choices=("moons", "rings", "spirals", "checkerboard"))
     points: int = setting(10_000, "points, and as many held out", "our choice", low=10, high=1_000_000)
     mass_points: int = setting(401, "points per side of the grid of the mass", "our choice", low=11, high=2001)
-
-
-@dataclass(frozen=True)
-class Inference(Fitted):
-    """Variational inference."""
-
-    energy: str = setting(
-        "u1",
-        "the posterior: an energy of Rezende & Mohamed 2015, Table 1, or pairs of bananas",
-        "Section 2.2",
-        choices=("u1", "u2", "u3", "u4", "bananas"),
-    )
-    event: int = setting(2, "dimensions: 2, or any even number for bananas", "our choice", low=2, high=64)
-    annealed: int = setting(
-        2_000,
-        "updates in which the inverse temperature rises from 0.01 to 1",
-        "our choice: a fifth; Rezende & Mohamed 2015: 10,000 of 500,000",
-        low=0,
-        unit="updates",
-    )
-    evaluation_samples: int = setting(10_000, "samples of an evaluation", "our choice", low=2, high=1_000_000)
-
-    def problem(self):
-        if self.event % 2 or (self.event > 2 and self.energy != "bananas"):
-            return f"event = {self.event} must be 2, or an even number with energy = bananas, not {self.energy}"
-        return super().problem()

@@ -202,53 +202,6 @@ def figx_density(density_simple, density_modern):
     return fig
 
 
-def figx_vi(vi, vi_planar):
-    """Variational inference: the four energies of Rezende and Mohamed 2015 (left; beyond |z_1| = 4 a wall, which theirs
-    lack) and what families of flows make of them, trained by samples of their own; below each, KL(q || p) in nats, the mean
-    over all seeds (a mean field's is what a flow has to fall below). Same updates, batches and learning rate for all; 8
-    steps of each family but the planar one, whose K is stated. Each row has one scale of brightness; first seed."""
-    names = vi.setting("energy")
-    runs = [(FAMILY[family], vi, {"family": family}) for family in vi.setting("family")]
-    runs[1:1] = [(f"planar, {flows}", vi_planar, {"flows": flows}) for flows in vi_planar.setting("flows")]
-    fig, axes = plt.subplots(
-        len(names), 1 + len(runs), figsize=(0.92 * (1 + len(runs)), 1.08 * len(names) + 0.2), squeeze=False
-    )
-    for row, energy in zip(axes, names, strict=True):
-        true = _pivot(first_member(vi, "density", energy=energy, family=vi.setting("family")[0]), "target")
-        limit = np.quantile(true, 0.99)
-        _bright(row[0], true, limit, None)
-        row[0].set_ylabel(energy.upper(), fontsize=7)
-        for ax, (_, results, where) in zip(row[1:], runs, strict=True):
-            density = _pivot(first_member(results, "density", energy=energy, **where), "density")
-            _bright(ax, density, limit, np.nanmean(results.final("kl", 1, energy=energy, **where)))
-    for ax, title in zip(axes[0], ["target", *(label for label, *_ in runs)], strict=True):
-        ax.set_title(title, fontsize=7)
-    return fig
-
-
-def figx_planar_chains(chains_planar, chains_field, chains_sylvester):
-    """How long a chain of planar flows has to be: what is left of a mean field's KL(q || p) after K planar flows, in D
-    dimensions (lines), and after Sylvester flows of as many parameters as 64 planar ones (crosses, at the right); every
-    seed and the mean. p: D/2 pairs of a normal number and one that follows its square, turned at random, whose density is
-    known. Dotted: half."""
-    fig, axes = plots.grid(1, 1, width=4.6, height=2.9)
-    ax, counts = axes[0, 0], chains_planar.setting("flows")
-    for colour, event in zip(plots.PALETTE, chains_planar.setting("event"), strict=False):
-        field = chains_field.final("kl", 1, event=event)
-        planar = np.array([chains_planar.final("kl", 1, event=event, flows=flows) / field for flows in counts])
-        ax.plot(counts, np.nanmean(planar, 1), color=colour, label=f"planar, D = {event}")
-        ax.plot(np.repeat(counts, planar.shape[1]), planar.ravel(), ".", color=colour, alpha=0.4, markersize=3)
-        sylvester = chains_sylvester.final("kl", 1, event=event) / field
-        ax.plot(np.full(len(sylvester), 1.25 * counts[-1]), sylvester, "x", color=colour, markersize=4)
-    ax.plot([], [], "x", color="0.3", markersize=4, label="Sylvester")
-    ax.axhline(0.5, color="0.5", linestyle=":", linewidth=0.8)
-    ax.set(xscale="log", xlabel="planar flows K", ylabel="share of the mean field's KL", ylim=(0, None))
-    ax.set_xticks(counts, [f"{count:g}" for count in counts])
-    ax.minorticks_off()
-    plots.legend_below(fig)
-    return fig
-
-
 def _pivot(rows, column):
     """A column of a table of a grid, as a frame of rows y and columns x."""
     return rows.pivot(index="y", columns="x", values=column)
@@ -258,5 +211,5 @@ def _bright(ax, density, limit, number):
     """A density on one scale with others, and a number below it."""
     ax.imshow(density, origin="lower", extent=(-4, 4, -4, 4), cmap="magma", vmin=0, vmax=limit)
     ax.set(xticks=[], yticks=[])
-    ax.set_xlabel("" if number is None else f"{number:.2f}", fontsize=6.5, labelpad=1)
+    ax.set_xlabel(f"{number:.2f}", fontsize=6.5, labelpad=1)
     ax.spines[:].set_visible(False)

@@ -10,7 +10,6 @@ from papers.nf_review.figures import FAMILY
 COLUMNS = {
     "figure 1": ("shapes",),
     "density": ("density_simple", "density_modern"),
-    "inference": ("vi", "vi_planar", "chains_planar", "chains_field", "chains_sylvester"),
     "costs": ("costs",),
     "regression": ("mnf_regression",),
     "MNF-DQN": ("nchain_mnf", "mountaincar_mnf"),
