@@ -21,7 +21,7 @@ from papers.cnf_offline.config import Toys as Moons
 from papers.mcmc_po import config as mcmc
 from papers.mcmc_po import hmc, langevin, sac_coupling
 from papers.mcmc_po import toys as bandit
-from papers.nf_review import bayes_dqn, bootstrapped_dqn, dqn, mnf_dqn, mnf_regression, noisy_dqn, ppo_flow
+from papers.nf_review import bayes_dqn, bootstrapped_dqn, dqn, mnf_dqn, mnf_regression, noisy_dqn, ppo_flow, variational
 from papers.nf_review import config as review
 from papers.trpo_nf import acktr, ppo_nf, toys, trpo_nf
 from papers.trpo_nf import config as nf
@@ -103,6 +103,22 @@ CASES = {
     "mnf_regression": Case(
         mnf_regression.Learner,
         review.MNFRegression(total_steps=24, evaluate_every=8, samples=2, evaluation_samples=10, units=20, flow_width=8),
+        13,
+        2e-2,
+        8,
+    ),
+    "variational": Case(
+        variational.Learner,
+        review.Variational(
+            family="planar",
+            energy="bananas",
+            event=4,
+            flows=3,
+            total_steps=24,
+            evaluate_every=8,
+            batch_size=16,
+            evaluation_samples=50,
+        ),
         13,
         2e-2,
         8,

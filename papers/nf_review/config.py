@@ -187,3 +187,41 @@ class Density(Fitted):
     data: str = setting("moons", "the distribution", "our choice", choices=("moons", "rings", "spirals", "checkerboard"))
     points: int = setting(10_000, "points, and as many held out", "our choice", low=10, high=1_000_000)
     mass_points: int = setting(401, "points per side of the grid of the mass", "our choice", low=11, high=2001)
+
+
+RM = "peer: Rezende & Mohamed 2015"
+
+
+@dataclass(frozen=True)
+class Variational(Fitted):
+    """Variational inference."""
+
+    energy: str = setting(
+        "U1",
+        "the posterior: four energies in the plane, two bandits, or pairs of bananas in any even dimension",
+        f"{RM}, Table 1; Figure 2; our choice",
+        choices=("U1", "U2", "U3", "U4", "correlated", "bimodal", "bananas"),
+    )
+    event: int = setting(2, "dimensions", "our choice: several, of bananas", low=2, high=256)
+    correlated: bool = setting(
+        False, "a free linear map follows the flow; after none it makes a Gaussian with correlations", "our choice"
+    )
+    first_spread: float = setting(
+        0.0, "deviation of the means before training", "our choice: of Gaussians alone, which stay near them", low=0.0
+    )
+    annealing: float = setting(
+        0.5,
+        "share of the updates in which the energy's weight rises from 0.01 to 1; 0: it is 1",
+        f"{RM}, eq. 20: in 10,000 updates",
+        low=0.0,
+        high=1.0,
+    )
+    evaluation_samples: int = setting(10_000, "samples of an evaluation", "our choice", low=2, high=1_000_000)
+    total_steps: int = setting(
+        20_000, "updates", "our choice: twice those of the annealing", low=1, high=10_000_000, unit="updates"
+    )
+
+    def problem(self):
+        if self.event % 2 or (self.event > 2 and self.energy != "bananas"):
+            return f"event = {self.event}: {self.energy} lies in " + ("pairs" if self.energy == "bananas" else "the plane")
+        return super().problem()

@@ -5,6 +5,7 @@ import numpy as np
 
 from common.lab.report import plots
 from common.lab.report.measures import first_member
+from papers.nf_review.comparisons import gaussian_kl, per_pair, vi_families
 
 POSTERIORS = {
     "mean_field": ("Bayes by backprop", plots.PALETTE[0]),
@@ -202,14 +203,99 @@ def figx_density(density_simple, density_modern):
     return fig
 
 
+def figx_vi(vi_gaussian, vi_planar, vi_flows):
+    """Variational inference on the four energies of Rezende and Mohamed: the posterior (left) and what was fitted to it;
+    below each, KL(q || p) in nats, mean over all seeds (the error of its samples is about 0.01). Radial and Sylvester flows
+    have 32 steps, IAF and RealNVP 8, with networks of two layers of 32 units. Of a Gaussian the better of two fits counts,
+    with annealing and without, for annealing leads it between two modes. Each row has one scale of brightness; first
+    seed."""
+    names, families = vi_gaussian.setting("energy"), vi_families(vi_planar, vi_flows)
+    columns = ["posterior", "mean field", "Gaussian", *(FAMILY.get(name, name) for name, *_ in families)]
+    fig, axes = plt.subplots(len(names), len(columns), figsize=(0.95 * len(columns), 1.08 * len(names) + 0.2), squeeze=False)
+    for row, energy in zip(axes, names, strict=True):
+        panels = []
+        for correlated in (False, True):
+            kl, ways = gaussian_kl(vi_gaussian, energy, correlated)
+            where = {"energy": energy, "correlated": correlated, "annealing": ways[0]}
+            panels.append((first_member(vi_gaussian, "density", **where), kl))
+        for _, results, where in families:
+            where = where | {"energy": energy}
+            panels.append((first_member(results, "density", **where), results.final("kl", 1, **where)))
+        true = _pivot(panels[0][0], "target")
+        limit = np.quantile(true, 0.995)
+        _bright(row[0], true, limit)
+        row[0].set_ylabel(energy, fontsize=7)
+        for ax, (rows, kl) in zip(row[1:], panels, strict=True):
+            _bright(ax, _pivot(rows, "density"), limit, np.nanmean(kl))
+    for ax, title in zip(axes[0], columns, strict=True):
+        ax.set_title(title, fontsize=7)
+    return fig
+
+
+BANDITS = {"mean_field": ("Gaussian", plots.PALETTE[2]), "realnvp": ("flow", plots.PALETTE[0])}
+
+
+def fig2_review_bandits(bandits):
+    """Bandits, as the review's Figure 2 (a) and (b): regions that hold 39, 86 and 99 % of the best policy's actions (black),
+    that of most reward and entropy, and of the policies that were trained, a factorised Gaussian and a flow of couplings;
+    first seed. (a) r = -a' S^-1 a with correlation 0.9, whose best policy is N(0, c S / 2), where the review says S;
+    (b) two modes. Below, KL to the best policy in nats, mean over seeds. TRPO-NF's fig2_expressiveness has the same bandits,
+    mixtures, and the policies of that paper."""
+    kinds, toys = [kind for kind in BANDITS if kind in bandits.setting("family")], bandits.setting("energy")
+    fig, axes = plots.grid(len(toys), len(kinds), width=2.6, height=2.5)
+    for letter, toy, row in zip("ab", toys, axes, strict=False):
+        for kind, ax in zip(kinds, row, strict=True):
+            label, colour = BANDITS[kind]
+            rows = first_member(bandits, "density", energy=toy, family=kind)
+            for column, style in (("target", "black"), ("density", colour)):
+                density = _pivot(rows, column)
+                ax.contour(density.columns, density.index, density, levels=_levels(density), colors=[style], linewidths=0.9)
+            kl = np.nanmean(bandits.final("kl", 1, energy=toy, family=kind))
+            ax.set(aspect="equal", title=f"({letter}) {toy}: {label}", xlabel=f"KL {kl:.2f}")
+    return fig
+
+
+def _levels(density):
+    """Densities above which a bivariate normal's mass within one, two and three deviations lies, of a density on a grid."""
+    values = np.sort(density.to_numpy().ravel())[::-1]
+    mass = np.cumsum(values) / values.sum()
+    places = [np.searchsorted(mass, 1 - np.exp(-(deviations**2) / 2)) for deviations in (3, 2, 1)]
+    levels = values[np.minimum(places, len(values) - 1)]
+    return np.maximum.accumulate(levels + np.arange(3) * 1e-12)
+
+
+def figx_chains(planar_chains, chains_beside):
+    """Planar flows on pairs of bananas, turned at random: KL(q || p) per pair in nats after the fit, by the number of steps,
+    in so many dimensions; every seed and the mean. Dashed: the mean field, which is about the same for each pair. Crosses:
+    Sylvester flows, at the number of planar steps with as many parameters."""
+    fig, ax = plt.subplots(figsize=(4.6, 3.2))
+    for event, colour in zip(planar_chains.setting("event"), plots.PALETTE, strict=False):
+        counts = planar_chains.setting("flows")
+        found = [per_pair(planar_chains, event, flows=count) for count in counts]
+        for count, kl in zip(counts, found, strict=True):
+            ax.plot(np.full(len(kl), count), kl, ".", color=colour, alpha=0.4, markersize=4)
+        ax.plot(counts, [np.nanmean(kl) for kl in found], color=colour, label=f"D = {event}")
+        field = per_pair(chains_beside, event, family="mean_field")
+        ax.axhline(np.nanmean(field), color=colour, linestyle="--", linewidth=0.8)
+        sylvester = per_pair(chains_beside, event, family="sylvester")
+        weights = np.nanmean(chains_beside.final("parameters", 1, event=event, family="sylvester"))
+        alike = (weights - 2 * event) / (2 * event + 1)  # each has an affine map of its own besides
+        ax.plot(np.full(len(sylvester), alike), sylvester, "x", color=colour, markersize=5)
+    ax.set(xscale="log", yscale="log", xlabel="planar steps K", ylabel="KL per pair (nats)")
+    ax.set_xticks(planar_chains.setting("flows"), [str(count) for count in planar_chains.setting("flows")])
+    ax.minorticks_off()
+    plots.legend_below(fig)
+    return fig
+
+
 def _pivot(rows, column):
     """A column of a table of a grid, as a frame of rows y and columns x."""
     return rows.pivot(index="y", columns="x", values=column)
 
 
-def _bright(ax, density, limit, number):
-    """A density on one scale with others, and a number below it."""
+def _bright(ax, density, limit, number=None):
+    """A density on one scale with others, and a number, if there is one, below it."""
     ax.imshow(density, origin="lower", extent=(-4, 4, -4, 4), cmap="magma", vmin=0, vmax=limit)
     ax.set(xticks=[], yticks=[])
-    ax.set_xlabel(f"{number:.2f}", fontsize=6.5, labelpad=1)
+    ax.set_xlabel("" if number is None else f"{number:.2f}", fontsize=6.5, labelpad=1)
     ax.spines[:].set_visible(False)

@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 
 from common.lab.report import tabular
+from papers.nf_review.comparisons import chosen, gaussian_kl, vi_families
 from papers.nf_review.figures import FAMILY
 
 # {column of the table of hyperparameters: experiments of one algorithm}
@@ -18,6 +19,9 @@ COLUMNS = {
     "bootstrapped": ("nchain_bootstrapped", "mountaincar_bootstrapped"),
     "DQN": ("nchain_dqn", "mountaincar_dqn"),
     "PPO": ("multigoal",),
+    "variational": ("vi_gaussian", "vi_planar", "vi_flows"),
+    "figure 2": ("bandits",),
+    "bananas": ("planar_chains", "chains_beside"),
 }
 
 
@@ -54,6 +58,21 @@ def table_flow_families(costs):
     return pd.DataFrame(rows, columns=["family", "fast", *names], dtype=object)
 
 
+def table_vi(vi_gaussian, vi_planar, vi_flows):
+    """KL(q || p) of the fits of figx_vi, in nats: mean ± standard deviation over the seeds; and the total variance of q as a
+    share of the posterior's, mean over energies. Of a Gaussian the better of two fits counts, with annealing and without."""
+    names, rows = vi_gaussian.setting("energy"), []
+    for label, correlated in (("mean field", False), ("Gaussian", True)):
+        kept = [gaussian_kl(vi_gaussian, energy, correlated) for energy in names]
+        shares = [chosen(vi_gaussian, "variance_share", energy, correlated) for energy in names]
+        rows.append([label, *(_plus_minus(kl) for kl, _ in kept), f"{np.nanmean(shares):.2f}"])
+    for name, results, where in vi_families(vi_planar, vi_flows):
+        kl = [results.final("kl", 1, energy=energy, **where) for energy in names]
+        shares = [results.final("variance_share", 1, energy=energy, **where) for energy in names]
+        rows.append([FAMILY.get(name, name), *map(_plus_minus, kl), f"{np.nanmean(shares):.2f}"])
+    return pd.DataFrame(rows, columns=["family", *names, "variance"], dtype=object)
+
+
 def table_nf_review_hyperparameters():
     """Every setting as it is run at scale `paper`, with where it stands: works that the review cites, their code, peers, or
     our choice. The agents of n-Chain and of MountainCar share a column; where they differ, both values stand."""
@@ -62,4 +81,8 @@ def table_nf_review_hyperparameters():
 
 def _cells(results, metric, names, family):
     values = [results.final(metric, 1, data=data, family=family) for data in names]
-    return [f"{np.nanmean(x):.3f} ± {np.nanstd(x, ddof=1):.3f}" for x in values]
+    return [_plus_minus(x) for x in values]
+
+
+def _plus_minus(values):
+    return f"{np.nanmean(values):.3f} ± {np.nanstd(values, ddof=1):.3f}"
