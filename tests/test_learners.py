@@ -21,7 +21,19 @@ from papers.cnf_offline.config import Toys as Moons
 from papers.mcmc_po import config as mcmc
 from papers.mcmc_po import hmc, langevin, sac_coupling
 from papers.mcmc_po import toys as bandit
-from papers.nf_review import bayes_dqn, bootstrapped_dqn, dqn, mnf_dqn, mnf_regression, noisy_dqn, ppo_flow
+from papers.nf_review import (
+    bayes_ddpg,
+    bayes_dqn,
+    bootstrapped_dqn,
+    dqn,
+    mnf_ddpg,
+    mnf_dqn,
+    mnf_regression,
+    noisy_ddpg,
+    noisy_dqn,
+    ou_ddpg,
+    ppo_flow,
+)
 from papers.nf_review import config as review
 from papers.trpo_nf import acktr, ppo_nf, toys, trpo_nf
 from papers.trpo_nf import config as nf
@@ -33,6 +45,7 @@ ON = {"env": "Reacher-v4", "value_hidden": "1x32", "batch_steps": 60, "total_ste
 TRUST = ON | {"minibatch": 16, "epochs": 2}
 GAUSSIAN, FLOW = {"hidden": "1x32"}, {"policy": "flow", "embedding_units": 16}
 CHAIN = {"pid": True, "snapshot_every": 7}
+NORMALISED = {"base": "2x32", "critic": "2x32"}
 MOONS = {"layers": 2, "units": "2x16", "points": 400, "batch_size": 64, "samples": 200}
 
 
@@ -96,6 +109,10 @@ CASES = {
     "bootstrapped_dqn": chain(bootstrapped_dqn, review.BootstrappedDQN),
     "bayes_dqn": chain(bayes_dqn, review.BayesDQN),
     "mnf_dqn": chain(mnf_dqn, review.MNFDQN),
+    "ou_ddpg": off(ou_ddpg, review.OUDDPG, **NORMALISED),
+    "noisy_ddpg": off(noisy_ddpg, review.NoisyDDPG, **NORMALISED),
+    "bayes_ddpg": off(bayes_ddpg, review.BayesDDPG, **NORMALISED),
+    "mnf_ddpg": off(mnf_ddpg, review.MNFDDPG, **NORMALISED),
     "mnf_dqn_car": chain(mnf_dqn, review.MNFDQN, env="MountainCar-v0", episode_steps=13, update_every=3),
     "multigoal_flow": on(
         ppo_flow, review.PPOFlow, **TRUST | {"env": "MultiGoal-v0", "path_entropy_weight": 0.1, "rollouts": 3}
@@ -111,7 +128,8 @@ CASES = {
 }
 
 CHAINED = {"return", "return_without_chain", "beta", "distance_within"}
-RECORDED = {"td3": {"saturated"}, "ddpg": {"saturated"}, "sac_auto": {"temperature"}, "hmc": CHAINED | {"return_sampled"},
+RECORDED = {"td3": {"saturated"}, "ddpg": {"saturated"}, "mnf_ddpg": {"saturated"}, "sac_auto": {"temperature"},
+            "hmc": CHAINED | {"return_sampled"},
             "langevin_noisy": CHAINED, "langevin_flow": CHAINED, "sac_coverage": {"coverage"}}  # fmt: skip
 
 

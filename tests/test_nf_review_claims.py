@@ -10,9 +10,9 @@ from papers.nf_review import claims, figures
 from tests.synthetic import synthetic
 
 matplotlib.use("agg")
-MNF = ("c05", "c10", "c11", "c12", "c13", "c17", "own_knows")
+MNF = ("c05", "c10", "c11", "c12", "c13", "c15", "c17", "own_knows")
 CLAIMS = [name for name in catalog.artefacts("nf_review", "claims") if name.startswith(MNF)]
-FIGURES = ("figx_mnf_regression", "figx_mnf_nchain", "figx_mnf_mountaincar", "figx_implicit_multigoal")
+FIGURES = ("figx_mnf_ddpg", "figx_mnf_regression", "figx_mnf_nchain", "figx_mnf_mountaincar", "figx_implicit_multigoal")
 EXPECTED = {"true": "reproduced", "false": "contradicted", "undecided": "inconclusive"}
 # Episodes before a chain is solved, and returns on MountainCar: their means in a world; members of an undecided one differ
 # by more than agents do.
@@ -34,6 +34,15 @@ def solved(world, experiment, c, z):
     return mean + late + 5 * z + c.length / 10
 
 
+def walked(world, experiment, env, z, steps):
+    """Returns of DDPG: elsewhere than on HalfCheetah nothing makes a difference in a true world."""
+    mine, cheetah = experiment == "mnf_ddpg", env == "HalfCheetah-v4"
+    if world == "undecided":
+        return np.full(len(steps), 3000 + 2500 * z * (1 if mine else -1))
+    better = mine if cheetah else mine and world == "false"
+    return np.full(len(steps), (7000 if better == (world == "true" or not cheetah) else 4000) + 50 * z) + steps / 1e5
+
+
 def metrics(world):
     def numbers(experiment, cell, z, steps):
         c = cell.config
@@ -52,6 +61,10 @@ def metrics(world):
             both = {name: -100 + 5 * better + 0.1 * z for name in ("bound", "deviation_outside")}
             values = both | dict.fromkeys(names, 1 + 0.01 * z)
             return {name: np.full(len(steps), value) for name, value in values.items()}
+        if experiment == "mnf_cost":
+            return {"operations_per_parameter": 500.0}
+        if experiment.endswith("_ddpg"):
+            return {"return": walked(world, experiment, c.env, z, steps)}
         end = RETURNS.get(world, {}).get(experiment, -800)
         sign = 1 if experiment.endswith("mnf") else -1
         curve = np.full(len(steps), end + (200 * sign * z if world == "undecided" else 5 * sign * z))
@@ -73,7 +86,15 @@ def paths(experiment, cell, z):
     return [{"rollout": r, "step": s, "x": 0.5 * s, "y": 0.1 * r} for r in range(3) for s in range(9)]
 
 
-TABLES = {"mnf_regression": {"predictive": predictive, "points": points}, "multigoal": {"paths": paths}}
+def cost(experiment, cell, z):
+    return [{"units": 2**k, "parameters": 2.0 ** (2 * k), "operations": 500 * 2.0 ** (2 * k)} for k in range(4, 11)]
+
+
+TABLES = {
+    "mnf_cost": {"cost": cost},
+    "mnf_regression": {"predictive": predictive, "points": points},
+    "multigoal": {"paths": paths},
+}
 
 
 def world_of(world, function, kind, scale="paper", seeds=None):
@@ -106,3 +127,17 @@ def test_figures_draw(figure, scale, tmp_path):
         stamping.stamp(fig, list(loaded.values()), scale, "A caption.")
         assert all(path.stat().st_size > 5_000 for path in stamping.save(fig, tmp_path / figure, scale))
     matplotlib.pyplot.close(fig)
+
+
+@pytest.mark.parametrize(
+    "power, wave, status", [(1.0, 0.1, "reproduced"), (1.5, 0.1, "contradicted"), (1.05, 0.6, "inconclusive")]
+)
+def test_the_cost_is_linear_where_operations_grow_as_parameters_do(power, wave, status):
+    def table(experiment, cell, z):
+        sizes = 4.0 ** np.arange(4, 11)
+        factors = np.exp(wave * (np.arange(7) % 2))
+        return [{"units": 1, "parameters": n, "operations": 500 * n**power * f} for n, f in zip(sizes, factors, strict=True)]
+
+    results = synthetic("nf_review", "mnf_cost", "paper", "posterior=masked|iaf", metrics("true"), {"cost": table})
+    verdict = claims.c16_linear_cost(results)
+    assert verdict.status == status, str(verdict)

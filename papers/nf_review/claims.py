@@ -2,10 +2,12 @@
 
 import numpy as np
 
-from common.lab.report import stats
-from common.lab.report.verdicts import conjunction, judged
+from common.lab.report import measures, stats
+from common.lab.report.verdicts import conjunction, judged, over_environments
 
 LONG = 80  # states of a very long chain
+LAST = 10  # evaluations that a final return averages
+NO_DIFFERENCE = 0.25  # of the other's return
 
 
 def c18_a_flow_of_a_density_is_a_density(shapes="family=planar|radial, base=normal|uniform, flows=1|2|10"):
@@ -97,6 +99,43 @@ def c13_mountain_car(mountaincar_mnf, mountaincar_bayes, mountaincar_noisy, moun
     return judged(verdict, mountaincar_mnf, *others.values(), steps=1000, seeds=5)
 
 
+def c15_mnf_ddpg(
+    mnf_ddpg="env=HalfCheetah-v4|Walker2d-v4|Hopper-v4",
+    bayes_ddpg="env=HalfCheetah-v4|Walker2d-v4|Hopper-v4",
+    noisy_ddpg="env=HalfCheetah-v4|Walker2d-v4|Hopper-v4",
+    ou_ddpg="env=HalfCheetah-v4|Walker2d-v4|Hopper-v4",
+):
+    """MNF-DDPG is best on HalfCheetah, and makes no difference on Walker2d and Hopper (Section 3.2).
+
+    Final return, the mean of the last ten evaluations, one number per seed. On HalfCheetah it is higher than with Bayes by
+    backprop, with a noisy critic and with noise on actions; elsewhere it lies within a quarter of each of theirs.
+    """
+    others = {"Bayes by backprop": bayes_ddpg, "NoisyNet": noisy_ddpg, "OU noise": ou_ddpg}
+    parts = {}
+    for env in measures.environments(mnf_ddpg):
+        mine, each = _final(mnf_ddpg, env), {}
+        for name, results in others.items():
+            theirs = _final(results, env)
+            best = env == "HalfCheetah-v4"
+            each[name] = stats.difference(mine, theirs) if best else stats.equivalence(mine, theirs, share=NO_DIFFERENCE)
+        parts[env] = conjunction(each, "difference in final return, MNF-DDPG - other")
+    verdict = over_environments(parts, "difference in final return, MNF-DDPG - other")
+    return judged(verdict, mnf_ddpg, *others.values(), steps=1_000_000, seeds=5)
+
+
+def c16_linear_cost(mnf_cost="posterior=masked|iaf"):
+    """The cost of multiplicative flows is linear in the number of parameters (Section 3.2).
+
+    Operations of one step of learning on dense layers of 16 to 1024 units, counted. d ln operations / d ln parameters, one
+    number for each two sizes that follow each other, lies within 0.9 and 1.1 for both kinds of flow. A count: no budget.
+    """
+    parts = {
+        kind: stats.mean_within(_growth(measures.first_member(mnf_cost, "cost", posterior=kind)), 0.9, 1.1)
+        for kind in mnf_cost.setting("posterior")
+    }
+    return conjunction(parts, "d ln operations / d ln parameters")
+
+
 def c17_richer_posterior(mnf_regression="posterior=masked|mean_field"):
     """The posterior of MNF is richer than a mean field (Section 3.2).
 
@@ -144,3 +183,13 @@ def _over(results, kept):
 def _area(results):
     """The mean of a member's whole curve of returns."""
     return results.final("return", 10**6)
+
+
+def _final(results, env):
+    """The final return in an environment, one number per seed; empty where it was not run."""
+    return results.final("return", LAST, env=env) if results.cells else np.array([])
+
+
+def _growth(rows):
+    """d ln operations / d ln parameters from each size of a table to the next."""
+    return np.diff(np.log(rows["operations"])) / np.diff(np.log(rows["parameters"]))

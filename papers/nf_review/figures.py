@@ -4,7 +4,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 from common.lab.report import plots
-from common.lab.report.measures import first_member
+from common.lab.report.measures import environments, first_member
 
 POSTERIORS = {
     "mean_field": ("Bayes by backprop", plots.PALETTE[0]),
@@ -20,6 +20,18 @@ AGENTS = {
     "DQN, epsilon": plots.PALETTE[6],
 }
 
+CRITICS = {
+    "MNF-DDPG": plots.PALETTE[1],
+    "Bayes by backprop": plots.PALETTE[0],
+    "NoisyNet": plots.PALETTE[2],
+    "DDPG, OU noise": plots.PALETTE[6],
+}
+COUNTED = {
+    "masked": ("MNF, masked", plots.PALETTE[1], "o-"),
+    "iaf": ("MNF, IAF", plots.PALETTE[4], "x--"),
+    "mean_field": ("Bayes by backprop", plots.PALETTE[0], "o-"),
+    "plain": ("no posterior", plots.PALETTE[6], "o-"),
+}
 
 FAMILY = {
     "mean_field": "mean field", "planar": "planar", "radial": "radial", "sylvester": "Sylvester",
@@ -119,6 +131,38 @@ def figx_mnf_mountaincar(mountaincar_mnf, mountaincar_bayes, mountaincar_noisy, 
     axes[0, 0].set_ylabel("return")
     plots.legend_below(fig, ncols=5)
     return fig
+
+
+def figx_mnf_ddpg(mnf_ddpg, bayes_ddpg, noisy_ddpg, ou_ddpg, mnf_cost):
+    """DDPG with multiplicative flows, Bayes by backprop or noisy layers in the critic, and with noise of an
+    Ornstein-Uhlenbeck process on actions instead: mean return of evaluations without any noise; every seed, their mean and
+    the 95 % interval of the mean. Right: counted operations of one step of learning on a dense layer of n inputs and n
+    units, n = 16 to 1024, a batch of 128, over the numbers that the layer learns: a cost linear in these is level."""
+    runs = dict(zip(CRITICS, (mnf_ddpg, bayes_ddpg, noisy_ddpg, ou_ddpg), strict=True))
+    envs = list(dict.fromkeys(env for results in runs.values() for env in environments(results)))
+    fig, axes = plots.grid(1, len(envs) + 1, width=max(2.4, 7.2 / (len(envs) + 1)), height=2.6)
+    for ax, env in zip(axes[0], envs, strict=False):
+        for (label, colour), results in zip(CRITICS.items(), runs.values(), strict=True):
+            plots.seeds_and_mean(ax, results.curve("return", env=env), label, colour)
+        plots.steps_axis(ax, env)
+    axes[0, 0].set_ylabel("return without noise")
+    _costs(axes[0, -1], mnf_cost)
+    plots.legend_below(fig)
+    return fig
+
+
+def _costs(ax, mnf_cost):
+    """Operations per parameter of layers of growing size, with a legend of its own."""
+    for posterior, (label, colour, style) in COUNTED.items():
+        if posterior in mnf_cost.setting("posterior"):
+            rows = first_member(mnf_cost, "cost", posterior=posterior)
+            share = rows["operations"] / rows["parameters"]
+            ax.plot(rows["parameters"], share, style, color=colour, label=label, markersize=3, linewidth=1)
+    ax.set(xscale="log", title="cost of a layer", xlabel="parameters", ylabel="operations per parameter")
+    ax.set_ylim(0, 1.1 * ax.get_ylim()[1])
+    ax.legend(fontsize=6, loc="lower right")
+    for line in ax.lines:
+        line.set_label("_")  # else they stood below the figure too
 
 
 def figx_implicit_multigoal(multigoal):

@@ -16,6 +16,11 @@ COLUMNS = {
     "NoisyNet": ("nchain_noisy", "mountaincar_noisy"),
     "bootstrapped": ("nchain_bootstrapped", "mountaincar_bootstrapped"),
     "DQN": ("nchain_dqn", "mountaincar_dqn"),
+    "MNF-DDPG": ("mnf_ddpg",),
+    "DDPG, Bayes": ("bayes_ddpg",),
+    "DDPG, NoisyNet": ("noisy_ddpg",),
+    "DDPG, OU noise": ("ou_ddpg",),
+    "cost of a layer": ("mnf_cost",),
     "PPO": ("multigoal",),
 }
 
