@@ -10,9 +10,17 @@ from papers.nf_review import claims, figures
 from tests.synthetic import synthetic
 
 matplotlib.use("agg")
-MNF = ("c05", "c10", "c11", "c12", "c13", "c15", "c17", "own_knows")
+MNF = ("c05", "c07", "c08", "c09", "c10", "c11", "c12", "c13", "c15", "c17", "own_knows", "own_latents")
 CLAIMS = [name for name in catalog.artefacts("nf_review", "claims") if name.startswith(MNF)]
-FIGURES = ("figx_mnf_ddpg", "figx_mnf_regression", "figx_mnf_nchain", "figx_mnf_mountaincar", "figx_implicit_multigoal")
+FIGURES = (
+    "figx_lsp",
+    "figx_lsp_hierarchy",
+    "figx_mnf_ddpg",
+    "figx_mnf_regression",
+    "figx_mnf_nchain",
+    "figx_mnf_mountaincar",
+    "figx_implicit_multigoal",
+)
 EXPECTED = {"true": "reproduced", "false": "contradicted", "undecided": "inconclusive"}
 # Episodes before a chain is solved, and returns on MountainCar: their means in a world; members of an undecided one differ
 # by more than agents do.
@@ -43,6 +51,17 @@ def walked(world, experiment, env, z, steps):
     return np.full(len(steps), (7000 if better == (world == "true" or not cheetah) else 4000) + 50 * z) + steps / 1e5
 
 
+def latent(world, experiment, z, steps):
+    """Returns of latent-space policies, and errors of their maps."""
+    sign = -1 if experiment in ("lsp_gaussian", "lsp_long") else 1
+    gap = {"true": 500, "false": -1500, "undecided": 2500 * z}[world] * sign
+    error = {"true": 1e-12, "false": 1e-3, "undecided": 1e-5 * (1 + 0.5 * z)}[world] * (1 + 0.01 * z)
+    names = ("inversion_error", "log_prob_error", "repeat_error")
+    rough = 1e3 * error if world != "true" else 1e-6 * (1 + 0.01 * z)
+    found = dict.fromkeys(names, error) | {"latent_error": rough, "saturated": 0.3}
+    return {"return": 3000 + gap + 20 * z + steps / 1e5} | {k: np.full(len(steps), x) for k, x in found.items()}
+
+
 def metrics(world):
     def numbers(experiment, cell, z, steps):
         c = cell.config
@@ -63,6 +82,8 @@ def metrics(world):
             return {name: np.full(len(steps), value) for name, value in values.items()}
         if experiment == "mnf_cost":
             return {"operations_per_parameter": 500.0}
+        if experiment.startswith("lsp"):
+            return latent(world, experiment, z, steps)
         if experiment.endswith("_ddpg"):
             return {"return": walked(world, experiment, c.env, z, steps)}
         end = RETURNS.get(world, {}).get(experiment, -800)

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from common.rl.config import NETWORK_SIZES, PPO, Episodic, Iterations, OffPolicy, Settings
+from common.rl.config import NETWORK_SIZES, PPO, SAC, Episodic, Iterations, OffPolicy, Settings
 from common.settings import setting
 
 
@@ -226,6 +226,64 @@ class PPOFlow(PPO):
     path_entropy_weight: float = setting(0.0, "weight of the entropy, along the samples", "our choice: several", low=0.0)
     entropy_samples: int = setting(10, "actions per state for the entropy", "peer: Tang & Agrawal's code", low=1, high=1000)
     rollouts: int = setting(200, "episodes of the trained policy that are followed", "our choice", low=1, high=100_000)
+
+
+# Latent-space policies (Section 3.1.3).
+
+LSP_CODE = "peer: the code of Haarnoja et al. 2018, Latent space policies"
+
+
+@dataclass(frozen=True)
+class LSP(SAC):
+    """Soft actor-critic with a policy that is a flow of latents, or a Gaussian."""
+
+    loop = "staged"
+
+    policy: str = setting("flow", "policy class", "Section 3.1.3", choices=("flow", "gaussian"))
+    couplings: int = setting(2, "couplings of a level", LSP_CODE, low=2, high=64)
+    bias_deviation: float = setting(1.0, "standard deviation of their biases at the start", LSP_CODE, low=0.0, high=10.0)
+    base: str = setting(
+        "2x256", "layers x units of the network of the state", f"{LSP_CODE}: 2x256, in hierarchies 2x128",
+        choices=NETWORK_SIZES,
+    )  # fmt: skip
+    critic: str = setting("2x256", "layers x units of each critic", LSP_CODE, choices=NETWORK_SIZES)
+    total_steps: int = setting(
+        1_000_000,
+        "environment steps",
+        f"{LSP_CODE}: Hopper and Walker2d; ours for all",
+        low=1,
+        high=100_000_000,
+        unit="steps",
+    )
+    warmup: int = setting(
+        1_000, "random actions before the policy acts", f"{LSP_CODE}: 10,000 on HalfCheetah and Ant", low=0, unit="steps"
+    )
+    update_after: int = setting(
+        1_000, "transitions before the first update", f"{LSP_CODE}: 10,000 on HalfCheetah and Ant", low=1, unit="steps"
+    )
+    batch_size: int = setting(256, "transitions per update", f"{LSP_CODE}: in hierarchies 128", low=1, high=65_536)
+    buffer_size: int = setting(1_000_000, "capacity of the replay buffer", LSP_CODE, low=1, unit="transitions")
+    evaluate_every: int = setting(10_000, "interval of evaluations", "our choice: 1,000 there", low=1, unit="steps")
+    evaluation_episodes: int = setting(10, "episodes per evaluation", "our choice: 1 there", low=1, high=100)
+    discount: float = setting(0.99, "discount factor", LSP_CODE, low=0.0, high=1.0)
+    temperature: float = setting(
+        0.2, "entropy weight alpha, fixed", f"{LSP_CODE}: rewards times 5, which is the same", low=0.0
+    )
+    target_rate: float = setting(
+        5e-3, "rate tau of the target critics' moving average", f"{LSP_CODE}: in hierarchies 0.01", low=0.0, high=1.0
+    )
+    learning_rate: float = setting(3e-4, "Adam's learning rate, policy and critics", LSP_CODE, low=0.0)
+    log_std_low: float = setting(-20.0, "lower clamp of ln sigma, of a Gaussian alone", "peer: Haarnoja et al. 2018")
+    log_std_high: float = setting(2.0, "upper clamp of ln sigma, of a Gaussian alone", "peer: Haarnoja et al. 2018")
+
+
+@dataclass(frozen=True)
+class LSPSecond(LSP):
+    """A second level on top of a frozen first one."""
+
+    policy: str = setting("flow", "policy class", "Section 3.1.3", choices=("flow",))
+    warmup: int = setting(0, "random actions before the policy acts", "our choice: the first level is there", low=0,
+                          unit="steps")  # fmt: skip
 
 
 # Flow families (Section 2.3), for densities (2.1) and for variational inference (2.2).

@@ -32,6 +32,7 @@ COUNTED = {
     "mean_field": ("Bayes by backprop", plots.PALETTE[0], "o-"),
     "plain": ("no posterior", plots.PALETTE[6], "o-"),
 }
+LEVELS = {"latents": plots.PALETTE[1], "Gaussian": plots.PALETTE[0], "second": plots.PALETTE[2]}
 
 FAMILY = {
     "mean_field": "mean field", "planar": "planar", "radial": "radial", "sylvester": "Sylvester",
@@ -163,6 +164,47 @@ def _costs(ax, mnf_cost):
     ax.legend(fontsize=6, loc="lower right")
     for line in ax.lines:
         line.set_label("_")  # else they stood below the figure too
+
+
+def figx_lsp(lsp, lsp_gaussian):
+    """Soft actor-critic with a latent-space policy, one level, and with a Gaussian: return of deterministic evaluations
+    (top); and how far a latent that is computed back from the action in float32 lies from the one that was put in, the
+    largest entry's error, median over states, cut at 100 (bottom); where tanh saturates nothing comes back. Every seed,
+    their mean and the 95 % interval of the mean."""
+    envs = list(dict.fromkeys([*environments(lsp), *environments(lsp_gaussian)]))
+    fig, axes = plots.grid(2, len(envs), width=max(2.4, 6 / max(len(envs), 1)), height=2.0)
+    for column, env in zip(axes.T, envs, strict=True):
+        for (label, colour), results in zip(LEVELS.items(), (lsp, lsp_gaussian), strict=False):
+            plots.seeds_and_mean(column[0], results.curve("return", env=env), label, colour)
+        errors = lsp.curve("latent_error", env=env)
+        plots.seeds_and_mean(column[1], errors.assign(value=errors["value"].clip(1e-7, 1e2)), "latents", LEVELS["latents"])
+        column[0].set_title(env)
+        column[1].set(yscale="log", ylim=(5e-8, 2e2))
+        for ax in column:
+            plots.steps_axis(ax)
+    plots.outer_labels(fig, "return")
+    axes[1, 0].set_ylabel("error of the latent")
+    plots.legend_below(fig)
+    return fig
+
+
+def figx_lsp_hierarchy(lsp, lsp_second, lsp_long):
+    """Two levels of latents: the first is trained and frozen, and a second one is trained on top of it, from then on (dotted
+    line); against one level alone that is trained for as long as both. Return of deterministic evaluations; every seed,
+    their mean and the 95 % interval of the mean."""
+    envs = list(dict.fromkeys([*environments(lsp_second), *environments(lsp_long)]))
+    fig, axes = plots.grid(1, len(envs), width=max(3.1, 6.4 / max(len(envs), 1)), height=2.4)
+    for ax, env in zip(axes[0], envs, strict=True):
+        first, second = (results.curve("return", env=env) for results in (lsp, lsp_second))
+        start = first["step"].max() if len(first) else 0
+        plots.seeds_and_mean(ax, lsp_long.curve("return", env=env), "one level", LEVELS["Gaussian"])
+        plots.seeds_and_mean(ax, first, "first level", LEVELS["latents"])
+        plots.seeds_and_mean(ax, second.assign(step=second["step"] + start), "second level on top", LEVELS["second"])
+        ax.axvline(start, color="0.5", linestyle=":", linewidth=0.8)
+        plots.steps_axis(ax, env)
+    axes[0, 0].set_ylabel("return")
+    plots.legend_below(fig)
+    return fig
 
 
 def figx_implicit_multigoal(multigoal):

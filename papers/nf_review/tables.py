@@ -21,6 +21,8 @@ COLUMNS = {
     "DDPG, NoisyNet": ("noisy_ddpg",),
     "DDPG, OU noise": ("ou_ddpg",),
     "cost of a layer": ("mnf_cost",),
+    "latents, SAC": ("lsp", "lsp_gaussian", "lsp_long"),
+    "second level": ("lsp_second",),
     "PPO": ("multigoal",),
 }
 
