@@ -157,7 +157,7 @@ CASES = {
 }
 
 CHAINED = {"return", "return_without_chain", "beta", "distance_within"}
-RECORDED = {"td3": {"saturated"}, "ddpg": {"saturated"}, "mnf_ddpg": {"saturated"}, "sac_auto": {"temperature"},
+RECORDED = {"td3": {"saturated"}, "ddpg": {"saturated"}, "mnf_ddpg": {"saturated", "coverage"}, "sac_auto": {"temperature"},
             "hmc": CHAINED | {"return_sampled"},
             "langevin_noisy": CHAINED, "langevin_flow": CHAINED, "sac_coverage": {"coverage"}}  # fmt: skip
 

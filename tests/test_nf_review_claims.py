@@ -10,7 +10,7 @@ from papers.nf_review import claims, figures
 from tests.synthetic import synthetic
 
 matplotlib.use("agg")
-MNF = ("c05", "c07", "c08", "c09", "c10", "c11", "c12", "c13", "c15", "c17", "own_knows", "own_latents")
+MNF = ("c05", "c07", "c08", "c09", "c10", "c11", "c12", "c13", "c15", "c17", "own_knows", "own_latents", "own_actors")
 CLAIMS = [name for name in catalog.artefacts("nf_review", "claims") if name.startswith(MNF)]
 FIGURES = (
     "figx_lsp",
@@ -85,7 +85,10 @@ def metrics(world):
         if experiment.startswith("lsp"):
             return latent(world, experiment, z, steps)
         if experiment.endswith("_ddpg"):
-            return {"return": walked(world, experiment, c.env, z, steps)}
+            mine = experiment == "mnf_ddpg"
+            gap = {"true": 0.2, "false": -0.5, "undecided": 0.5 * z}[world] * mine
+            coverage = np.full(len(steps), -1 + gap + 0.02 * z)
+            return {"return": walked(world, experiment, c.env, z, steps), "coverage": coverage}
         end = RETURNS.get(world, {}).get(experiment, -800)
         sign = 1 if experiment.endswith("mnf") else -1
         curve = np.full(len(steps), end + (200 * sign * z if world == "undecided" else 5 * sign * z))

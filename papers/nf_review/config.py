@@ -126,6 +126,7 @@ COUNTED = ("plain", "mean_field", "masked", "iaf")
 class CriticLearning(OffPolicy):
     """What the DDPG learners share: actor and critic of two layers, each normalised before its ReLU."""
 
+    whole_fleet = True  # an update is hundreds of small operations, which another member costs little
     policy_delay = 1  # updates of the critic per step of the actor
 
     base: str = setting("2x64", "layers x units of the actor", DDPG_TOUATI, choices=NETWORK_SIZES)
@@ -142,6 +143,9 @@ class CriticLearning(OffPolicy):
     buffer_size: int = setting(100_000, "capacity of the replay buffer", DDPG_TOUATI, low=1, unit="transitions")
     evaluate_every: int = setting(10_000, "interval of evaluations", DDPG_TOUATI, low=1, unit="steps")
     evaluation_episodes: int = setting(20, "episodes per evaluation, without noise", DDPG_TOUATI, low=1, high=100)
+    coverage: bool = setting(
+        True, "evaluations record how widely the states so far are spread", "our choice: where random critics lead"
+    )
     discount: float = setting(0.99, "discount factor gamma", DDPG_TOUATI, low=0.0, high=1.0)
     target_rate: float = setting(1e-3, "rate tau of the targets' moving average", DDPG_TOUATI, low=0.0, high=1.0)
     learning_rate: float = setting(1e-4, "Adam's learning rate, actor", DDPG_TOUATI, low=0.0)

@@ -136,18 +136,24 @@ def figx_mnf_mountaincar(mountaincar_mnf, mountaincar_bayes, mountaincar_noisy, 
 
 def figx_mnf_ddpg(mnf_ddpg, bayes_ddpg, noisy_ddpg, ou_ddpg, mnf_cost):
     """DDPG with multiplicative flows, Bayes by backprop or noisy layers in the critic, and with noise of an
-    Ornstein-Uhlenbeck process on actions instead: mean return of evaluations without any noise; every seed, their mean and
-    the 95 % interval of the mean. Right: counted operations of one step of learning on a dense layer of n inputs and n
-    units, n = 16 to 1024, a batch of 128, over the numbers that the layer learns: a cost linear in these is level."""
+    Ornstein-Uhlenbeck process on actions instead: mean return of evaluations without any noise (top), and how widely the
+    states in the replay buffer are spread (bottom: mean ln distance to the third neighbour in a batch); every seed, their
+    mean and the 95 % interval of the mean. Right: counted operations of one step of learning on a dense layer of n inputs
+    and n units, n = 16 to 1024, a batch of 128, over the numbers that the layer learns: a cost linear in these is level."""
     runs = dict(zip(CRITICS, (mnf_ddpg, bayes_ddpg, noisy_ddpg, ou_ddpg), strict=True))
     envs = list(dict.fromkeys(env for results in runs.values() for env in environments(results)))
-    fig, axes = plots.grid(1, len(envs) + 1, width=max(2.4, 7.2 / (len(envs) + 1)), height=2.6)
-    for ax, env in zip(axes[0], envs, strict=False):
-        for (label, colour), results in zip(CRITICS.items(), runs.values(), strict=True):
-            plots.seeds_and_mean(ax, results.curve("return", env=env), label, colour)
-        plots.steps_axis(ax, env)
-    axes[0, 0].set_ylabel("return without noise")
-    _costs(axes[0, -1], mnf_cost)
+    fig, axes = plots.grid(2, len(envs) + 1, width=max(2.4, 7.2 / (len(envs) + 1)), height=1.9)
+    for column, env in zip(axes.T, envs, strict=False):
+        for ax, metric in zip(column, ("return", "coverage"), strict=True):
+            for (label, colour), results in zip(CRITICS.items(), runs.values(), strict=True):
+                plots.seeds_and_mean(ax, results.curve(metric, env=env), label, colour)
+            plots.steps_axis(ax, env if metric == "return" else "", "environment steps" if metric == "coverage" else "")
+    for ax, label in zip(axes[:, 0], ("return without noise", "spread of states"), strict=True):
+        ax.set_ylabel(label)
+    place = axes[0, -1].get_gridspec()[:, -1]
+    for ax in axes[:, -1]:
+        ax.remove()
+    _costs(fig.add_subplot(place), mnf_cost)
     plots.legend_below(fig)
     return fig
 
