@@ -158,7 +158,7 @@ def test_they_find_the_best_action_of_a_problem_whose_values_are_known(name):
                    target_rate=0.03, discount=0.8, batch_size=32)  # fmt: skip
     rng = torch.Generator().manual_seed(0)
     blocks = Blocks([3], "update", 100, learner.update_draws)
-    for update in range(700 if name == "noisy" else 450):
+    for update in range(450):
         obs, action, after = (2 * torch.rand(1, 32, 1, generator=rng) - 1 for _ in range(3))
         reward = 1 - (action - obs / 2).square().squeeze(-1)
         obs, after = (torch.cat([x, torch.ones_like(x)], -1) for x in (obs, after))
