@@ -145,8 +145,10 @@ def test_only_the_plain_critic_adds_noise_to_actions():
     torch.testing.assert_close(plain.act(obs, noise), (plain.act(obs) + noise["noise"]).clamp(-1, 1))
     for name in ("noisy", "bayes", "mnf"):
         learner = made(name)
-        assert learner.acting_draws(np.random.default_rng(0), 4) == {}
-        assert torch.equal(learner.act(obs, {}), learner.act(obs))
+        drawn = learner.acting_draws(np.random.default_rng(0), 4)["noise"]
+        assert drawn.shape == (4, 2) and not drawn.any()
+    both = made("mnf", noise_deviation=0.2)
+    torch.testing.assert_close(both.act(obs, noise), (both.act(obs) + noise["noise"]).clamp(-1, 1))
 
 
 @pytest.mark.parametrize("name", LEARNERS)

@@ -10,7 +10,22 @@ from papers.nf_review import claims, figures
 from tests.synthetic import synthetic
 
 matplotlib.use("agg")
-MNF = ("c05", "c07", "c08", "c09", "c10", "c11", "c12", "c13", "c15", "c17", "own_knows", "own_latents", "own_actors")
+MNF = (
+    "c05",
+    "c07",
+    "c08",
+    "c09",
+    "c10",
+    "c11",
+    "c12",
+    "c13",
+    "c15",
+    "c17",
+    "own_knows",
+    "own_latents",
+    "own_actors",
+    "own_noise",
+)
 CLAIMS = [name for name in catalog.artefacts("nf_review", "claims") if name.startswith(MNF)]
 FIGURES = (
     "figx_lsp",
@@ -45,6 +60,8 @@ def solved(world, experiment, c, z):
 def walked(world, experiment, env, z, steps):
     """Returns of DDPG: elsewhere than on HalfCheetah nothing makes a difference in a true world."""
     mine, cheetah = experiment == "mnf_ddpg", env == "HalfCheetah-v4"
+    if experiment == "mnf_ddpg_noise" and world != "undecided":
+        return np.full(len(steps), (9000 if world == "true" else 2000) + 50 * z) + steps / 1e5
     if world == "undecided":
         return np.full(len(steps), 3000 + 2500 * z * (1 if mine else -1))
     better = mine if cheetah else mine and world == "false"
@@ -84,7 +101,7 @@ def metrics(world):
             return {"operations_per_parameter": 500.0}
         if experiment.startswith("lsp"):
             return latent(world, experiment, z, steps)
-        if experiment.endswith("_ddpg"):
+        if "_ddpg" in experiment:
             mine = experiment == "mnf_ddpg"
             gap = {"true": 0.2, "false": -0.5, "undecided": 0.5 * z}[world] * mine
             coverage = np.full(len(steps), -1 + gap + 0.02 * z)

@@ -150,6 +150,12 @@ class CriticLearning(OffPolicy):
     target_rate: float = setting(1e-3, "rate tau of the targets' moving average", DDPG_TOUATI, low=0.0, high=1.0)
     learning_rate: float = setting(1e-4, "Adam's learning rate, actor", DDPG_TOUATI, low=0.0)
     critic_learning_rate: float = setting(1e-3, "Adam's learning rate, critic", DDPG_TOUATI, low=0.0)
+    noise_deviation: float = setting(
+        0.0, "sigma of the noise of actions, per step", f"{DDPG_TOUATI}: the critic alone is random", low=0.0
+    )
+    noise_rate: float = setting(
+        0.15, "share of it that is lost per step", "peer: Lillicrap et al. 2016, Section 7", low=1e-3, high=1.0
+    )
 
 
 @dataclass(frozen=True)
@@ -157,9 +163,6 @@ class OUDDPG(CriticLearning):
     """DDPG with noise that lasts (Lillicrap et al. 2016)."""
 
     noise_deviation: float = setting(0.2, "sigma of the noise of actions, per step", DDPG_TOUATI, low=0.0)
-    noise_rate: float = setting(
-        0.15, "share of it that is lost per step", "peer: Lillicrap et al. 2016, Section 7", low=1e-3, high=1.0
-    )
 
 
 @dataclass(frozen=True)
@@ -286,8 +289,11 @@ class LSPSecond(LSP):
     """A second level on top of a frozen first one."""
 
     policy: str = setting("flow", "policy class", "Section 3.1.3", choices=("flow",))
-    warmup: int = setting(0, "random actions before the policy acts", "our choice: the first level is there", low=0,
-                          unit="steps")  # fmt: skip
+    warmup: int = setting(0, "random actions before the policy acts", LSP_CODE, low=0, unit="steps")
+    update_after: int = setting(1_000, "transitions before the first update", LSP_CODE, low=1, unit="steps")
+    temperature: float = setting(
+        0.2, "entropy weight alpha, fixed", f"our choice: the first level's; {LSP_CODE} has rewards times 3", low=0.0
+    )
 
 
 # Flow families (Section 2.3), for densities (2.1) and for variational inference (2.2).

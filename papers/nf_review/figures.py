@@ -25,10 +25,11 @@ CRITICS = {
     "Bayes by backprop": plots.PALETTE[0],
     "NoisyNet": plots.PALETTE[2],
     "DDPG, OU noise": plots.PALETTE[6],
+    "MNF-DDPG, OU noise": plots.PALETTE[4],
 }
 COUNTED = {
     "masked": ("MNF, masked", plots.PALETTE[1], "o-"),
-    "iaf": ("MNF, IAF", plots.PALETTE[4], "x--"),
+    "iaf": ("MNF, IAF", plots.PALETTE[3], "x--"),
     "mean_field": ("Bayes by backprop", plots.PALETTE[0], "o-"),
     "plain": ("no posterior", plots.PALETTE[6], "o-"),
 }
@@ -134,13 +135,14 @@ def figx_mnf_mountaincar(mountaincar_mnf, mountaincar_bayes, mountaincar_noisy, 
     return fig
 
 
-def figx_mnf_ddpg(mnf_ddpg, bayes_ddpg, noisy_ddpg, ou_ddpg, mnf_cost):
+def figx_mnf_ddpg(mnf_ddpg, bayes_ddpg, noisy_ddpg, ou_ddpg, mnf_ddpg_noise, mnf_cost):
     """DDPG with multiplicative flows, Bayes by backprop or noisy layers in the critic, and with noise of an
-    Ornstein-Uhlenbeck process on actions instead: mean return of evaluations without any noise (top), and how widely the
-    states in the replay buffer are spread (bottom: mean ln distance to the third neighbour in a batch); every seed, their
-    mean and the 95 % interval of the mean. Right: counted operations of one step of learning on a dense layer of n inputs
-    and n units, n = 16 to 1024, a batch of 128, over the numbers that the layer learns: a cost linear in these is level."""
-    runs = dict(zip(CRITICS, (mnf_ddpg, bayes_ddpg, noisy_ddpg, ou_ddpg), strict=True))
+    Ornstein-Uhlenbeck process on actions instead, or as well: mean return of evaluations without any noise (top), and how
+    widely the states in the replay buffer are spread (bottom: mean ln distance to the third neighbour in a batch); every
+    seed, their mean and the 95 % interval of the mean. Right: counted operations of one step of learning on a dense layer of
+    n inputs and n units, n = 16 to 1024, a batch of 128, over the numbers that the layer learns: a cost linear in these is
+    level."""
+    runs = dict(zip(CRITICS, (mnf_ddpg, bayes_ddpg, noisy_ddpg, ou_ddpg, mnf_ddpg_noise), strict=True))
     envs = list(dict.fromkeys(env for results in runs.values() for env in environments(results)))
     fig, axes = plots.grid(2, len(envs) + 1, width=max(2.4, 7.2 / (len(envs) + 1)), height=1.9)
     for column, env in zip(axes.T, envs, strict=False):
@@ -154,7 +156,7 @@ def figx_mnf_ddpg(mnf_ddpg, bayes_ddpg, noisy_ddpg, ou_ddpg, mnf_cost):
     for ax in axes[:, -1]:
         ax.remove()
     _costs(fig.add_subplot(place), mnf_cost)
-    plots.legend_below(fig)
+    plots.legend_below(fig, ncols=5)
     return fig
 
 

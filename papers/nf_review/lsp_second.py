@@ -2,9 +2,14 @@
 
     h_1 = f_1(h_2; s),  h_2 ~ N(0, I),   a = tanh(f_0(h_1; s))        f_0 frozen
 
-For the second level the first is a part of the environment: its action is h_1, and its entropy that of h_1,
+For the second level the first is a part of the environment: its action is h_1, whose prior is N(0, I), and the entropy that
+it is rewarded for is relative to this prior,
 
-    J_pi = E[alpha ln pi(h_1 | s) - min_j Q_j(s, a(h_1, s))],   ln pi(h_1 | s) = ln N(h_2; 0, I) - ln |det df_1/dh_2|
+    J_pi = E[alpha (ln pi(h_1 | s) - ln N(h_1; 0, I)) - min_j Q_j(s, a)]
+    ln pi(h_1 | s) = ln N(h_2; 0, I) - ln |det df_1/dh_2|
+
+as in the original, where a latent is not squashed and an entropy without a prior would have no end. The Jacobian of f_0
+cancels: what is weighed is KL(pi(a | s) || pi_0(a | s)), how far two levels act from the first one alone.
 
 The critics see the action that the first level makes of h_1. As f_0 is invertible and deterministic this is as good as
 Q(s, h_1), and transitions need no latent; gradients pass through f_0. Critics and replay begin anew, as in the original. A
@@ -20,20 +25,28 @@ from torch import nn
 from common.errors import UserError
 from common.flows.transforms import Compose, Tanh
 from papers.nf_review import lsp
+from papers.nf_review.mnf import LOG_TAU
 
 
 class Given(nn.Module):
-    """A map that belongs to the environment: its log-determinant counts 0."""
+    """A map that belongs to the environment. In the place of its log-determinant stands ln N(x; 0, I), so that what counts
+    as a density behind it is that of x relative to the prior."""
 
     def __init__(self, *transforms):
         super().__init__()
         self.whole = Compose(*transforms)
 
     def forward(self, x, context=None):
-        return self.whole(x, context)[0], x.new_zeros(x.shape[:-1])
+        return self.whole(x, context)[0], prior(x)
 
     def inverse(self, y, context=None):
-        return self.whole.inverse(y, context)[0], y.new_zeros(y.shape[:-1])
+        x = self.whole.inverse(y, context)[0]
+        return x, -prior(x)
+
+
+def prior(h):
+    """ln N(h; 0, I)."""
+    return -(h.square() + LOG_TAU).sum(-1) / 2
 
 
 class Learner(lsp.Learner):

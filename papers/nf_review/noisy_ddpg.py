@@ -7,7 +7,7 @@ from papers.nf_review import ou_ddpg
 from papers.nf_review.noisy_dqn import NoisyLinear
 
 
-class Learner(ou_ddpg.RandomCritic):
+class Learner(ou_ddpg.Learner):
     """A fleet of DDPG learners with noisy critics."""
 
     def build_layer(self, rngs, fan_in, fan_out):

@@ -12,10 +12,10 @@ critic's second layer. It explores with the noise of an Ornstein-Uhlenbeck proce
 pi(s) and clipped.
 
 The other algorithms of Section 3.2 replace the critic's layers (`build_layer`) by random ones. There only the critic is
-random, and no noise is added to actions. Where exploration comes from is then said nowhere; here from the actor's ascent:
-every step of it climbs one draw of the critic's weights, the same for the whole batch, so that the actor keeps turning to
-what one plausible value function or another prefers: Thompson sampling, as far as a step of the actor is a maximisation. In
-J_Q every transition has a draw of its own; targets and evaluations have none.
+random, and no noise is added to actions (`noise_deviation` is 0). Where exploration comes from is then said nowhere; here
+from the actor's ascent: every step of it climbs one draw of the critic's weights, the same for the whole batch, so that the
+actor keeps turning to what one plausible value function or another prefers: Thompson sampling, as far as a step of the actor
+is a maximisation. In J_Q every transition has a draw of its own; targets and evaluations have none.
 
 Details that matter: the process starts anew, from its stationary distribution, every 256 steps, not with episodes, so that
 noise is a function of the step; last layers start within 3e-3 of 0; a time limit is no termination.
@@ -136,17 +136,7 @@ class Learner(ddpg.Learner):
         return -self.critics.drawn(batch.obs, self.policy(batch.obs), climbed).mean(-1)
 
 
-class RandomCritic(Learner):
-    """A learner whose critic's weights are random, and which adds no noise to actions."""
-
-    def acting_draws(self, rng, size):
-        return {}
-
-    def explore(self, action, draws):
-        return action
-
-
-class Regularised(RandomCritic):
+class Regularised(Learner):
     """A learner whose critic's weights have a posterior. It adds the divergence from the prior to the critic's loss:
 
     J = J_Q + (alpha / D) KL(q(W) || N(0, I))        D: the capacity of the replay buffer
