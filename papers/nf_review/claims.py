@@ -2,11 +2,13 @@
 
 import numpy as np
 
-from common.lab.report import stats
-from common.lab.report.verdicts import conjunction, judged
+from common.lab.report import measures, stats
+from common.lab.report.verdicts import conjunction, judged, over_environments
 from papers.nf_review.comparisons import chosen, gaussian_kl
 
 LONG = 80  # states of a very long chain
+LAST = 10  # evaluations that a final return averages
+NO_DIFFERENCE = 0.25  # of the other's return
 WAYS = ("sample", "density")
 
 
@@ -36,6 +38,52 @@ def c05_several_goals(multigoal="policy=gaussian|flow, path_entropy_weight=0.1")
     flow, gaussian = (multigoal.final("goals", 1, policy=policy) for policy in ("flow", "gaussian"))
     parts = {"flow": stats.mean_within(flow, low=1.5), "Gaussian": stats.mean_within(gaussian, high=1.5)}
     return judged(conjunction(parts, "goals visited"), multigoal, steps=400_000, seeds=10)
+
+
+def c07_latent_space_policy(
+    lsp="env=HalfCheetah-v4|Hopper-v4|Walker2d-v4|Ant-v4", lsp_gaussian="env=HalfCheetah-v4|Hopper-v4|Walker2d-v4|Ant-v4"
+):
+    """A latent-space policy of one level is level with the best on benchmarks by itself (Section 3.1.3).
+
+    Final return, the mean of the last ten evaluations, one number per seed: that of soft actor-critic with latents is not
+    below that with a Gaussian by more than a tenth, on each robot.
+    """
+    parts = {env: stats.non_inferiority(_final(lsp, env), _final(lsp_gaussian, env)) for env in measures.environments(lsp)}
+    verdict = over_environments(parts, "difference in final return, latents - Gaussian")
+    return judged(verdict, lsp, lsp_gaussian, steps=1_000_000, seeds=5)
+
+
+def c08_second_layer(lsp_second="env=HalfCheetah-v4|Ant-v4", lsp_long="env=HalfCheetah-v4|Ant-v4"):
+    """A second layer goes on improving where a single one has stopped (Section 3.1.3).
+
+    Final return, the mean of the last ten evaluations, one number per seed: that of a second level, on top of a first one
+    that was trained for 10^6 steps and frozen, is higher after 10^6 steps more than that of one level after 2 x 10^6.
+    """
+    parts = {
+        env: stats.difference(_final(lsp_second, env), _final(lsp_long, env)) for env in measures.environments(lsp_second)
+    }
+    verdict = over_environments(parts, "difference in final return, two levels - one")
+    return judged(judged(verdict, lsp_second, steps=1_000_000, seeds=5), lsp_long, steps=2_000_000, seeds=5)
+
+
+def c09_three_properties(lsp="env=HalfCheetah-v4|Hopper-v4|Walker2d-v4|Ant-v4"):
+    """Sub-policies are tractable, lose no information on the way down, and are deterministic given the latent (Section
+    3.1.3).
+
+    Of the trained policies, before tanh, in float64, the largest of 64 states of the last evaluation, one number per robot
+    and seed: the log-determinant differs from that of the Jacobian by automatic differentiation by less than 10^-5, a latent
+    is found again to 10^-5, and the same latent in the same state gives the same to 10^-5.
+    """
+    names = {"tractable": "log_prob_error", "invertible": "inversion_error", "deterministic": "repeat_error"}
+    parts = {name: stats.mean_within(lsp.final(metric, 1) if lsp.cells else [], high=1e-5) for name, metric in names.items()}
+    return judged(conjunction(parts, "largest error"), lsp, steps=1_000_000, seeds=5)
+
+
+def own_latents_survive_in_float32(lsp="env=HalfCheetah-v4|Hopper-v4|Walker2d-v4|Ant-v4"):
+    """Ours: nor is information lost in practice: of the trained policies a latent is found again from the action that was
+    taken, in float32, to a hundredth, in half of the states or more, one number per robot and seed."""
+    verdict = stats.mean_within(_lasting(lsp), high=0.01, quantity="error of the latent, median over states")
+    return judged(verdict, lsp, steps=1_000_000, seeds=5)
 
 
 def c10_mnf_solves_chains(
@@ -97,6 +145,67 @@ def c13_mountain_car(mountaincar_mnf, mountaincar_bayes, mountaincar_noisy, moun
     parts = {name: stats.difference(_area(mountaincar_mnf), _area(other)) for name, other in others.items()}
     verdict = conjunction(parts, "difference in mean return of all rollouts, MNF-DQN - other")
     return judged(verdict, mountaincar_mnf, *others.values(), steps=1000, seeds=5)
+
+
+def c15_mnf_ddpg(
+    mnf_ddpg="env=HalfCheetah-v4|Walker2d-v4|Hopper-v4",
+    bayes_ddpg="env=HalfCheetah-v4|Walker2d-v4|Hopper-v4",
+    noisy_ddpg="env=HalfCheetah-v4|Walker2d-v4|Hopper-v4",
+    ou_ddpg="env=HalfCheetah-v4|Walker2d-v4|Hopper-v4",
+):
+    """MNF-DDPG is best on HalfCheetah, and makes no difference on Walker2d and Hopper (Section 3.2).
+
+    Final return, the mean of the last ten evaluations, one number per seed. On HalfCheetah it is higher than with Bayes by
+    backprop, with a noisy critic and with noise on actions; elsewhere it lies within a quarter of each of theirs.
+    """
+    others = {"Bayes by backprop": bayes_ddpg, "NoisyNet": noisy_ddpg, "OU noise": ou_ddpg}
+    parts = {}
+    for env in measures.environments(mnf_ddpg):
+        mine, each = _final(mnf_ddpg, env), {}
+        for name, results in others.items():
+            theirs = _final(results, env)
+            best = env == "HalfCheetah-v4"
+            each[name] = stats.difference(mine, theirs) if best else stats.equivalence(mine, theirs, share=NO_DIFFERENCE)
+        parts[env] = conjunction(each, "difference in final return, MNF-DDPG - other")
+    verdict = over_environments(parts, "difference in final return, MNF-DDPG - other")
+    return judged(verdict, mnf_ddpg, *others.values(), steps=1_000_000, seeds=5)
+
+
+def own_actors_that_climb_random_critics_explore(
+    mnf_ddpg="env=HalfCheetah-v4|Walker2d-v4|Hopper-v4", ou_ddpg="env=HalfCheetah-v4|Walker2d-v4|Hopper-v4"
+):
+    """Ours: the noise on actions, which MNF-DDPG leaves out, is not missed: the states of its replay buffer are spread as
+    widely as those of DDPG with noise. Mean ln distance of a state to its third neighbour in a batch, over all evaluations,
+    one number per seed: not less by more than 0.1 on any robot."""
+    parts = {
+        env: stats.non_inferiority(_spread(mnf_ddpg, env), _spread(ou_ddpg, env), margin=0.1)
+        for env in measures.environments(mnf_ddpg)
+    }
+    verdict = over_environments(parts, "difference in the spread of states, MNF-DDPG - DDPG with noise")
+    return judged(verdict, mnf_ddpg, ou_ddpg, steps=1_000_000, seeds=5)
+
+
+def own_noise_helps_random_critics(mnf_ddpg_noise="env=HalfCheetah-v4", mnf_ddpg="env=HalfCheetah-v4"):
+    """Ours: multiplicative flows in the critic do not replace noise on actions: on HalfCheetah the final return, the mean of
+    the last ten evaluations, is higher with both."""
+    env = "HalfCheetah-v4"
+    verdict = stats.difference(
+        _final(mnf_ddpg_noise, env), _final(mnf_ddpg, env), quantity="difference in final return, with noise - without"
+    )
+    return judged(verdict, mnf_ddpg_noise, mnf_ddpg, steps=1_000_000, seeds=5)
+
+
+def c16_linear_cost(mnf_cost="posterior=masked|iaf"):
+    """The cost of multiplicative flows is linear in the number of parameters (Section 3.2).
+
+    Operations of one step of learning on dense layers of 16 to 1024 units, counted. d ln operations / d ln parameters, one
+    number for each two sizes that follow each other, lies within 0.9 and 1.1 for both kinds of flow. A count: no budget.
+    """
+    parts = {
+        kind: stats.mean_within(_growth(measures.first_member(mnf_cost, "cost", posterior=kind)), 0.9, 1.1)
+        for kind in mnf_cost.setting("posterior")
+    }
+    return conjunction(parts, "d ln operations / d ln parameters")
 
 
 def c17_richer_posterior(mnf_regression="posterior=masked|mean_field"):
@@ -260,3 +369,23 @@ def _left(results, beside, event, **where):
 def _misjudged(shares):
     """The mean over posteriors of |ln| of shares of a variance, one number per seed."""
     return np.mean(np.abs(np.log(shares)), axis=0) if shares else np.array([])
+
+
+def _final(results, env):
+    """The final return in an environment, one number per seed; empty where it was not run."""
+    return results.final("return", LAST, env=env) if results.cells else np.array([])
+
+
+def _spread(results, env):
+    """How widely states are spread, the mean of all evaluations, one number per seed."""
+    return results.final("coverage", 10**6, env=env) if results.cells else np.array([])
+
+
+def _lasting(results):
+    """The error of latents after training, cut at 10, one number per robot and seed."""
+    return np.minimum(results.final("latent_error", 1), 10) if results.cells else np.array([])
+
+
+def _growth(rows):
+    """d ln operations / d ln parameters from each size of a table to the next."""
+    return np.diff(np.log(rows["operations"])) / np.diff(np.log(rows["parameters"]))
