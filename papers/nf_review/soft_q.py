@@ -12,7 +12,7 @@ update on a batch of transitions:
 
 with k(u, v) = exp(-|u - v|^2 / h) and h = median |u_k - u_m|^2 / (2 ln(M + 1)) in every state.
 
-Details that matter: the sampler follows the density before tanh, ln p(u|s) = Q(s, tanh u) / alpha + sum ln(1 - tanh^2 u), for
+Details that matter: f follows the density before tanh, ln p(u|s) = Q(s, tanh u) / alpha + sum ln(1 - tanh^2 u), for
 which particles need no bounds; p(a|s) is then proportional to exp(Q / alpha) on [-1, 1]^d. The particles that give the
 direction and those that are moved are two sets of `particles` draws in every state; the actions of V' serve all states of
 a batch, as in the authors' code. h is at least 1e-3; an even number of distances has its lower median. It acts with
