@@ -10,6 +10,7 @@ LONG = 80  # states of a very long chain
 LAST = 10  # evaluations that a final return averages
 NO_DIFFERENCE = 0.25  # of the other's return
 WAYS = ("sample", "density")
+ALMOST_ALL = 0.7  # chance to return more, the mean over five robots: between three and four of them won by all seeds
 
 
 def c18_a_flow_of_a_density_is_a_density(shapes="family=planar|radial, base=normal|uniform, flows=1|2|10"):
@@ -27,6 +28,61 @@ def c18_a_flow_of_a_density_is_a_density(shapes="family=planar|radial, base=norm
         for count in shapes.setting("flows")
     }
     return conjunction(parts, "mass on the grid")
+
+
+def c02_beats_other_gradients(
+    locomotion_ppo="env=HalfCheetah-v4|Hopper-v4|Walker2d-v4|Reacher-v4|Ant-v4, policy=flow",
+    locomotion_trpo="env=HalfCheetah-v4|Hopper-v4|Walker2d-v4|Reacher-v4|Ant-v4",
+    locomotion_ddpg="env=HalfCheetah-v4|Hopper-v4|Walker2d-v4|Reacher-v4|Ant-v4",
+    locomotion_sql="env=HalfCheetah-v4|Hopper-v4|Walker2d-v4|Reacher-v4|Ant-v4",
+):
+    """PPO with a flow is better than DDPG, TRPO and soft Q-learning on almost all tasks (Section 3.1.1).
+
+    Five robots, final returns, the mean of the last ten records. Against each of the others: the chance that a seed of the
+    flow's returns more than one of the other's, the mean over robots, is above 0.7. It is 0.8 where four of five robots
+    are won by all seeds, 0.6 where three are.
+    """
+    others = {"TRPO": locomotion_trpo, "DDPG": locomotion_ddpg, "soft Q-learning": locomotion_sql}
+    parts = {}
+    for name, other in others.items():
+        envs = [env for env in measures.environments(locomotion_ppo) if env in measures.environments(other)]
+        scores = ([results.final("return", LAST, env=env) for env in envs] for results in (locomotion_ppo, other))
+        parts[name] = stats.aggregate(stats.probability_of_improvement, *scores, low=ALMOST_ALL)
+    verdict = conjunction(parts, "chance that the flow returns more")
+    return judged(verdict, locomotion_ppo, *others.values(), steps=1_000_000, seeds=5)
+
+
+def c03_level_with_gaussian_ppo(
+    locomotion_ppo="env=HalfCheetah-v4|Hopper-v4|Walker2d-v4|Reacher-v4|Ant-v4, policy=flow|gaussian",
+):
+    """PPO with a flow is not better than PPO with a Gaussian (Section 3.1.1).
+
+    Five robots: the chance that a seed of the flow's returns more than one of the Gaussian's at the end, the mean over
+    robots, is below 0.7, where "almost all tasks" begin.
+    """
+    flow, gaussian = _both(locomotion_ppo, lambda env, policy: locomotion_ppo.final("return", LAST, env=env, policy=policy))
+    quantity = "chance that the flow returns more"
+    verdict = stats.aggregate(stats.probability_of_improvement, flow, gaussian, high=ALMOST_ALL, quantity=quantity)
+    return judged(verdict, locomotion_ppo, steps=1_000_000, seeds=5)
+
+
+def c06_harder_to_train(
+    locomotion_ppo="env=HalfCheetah-v4|Hopper-v4|Walker2d-v4|Reacher-v4|Ant-v4, policy=flow|gaussian",
+):
+    """The flow is harder to train (Section 3.1.1).
+
+    Five robots: how far a seed's final return lies from the median of its policy's seeds, relative to the size of the
+    Gaussian's median, is larger with the flow: the chance of that, the mean over robots, is above a half.
+    """
+
+    def away(env, policy):
+        found = {kind: locomotion_ppo.final("return", LAST, env=env, policy=kind) for kind in (policy, "gaussian")}
+        return np.abs(found[policy] - np.nanmedian(found[policy])) / abs(np.nanmedian(found["gaussian"]))
+
+    flow, gaussian = _both(locomotion_ppo, away)
+    quantity = "chance that a seed of the flow's lies further from the others"
+    verdict = stats.aggregate(stats.probability_of_improvement, flow, gaussian, low=0.5, quantity=quantity)
+    return judged(verdict, locomotion_ppo, steps=1_000_000, seeds=5)
 
 
 def c05_several_goals(multigoal="policy=gaussian|flow, path_entropy_weight=0.1"):
@@ -369,6 +425,11 @@ def _area(results):
 def _mean(results, metric, over, **where):
     """The mean of a metric over the values of one setting, one number per seed."""
     return np.mean([results.final(metric, 1, **{over: value}, **where) for value in results.setting(over)], axis=0)
+
+
+def _both(results, measure):
+    """Two lists of arrays of seeds, one per robot: measure(env, policy) of the flow and of the Gaussian."""
+    return ([measure(env, policy) for env in measures.environments(results)] for policy in ("flow", "gaussian"))
 
 
 def _left(results, beside, event, **where):

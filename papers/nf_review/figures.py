@@ -175,6 +175,40 @@ def _costs(ax, mnf_cost):
         line.set_label("_")  # else they stood below the figure too
 
 
+ON_ROBOTS = {
+    "PPO, flow": plots.PALETTE[1],
+    "PPO, Gaussian": plots.PALETTE[0],
+    "TRPO": plots.PALETTE[2],
+    "DDPG": plots.PALETTE[3],
+    "soft Q": plots.PALETTE[6],
+}
+
+
+def figx_implicit_locomotion(locomotion_ppo, locomotion_trpo, locomotion_ddpg, locomotion_sql):
+    """PPO with a flow (NFP) and with a Gaussian, TRPO, DDPG and soft Q-learning with its amortised sampler. Return of the
+    training episodes of PPO and TRPO, which act at random, and of evaluations of DDPG and soft Q-learning without noise.
+    Every seed, their mean and the 95 % interval of the mean."""
+    runs = {
+        label: (results, where)
+        for label, results, where in zip(
+            ON_ROBOTS,
+            (locomotion_ppo, locomotion_ppo, locomotion_trpo, locomotion_ddpg, locomotion_sql),
+            ({"policy": "flow"}, {"policy": "gaussian"}, {}, {}, {}),
+            strict=True,
+        )
+    }
+    envs = list(dict.fromkeys(env for results, _ in runs.values() for env in environments(results)))
+    fig, axes = plots.panels(envs, min(3, len(envs)))
+    for env, ax in axes.items():
+        for label, (results, where) in runs.items():
+            if env in environments(results):
+                plots.seeds_and_mean(ax, results.curve("return", env=env, **where), label, ON_ROBOTS[label])
+        plots.steps_axis(ax)
+    plots.outer_labels(fig, "return")
+    plots.legend_below(fig, ncols=5)
+    return fig
+
+
 def figx_lsp(lsp, lsp_gaussian):
     """Soft actor-critic with a latent-space policy, one level, and with a Gaussian: return of deterministic evaluations
     (top); and how far a latent that is computed back from the action in float32 lies from the one that was put in, the
