@@ -4,6 +4,7 @@ import numpy as np
 
 from common.lab.report import stats
 from common.lab.report.verdicts import conjunction, judged
+from papers.nf_review.comparisons import chosen, gaussian_kl, share_left
 
 LONG = 80  # states of a very long chain
 
@@ -107,6 +108,124 @@ def c17_richer_posterior(mnf_regression="posterior=masked|mean_field"):
     masked, field = (mnf_regression.final("bound", 3, posterior=kind) for kind in ("masked", "mean_field"))
     quantity = "difference in the bound on the evidence (nats), multiplicative - mean field"
     return judged(stats.difference(masked, field, paired=True, quantity=quantity), mnf_regression, steps=10_000, seeds=10)
+
+
+def c19_density_estimation(
+    density_simple="data=moons|rings|spirals|checkerboard, family=planar|radial|sylvester|householder",
+    density_modern="data=moons|rings|spirals|checkerboard, "
+    "family=nice|realnvp|glow|glow_lu|maf|iaf|iaf_gated|spline|spline_ar",
+):
+    """Flows are trained to a high likelihood, and evaluate it exactly (Section 2.1).
+
+    Of every family, one number per seed: mean ln q of points held out, over four distributions in the plane, is higher than
+    that of the best Gaussian; and q is a density: its mass on a wide grid, mean over the four, is within 5 % of 1.
+    """
+    parts = {}
+    for results in (density_simple, density_modern):
+        for family in results.setting("family"):
+            flow, gaussian, mass = (
+                np.mean([results.final(name, 1, family=family, data=data) for data in results.setting("data")], axis=0)
+                for name in ("log_likelihood", "log_likelihood_gaussian", "mass")
+            )
+            parts[family] = stats.difference(flow, gaussian, paired=True)
+            parts[f"mass of {family}"] = stats.mean_within(mass, 0.95, 1.05)
+    verdict = conjunction(parts, "difference in ln q of points held out (nats), flow - best Gaussian; or mass")
+    return judged(verdict, density_simple, density_modern, steps=10_000, seeds=5)
+
+
+def c20_richer_than_mean_field(
+    vi_gaussian="energy=U1|U2|U3|U4, correlated=false, annealing=0.5|0.0",
+    vi_planar="energy=U1|U2|U3|U4, flows=32",
+    vi_flows="energy=U1|U2|U3|U4, family=iaf|realnvp",
+):
+    """In variational inference a flow comes closer to the posterior than a mean field (Section 2.2).
+
+    Four posteriors in the plane: KL(q || p) after the fit is smaller by a planar flow of 32 steps, by an inverse
+    autoregressive flow and by couplings, each, than by the factorised Gaussian, of which the better of two fits counts, one
+    number per seed.
+    """
+    parts = {}
+    for energy in vi_gaussian.setting("energy"):
+        field = gaussian_kl(vi_gaussian, energy)[0]
+        flows = {"planar": vi_planar.final("kl", 1, energy=energy, flows=32)}
+        flows |= {name: vi_flows.final("kl", 1, energy=energy, family=name) for name in ("iaf", "realnvp")}
+        parts |= {f"{energy}, {name}": stats.difference(kl, field, direction="less") for name, kl in flows.items()}
+    verdict = conjunction(parts, "difference in KL to the posterior (nats), flow - mean field")
+    return judged(verdict, vi_gaussian, vi_planar, vi_flows, steps=20_000, seeds=5)
+
+
+def c24_mean_field_is_biased(
+    vi_gaussian="energy=U1|U2|U3|U4, correlated=false, annealing=0.5|0.0",
+    vi_flows="energy=U1|U2|U3|U4, family=realnvp",
+):
+    """What a mean field estimates can be highly biased (Section 2.2).
+
+    On four posteriors in the plane, one number per seed: its total variance is below 0.8 of the posterior's on each of them,
+    and that of couplings is within 0.8 to 1.25. Of the mean field the fit with the smaller KL counts, with annealing or
+    without.
+    """
+    parts = {}
+    for energy in vi_gaussian.setting("energy"):
+        flow = vi_flows.final("variance_share", 1, energy=energy, family="realnvp")
+        parts[f"{energy}, mean field"] = stats.mean_within(chosen(vi_gaussian, "variance_share", energy), high=0.8)
+        parts[f"{energy}, couplings"] = stats.mean_within(flow, 0.8, 1.25)
+    verdict = conjunction(parts, "total variance as a share of the posterior's")
+    return judged(verdict, vi_gaussian, vi_flows, steps=20_000, seeds=5)
+
+
+def c21_planar_needs_long_chains(planar_chains="event=2|32, flows=16|64", chains_beside="event=2|32, family=mean_field"):
+    """Planar flows are effective in few dimensions and need long chains in many (Section 2.3.1).
+
+    Pairs of bananas, turned at random: what is left of the mean field's KL(q || p), one number per seed. 16 steps leave less
+    than half in 2 dimensions and more than half in 32, where 64 leave less than 16 do.
+    """
+    left = {
+        (event, count): share_left(planar_chains, chains_beside, event, flows=count)
+        for event in planar_chains.setting("event")
+        for count in planar_chains.setting("flows")
+    }
+    parts = {
+        f"D = {event}, K = 16": stats.mean_within(left[event, 16], **{"high" if event == 2 else "low": 0.5})
+        for event in (2, 32)
+        if (event, 16) in left
+    }
+    if (32, 64) in left:
+        parts["D = 32, K = 64 against 16"] = stats.difference(left[32, 64], left[32, 16], paired=True, direction="less")
+    verdict = conjunction(parts, "share of the mean field's KL that is left, or difference of two")
+    return judged(verdict, planar_chains, chains_beside, steps=10_000, seeds=5)
+
+
+def c22_sylvester_lifts_the_bottleneck(
+    planar_chains="event=8|32, flows=64", chains_beside="event=8|32, family=sylvester|mean_field"
+):
+    """Sylvester flows lift the bottleneck of one hidden unit (Section 2.3.1).
+
+    Pairs of bananas, turned at random, in 8 and 32 dimensions: KL(q || p) of 7 and 2 Sylvester steps with as many units as
+    dimensions is smaller than that of 64 planar steps, which have as many parameters (1024 and 4288 against 1104 and 4224).
+    Members share targets by seed.
+    """
+    parts = {}
+    for event in planar_chains.setting("event"):
+        sylvester = share_left(chains_beside, chains_beside, event, family="sylvester")
+        planar = share_left(planar_chains, chains_beside, event, flows=64)
+        parts[f"D = {event}"] = stats.difference(sylvester, planar, paired=True, direction="less")
+    verdict = conjunction(parts, "difference in the share of the mean field's KL that is left, Sylvester - planar")
+    return judged(verdict, planar_chains, chains_beside, steps=10_000, seeds=5)
+
+
+def c23_autoregressive_trade(costs="family=maf|iaf, event=2|8|32"):
+    """Of MAF and IAF each is fast where the other is slow, density or samples (Section 2.3.2).
+
+    Passes of the networks of a step, counted: a sample takes MAF as many times a density's as there are dimensions D, and a
+    density IAF as many times a sample's. A law: no budget.
+    """
+    parts = {}
+    for event in costs.setting("event"):
+        for family, slow, fast in (("maf", "sample", "density"), ("iaf", "density", "sample")):
+            passes = [costs.final(f"{way}_passes", 1, family=family, event=event) for way in (slow, fast)]
+            ratio = passes[0] / passes[1]
+            parts[f"{family}, D = {event}"] = stats.mean_within(ratio, event - 0.5, event + 0.5)
+    return conjunction(parts, "passes of networks, the slow way / the fast one")
 
 
 def own_knows_what_it_does_not_know(mnf_regression="posterior=masked|mean_field"):

@@ -210,3 +210,15 @@ class Variational(Fitted):
         if self.event % 2 or (self.event > 2 and self.energy != "bananas"):
             return f"event = {self.event}: {self.energy} lies in " + ("pairs" if self.energy == "bananas" else "the plane")
         return super().problem()
+
+
+@dataclass(frozen=True)
+class Costs(Iterations):
+    """What a sample and a density of a flow cost. Nothing is trained."""
+
+    total_steps = evaluate_every = 1
+
+    family: str = setting("realnvp", "the flow", "Section 2.3", choices=(*SIMPLE, *MODERN))
+    event: int = setting(2, "dimensions", "our choice: several", low=2, high=256)
+    flows: int = setting(4, "steps in turn", "our choice: costs are per step", low=1, high=1000)
+    hidden: str = setting("2x32", "layers x units of a step's networks", "our choice", choices=("1x16", "2x32", "2x64"))

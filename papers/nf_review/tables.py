@@ -21,6 +21,7 @@ COLUMNS = {
     "variational": ("vi_gaussian", "vi_planar", "vi_flows"),
     "figure 2": ("bandits",),
     "bananas": ("planar_chains", "chains_beside"),
+    "costs": ("costs",),
 }
 
 
@@ -51,6 +52,30 @@ def table_vi(vi_gaussian, vi_planar, vi_flows):
         shares = [results.final("variance_share", 1, energy=energy, **where) for energy in names]
         rows.append([FAMILY.get(name, name), *map(_plus_minus, kl), f"{np.nanmean(shares):.2f}"])
     return pd.DataFrame(rows, columns=["family", *names, "variance"], dtype=object)
+
+
+CHEAP = 1.5  # times the operations one way than the other, at which the other is cheaper
+
+
+def table_flow_families(costs):
+    """What one step of every family costs, in 2 / 8 / 32 dimensions: kernels that follow one another, of a sample with its
+    density and of the density of a given point, and calls of networks among them (two layers of 32 units). Then the
+    parameters of a step, with its share of the affine transform at the end. Counted, and so the same on every machine;
+    `python -m benchmarks flows` times. Planar, radial and Sylvester flows stand as they are written: turned round, as
+    density estimation takes them, samples and densities change places."""
+    events, rows = sorted(costs.setting("event")), []
+    for family in costs.setting("family"):
+        found = {
+            metric: [np.nanmean(costs.final(metric, 1, family=family, event=event)) for event in events]
+            for metric in ("sample_operations", "density_operations", "sample_passes", "density_passes", "parameters")
+        }
+        ratio = found["density_operations"][-1] / found["sample_operations"][-1]
+        cheap = "samples" if ratio > CHEAP else "densities" if ratio < 1 / CHEAP else "both"
+        steps = costs.setting("flows")[0]
+        found["parameters"] = [count / steps for count in found["parameters"]]
+        rows.append([FAMILY[family], cheap, *(" / ".join(f"{value:.0f}" for value in values) for values in found.values())])
+    columns = ["family", "cheap", "sample", "density", "networks, sample", "networks, density", "parameters"]
+    return pd.DataFrame(rows, columns=columns, dtype=object)
 
 
 def table_nf_review_hyperparameters():
