@@ -1,4 +1,4 @@
-"""python -m benchmarks sac | learning | trpo | hmc | offline | flows | gpu | figures, each with --help."""
+"""python -m benchmarks sac | learning | trpo | hmc | offline | gpu | figures | flows | reliability, each with --help."""
 
 import argparse
 import importlib
@@ -7,7 +7,7 @@ import sys
 
 from common.lab.run.harness import ENVIRONMENT
 
-NAMES = ("sac", "learning", "trpo", "hmc", "offline", "flows", "gpu", "figures")
+NAMES = ("sac", "learning", "trpo", "hmc", "offline", "gpu", "figures", "flows", "reliability")
 
 
 def main():

@@ -3,19 +3,18 @@
 import argparse
 import contextlib
 import importlib
+import math
 import os
 import re
 import signal
 import sys
 from pathlib import Path
 
-import yaml
-
 from common.errors import UserError
 from common.files import say, shown, write_plainly
 from common.lab.plan import catalog, experiments
 from common.lab.plan.experiments import SCALES
-from common.lab.results.requests import check_device
+from common.lab.results.requests import KEYS, check_device
 
 # Command: what runs it, what it does, its arguments. A function's parameters are called as the arguments.
 COMMANDS = {
@@ -69,7 +68,7 @@ def _arguments():
             "--renamed",
             {"nargs": "+", "default": [], "metavar": "FORMER=PRESENT", "help": "experiments that had another name then"},
         ),
-        "hours": ("--hours", {"type": float, "help": "stop after so long, at checkpoints"}),
+        "hours": ("--hours", {"type": _hours, "help": "stop after so long, at checkpoints"}),
         "plan": ("--plan", flag | {"help": "print the order and docs/evidence.md, and train nothing"}),
         "watch": ("--watch", flag | {"help": "keep showing it"}),
         "parent": ("--parent", {"type": _positive, "help": argparse.SUPPRESS}),
@@ -93,6 +92,10 @@ def main(arguments: list[str] | None = None) -> int:
         return _say("stopped; what was training has a checkpoint, from which the same command goes on", 130)
     except BrokenPipeError:
         return 1
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] in ("common", "papers"):
+            raise
+        return _say(f"{error.name} is not installed for {sys.executable}; make setup, then source .venv/bin/activate", 2)
     except OSError as error:
         where = f"{shown(error.filename)}: " if error.filename else ""
         return _say(f"{where}{error.strerror or error}; earlier results are untouched", 2)
@@ -180,8 +183,15 @@ def _check(options):
 def _configured(key, default):
     """A value of config/config.yaml."""
     path = catalog.ROOT / "config" / "config.yaml"
-    content = yaml.safe_load(path.read_text(encoding="utf-8")) if path.exists() else None
-    return (content or {}).get(key, default)
+    content = experiments.mapping(path, "config/config.yaml", KEYS) if path.exists() else {}
+    return content.get(key, default)
+
+
+def _hours(text):
+    with contextlib.suppress(ValueError):
+        if 0 < float(text) < math.inf:
+            return float(text)
+    raise argparse.ArgumentTypeError(f"{text!r} must be a positive number of hours")
 
 
 def _positive(text):

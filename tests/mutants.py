@@ -175,17 +175,19 @@ def _imports(module):
     return found
 
 
-def tried(copy, path, source, tests):
-    """(what killed a mutant: a test, "time"; or None, seconds). Runs the tests in a fork, in a copy of the repository."""
+def tried(copy, path, source, tests, costs_of):
+    """(what killed a mutant: a test, "time"; or None, seconds). Runs the tests in a fork, in a copy of the repository.
+    costs_of: seconds of each test, as far as they are known; what this run learns of them is added."""
     file, began = copy / path, time.monotonic()
     whole = file.read_text(encoding="utf-8")
     file.write_text(source, encoding="utf-8")
     reader, writer = multiprocessing.Pipe(duplex=False)
     child = os.fork()
     if not child:
-        _run(copy, tests, writer)
+        _run(copy, tests, costs_of, writer)
     try:
-        killer = reader.recv() if reader.poll(SECONDS) else "time"
+        killer, learnt = reader.recv() if reader.poll(SECONDS) else ("time", {})
+        costs_of |= learnt
     except EOFError:
         killer = "a crash"
     finally:
@@ -196,8 +198,8 @@ def tried(copy, path, source, tests):
     return killer, time.monotonic() - began
 
 
-def _run(copy, tests, writer):
-    """In a fork: the tests, until one fails. Sends its name, or None."""
+def _run(copy, tests, costs_of, writer):
+    """In a fork: the tests, the cheapest of each file first, until one fails. Sends its name, or None, and their costs."""
     import pytest
 
     os.setpgid(0, 0)
@@ -208,9 +210,15 @@ def _run(copy, tests, writer):
         del sys.modules[name]
 
     class Watch:
-        killer = None
+        killer, costs = None, {}
+
+        @pytest.hookimpl(trylast=True)
+        def pytest_collection_modifyitems(self, items):
+            files = list(dict.fromkeys(item.path for item in items))
+            items.sort(key=lambda item: (files.index(item.path), costs_of.get(item.nodeid, 0.3)))
 
         def pytest_runtest_logreport(self, report):
+            self.costs[report.nodeid] = self.costs.get(report.nodeid, 0) + report.duration
             if report.failed:
                 self.killer = self.killer or report.nodeid
 
@@ -221,7 +229,7 @@ def _run(copy, tests, writer):
     watch = Watch()
     with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
         pytest.main(["-x", "-q", "-p", "no:cacheprovider", "-p", "no:xdist", *tests], plugins=[watch])
-    writer.send(watch.killer)
+    writer.send((watch.killer, watch.costs))
     os._exit(0)
 
 
@@ -236,8 +244,9 @@ def _serve(copy, jobs, results):
     torch.set_num_threads(1)
     os.environ["PYTHONDONTWRITEBYTECODE"] = "1"
     sys.dont_write_bytecode = True
+    costs_of: dict[str, float] = {}
     for number, path, source in iter(jobs.get, None):
-        results.put((number, *tried(Path(copy), path, source, tests_of(path))))
+        results.put((number, *tried(Path(copy), path, source, tests_of(path), costs_of)))
 
 
 def chosen(patterns, count):

@@ -19,7 +19,8 @@ def another(setting, values):
     if choices or isinstance(values[0], bool | str):
         return next((value for value in choices or () if value not in values), None)
     if isinstance(values[0], int):
-        return next(value for value in count(min(values)) if value not in values)
+        step = max(1, min(values))  # numbers that come in pairs stay even
+        return next(value for value in count(min(values), step) if value not in values)
     return (min(values) + max(values)) / 2 + 1e-4
 
 

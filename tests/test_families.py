@@ -74,8 +74,8 @@ def test_gradients_reach_every_parameter(transform, request):
 def test_density_integrates_to_one(transform, request):
     """A spline's density has kinks at its knots and thin ridges: its sum over a grid converges slowly."""
     rough = any(name in request.node.name for name in SPLINES)
-    mass = integral(transform, 901 if rough else 301)
-    torch.testing.assert_close(mass, torch.ones(MEMBERS), rtol=0, atol=1e-3 if rough else 1e-6)
+    mass = integral(transform, 401 if rough else 301)
+    torch.testing.assert_close(mass, torch.ones(MEMBERS), rtol=0, atol=5e-3 if rough else 1e-6)
 
 
 # ---- any dimension, any fleet, both precisions ----
@@ -434,3 +434,30 @@ def test_densities_of_samples_fill_a_histogram():
         zero = torch.zeros_like(grid)
         mass = FlowDistribution(DiagonalGaussian(zero, zero), flow).log_prob(grid).exp().sum(-1) / 30**3
     torch.testing.assert_close(box.double().mean(-1), mass, rtol=0, atol=0.006)  # four standard errors
+
+
+# ---- what one family has of another ----
+
+
+@pytest.mark.parametrize("family", [InverseAutoregressive, MaskedAutoregressive])
+def test_autoregressive_flows_contain_realnvp(family):
+    """One whose hidden units all read the first half, and reach the second alone, is a coupling with those networks."""
+    event, half, units = 4, 2, 6
+    coupling = Coupling(rngs(), event, True, [units]).double()
+    flow = family(rngs(), event, [2 * units], degrees=[half - 1] * 2 * units, limit=math.inf).double()
+    inner, outer = [layer for layer in coupling.network if hasattr(layer, "weight")]
+    own_inner, own_outer = flow.network.layers
+    with torch.no_grad():
+        for layer in (own_inner, own_outer):
+            layer.weight.zero_()
+            layer.bias.zero_()
+        for k in range(2):  # the network of s, and that of t
+            ours, theirs = slice(k * units, (k + 1) * units), slice(k, None, 2)
+            moved = slice(k * event + half, (k + 1) * event)
+            own_inner.weight[:, :half, ours] = inner.weight[theirs]
+            own_inner.bias[:, ours] = inner.bias[theirs].squeeze(1)
+            own_outer.weight[:, ours, moved] = outer.weight[theirs]
+            own_outer.bias[:, moved] = outer.bias[theirs].squeeze(1)
+    x = torch.randn(MEMBERS, BATCH, event).double()
+    for one, other in ((flow(x), coupling(x)), (flow.inverse(x), coupling.inverse(x))):
+        torch.testing.assert_close(one, other, rtol=0, atol=1e-12)

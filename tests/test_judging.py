@@ -153,13 +153,14 @@ BUDGETS = {
         None: "c08 own_distance",
     },
     "nf_review": {
-        None: "c18 c23",
+        None: "c16 c18 c23",
         (1_000, 5): "c13",
         (2_000, 10): "c10 c11 c12",
         (10_000, 5): "c19 c21 c22",
         (10_000, 10): "c17 own_knows",
-        (20_000, 5): "c20 c24",
+        (20_000, 5): "c20 own_mean_field",
         (400_000, 10): "c05",
+        (1_000_000, 5): "c07 c08 c09 c15 own_latents own_actors own_noise",
     },
     "trpo_nf": {
         (2_000, 10): "c01 c02 c03 c04 c05 c22 c23 own_collapse own_determinant own_wide",

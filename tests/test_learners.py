@@ -2,7 +2,7 @@
 the run that was not, and a NaN stays with its member."""
 
 import inspect
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,7 @@ import torch
 
 from common.lab.run.journal import Journal
 from common.rl import config as shared
-from common.rl import ddpg, episodes, goals, iterations, off_policy, on_policy, ppo, sac, sac_auto, td3, trpo
+from common.rl import ddpg, episodes, goals, iterations, off_policy, on_policy, ppo, sac, sac_auto, staged, td3, trpo
 from common.rl import learner as contract
 from common.rl.randomness import STREAMS, generator
 from papers.arsac import arsac, sac_memory
@@ -21,7 +21,22 @@ from papers.cnf_offline.config import Toys as Moons
 from papers.mcmc_po import config as mcmc
 from papers.mcmc_po import hmc, langevin, sac_coupling
 from papers.mcmc_po import toys as bandit
-from papers.nf_review import bayes_dqn, bootstrapped_dqn, dqn, mnf_dqn, mnf_regression, noisy_dqn, ppo_flow, variational
+from papers.nf_review import (
+    bayes_ddpg,
+    bayes_dqn,
+    bootstrapped_dqn,
+    dqn,
+    lsp,
+    lsp_second,
+    mnf_ddpg,
+    mnf_dqn,
+    mnf_regression,
+    noisy_ddpg,
+    noisy_dqn,
+    ou_ddpg,
+    ppo_flow,
+    variational,
+)
 from papers.nf_review import config as review
 from papers.trpo_nf import acktr, ppo_nf, toys, trpo_nf
 from papers.trpo_nf import config as nf
@@ -33,6 +48,7 @@ ON = {"env": "Reacher-v4", "value_hidden": "1x32", "batch_steps": 60, "total_ste
 TRUST = ON | {"minibatch": 16, "epochs": 2}
 GAUSSIAN, FLOW = {"hidden": "1x32"}, {"policy": "flow", "embedding_units": 16}
 CHAIN = {"pid": True, "snapshot_every": 7}
+NORMALISED = {"base": "2x32", "critic": "2x32"}
 MOONS = {"layers": 2, "units": "2x16", "points": 400, "batch_size": 64, "samples": 200}
 
 
@@ -47,6 +63,7 @@ class Case:
     tolerance: float
     diverges: int
     steps: int = 1  # of the environment, per step of a record
+    inputs: Any = None  # a function of the seeds
 
 
 def off(module, config, **settings):
@@ -62,7 +79,30 @@ def chain(module, config, **settings):
     return Case(module.Learner, config(**values | settings), 40, 1e-2, 1, 13)
 
 
-LOOPS = {"off_policy": off_policy, "on_policy": on_policy, "iterations": iterations, "episodes": episodes, "goals": goals}
+class FirstLevel:
+    """A first level of the same seed, as a run that was trained would leave it."""
+
+    def __init__(self, seed):
+        self.settings = {"seed": seed, "base": "1x32", "couplings": 2}
+
+    def tensors(self, name):
+        settings = review.LSP(**OFF)
+        learner = lsp.Learner(settings, [self.settings["seed"]], 11, 3)
+        return {key: torch.from_numpy(x) for key, x in learner.files()[name][0].items()}
+
+
+def first_levels(seeds):
+    return {"first": [FirstLevel(seed) for seed in seeds]}
+
+
+LOOPS = {
+    "off_policy": off_policy,
+    "staged": staged,
+    "on_policy": on_policy,
+    "iterations": iterations,
+    "episodes": episodes,
+    "goals": goals,
+}
 CASES = {
     "sac": off(sac, shared.SAC),
     "sac_auto": off(sac_auto, shared.SACAuto),
@@ -96,6 +136,13 @@ CASES = {
     "bootstrapped_dqn": chain(bootstrapped_dqn, review.BootstrappedDQN),
     "bayes_dqn": chain(bayes_dqn, review.BayesDQN),
     "mnf_dqn": chain(mnf_dqn, review.MNFDQN),
+    "ou_ddpg": off(ou_ddpg, review.OUDDPG, **NORMALISED),
+    "noisy_ddpg": off(noisy_ddpg, review.NoisyDDPG, **NORMALISED),
+    "bayes_ddpg": off(bayes_ddpg, review.BayesDDPG, **NORMALISED),
+    "mnf_ddpg": off(mnf_ddpg, review.MNFDDPG, **NORMALISED),
+    "lsp": off(lsp, review.LSP),
+    "lsp_gaussian": off(lsp, review.LSP, policy="gaussian"),
+    "lsp_second": replace(off(lsp_second, review.LSPSecond), inputs=first_levels),
     "mnf_dqn_car": chain(mnf_dqn, review.MNFDQN, env="MountainCar-v0", episode_steps=13, update_every=3),
     "multigoal_flow": on(
         ppo_flow, review.PPOFlow, **TRUST | {"env": "MultiGoal-v0", "path_entropy_weight": 0.1, "rollouts": 3}
@@ -127,7 +174,8 @@ CASES = {
 }
 
 CHAINED = {"return", "return_without_chain", "beta", "distance_within"}
-RECORDED = {"td3": {"saturated"}, "ddpg": {"saturated"}, "sac_auto": {"temperature"}, "hmc": CHAINED | {"return_sampled"},
+RECORDED = {"td3": {"saturated"}, "ddpg": {"saturated"}, "mnf_ddpg": {"saturated", "coverage"}, "sac_auto": {"temperature"},
+            "hmc": CHAINED | {"return_sampled"},
             "langevin_noisy": CHAINED, "langevin_flow": CHAINED, "sac_coverage": {"coverage"}}  # fmt: skip
 
 
@@ -167,7 +215,8 @@ def run(name, seeds, folder, poisoned=False, stopping=lambda: False):
     case = CASES[name]
     journal = Journal(folder, [str(seed) for seed in seeds], "digest", 1e9, stopping)
     build = Build(case.learner, poisoned)
-    LOOPS[case.config.loop].run(build, case.config, list(seeds), journal)
+    inputs = {"inputs": case.inputs(seeds)} if case.inputs else {}
+    LOOPS[case.config.loop].run(build, case.config, list(seeds), journal, **inputs)
     return journal, build
 
 
@@ -199,7 +248,11 @@ def alone(tmp_path_factory):
 def test_a_member_in_a_fleet_is_the_run_it_would_be_alone(name, alone, tmp_path):
     """The same random transitions; critics' losses to 1e-5 over 30 updates; the same records."""
     (together, fleet), (single, one) = run(name, [4, 5, 6], tmp_path), alone(name)
-    assert len(fleet.losses) == len(one.losses) == (STEPS - WARMUP if CASES[name].config.loop == "off_policy" else 0)
+    assert (
+        len(fleet.losses)
+        == len(one.losses)
+        == (STEPS - WARMUP if CASES[name].config.loop in ("off_policy", "staged") else 0)
+    )
     for ours, theirs in zip(fleet.losses, one.losses, strict=True):
         torch.testing.assert_close(ours[1:2], theirs, rtol=1e-5, atol=1e-5)
     if one.losses:
@@ -242,9 +295,9 @@ def test_a_nan_stays_with_its_member(name, alone, tmp_path):
     same(records_of(together, 1), records_of(single, 0), case.tolerance)
 
 
-PROTOCOLS = {"off_policy": contract.OffPolicyLearner, "on_policy": contract.OnPolicyLearner,
-             "iterations": contract.IterativeLearner, "episodes": contract.EpisodicLearner,
-             "goals": contract.OnPolicyLearner}  # fmt: skip
+PROTOCOLS = {"off_policy": contract.OffPolicyLearner, "staged": contract.StagedLearner,
+             "on_policy": contract.OnPolicyLearner, "iterations": contract.IterativeLearner,
+             "episodes": contract.EpisodicLearner, "goals": contract.OnPolicyLearner}  # fmt: skip
 
 
 @pytest.mark.parametrize("name", CASES)

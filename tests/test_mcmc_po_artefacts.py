@@ -15,14 +15,12 @@ TABLES = catalog.artefacts("mcmc_po", "tables")
 
 
 @pytest.mark.parametrize("name", FIGURES)
-@pytest.mark.parametrize("scale", ["smoke", "paper"])
-def test_figures_draw(name, scale, tmp_path):
-    loaded = results("true", scale, FIGURES[name], 2 if scale == "smoke" else 5)
+def test_figures_draw(name, tmp_path):
+    loaded = results("true", "paper", FIGURES[name], 5)
     with plots.style():
         fig = getattr(figures, name)(**loaded)
-        stamping.stamp(fig, list(loaded.values()), scale, "A caption.")
-        if scale == "paper":
-            assert all(path.stat().st_size > 5_000 for path in stamping.save(fig, tmp_path / name, scale))
+        stamping.stamp(fig, list(loaded.values()), "paper", "A caption.")
+        assert all(path.stat().st_size > 5_000 for path in stamping.save(fig, tmp_path / name, "paper"))
     matplotlib.pyplot.close(fig)
 
 

@@ -101,5 +101,5 @@ def test_settle_stops_after_its_hours_and_ends_what_it_started(toy):
 
 
 def test_mistakes_are_one_line():
-    with pytest.raises(UserError, match="no paper 'arsca'"):
+    with pytest.raises(UserError, match="unknown paper .arsca.; did you mean arsac"):
         settling.settle(["arsca"])

@@ -187,9 +187,10 @@ def test_trpos_updates_are_the_released_ones(policy, preset, skips):
         drawn = draws([4], "update", iteration, fleet.update_draws)
         taken.append(float(fleet.update(seen, drawn)["step_fraction"][0]))
         theirs.learn(seen, torch.from_numpy(drawn["order"][0]))
-        # Conjugate gradient on an indefinite matrix magnifies rounding.
-        tolerance = 1e-9 if policy == "gaussian" else 1e-5
+        # Conjugate gradient on an indefinite matrix magnifies rounding, so each iteration starts from the same weights.
+        tolerance = 1e-9 if policy == "gaussian" else 1e-6
         torch.testing.assert_close(flat(fleet.policy.parameters()), flat(theirs.weights), rtol=0, atol=tolerance)
+        theirs.write(theirs.weights, flat(fleet.policy.parameters()).detach())
         torch.testing.assert_close(flat(fleet.value.parameters()), flat(theirs.value_weights), rtol=0, atol=1e-5)
     assert max(taken) > 0 and (not skips or 0.0 in taken)
 

@@ -248,6 +248,12 @@ def test_bad_input_is_one_clear_line(call):
     assert str(error.value) and "\n" not in str(error.value)
 
 
+def test_what_is_counted_is_not_left_to_chance():
+    assert stats.exact(8.0, 7.9, 8.1).status == "reproduced" and stats.exact(8.0, high=8.0).status == "contradicted"
+    assert (stats.exact(8.0, low=9).low, stats.exact(8.0, low=9).p) == (8.0, 0.0)
+    assert stats.exact(float("nan"), low=0).status == "untested"
+
+
 # ---- rounding ----
 
 

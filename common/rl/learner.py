@@ -1,6 +1,7 @@
 """What a loop asks of an algorithm. An algorithm is a class `Learner`; its settings name the loop that trains it (`loop`).
 
     loop = "off_policy"    Learner(config, seeds, observations, actions, device) meets `OffPolicyLearner`
+    loop = "staged"        Learner(config, seeds, observations, actions, device, inputs) meets `StagedLearner`
     loop = "on_policy"     Learner(config, seeds, observations, actions, device) meets `OnPolicyLearner`
     loop = "episodes"      Learner(config, seeds, observations, actions, device) meets `EpisodicLearner`
     loop = "iterations"    Learner(config, seeds, device) meets `IterativeLearner`
@@ -90,6 +91,14 @@ class OffPolicyLearner(Checkpointed, Protocol):
 
     def tables(self, episodes: list[list[Arrays]]) -> dict[str, Rows]:
         """Further tables at the end of a run; episodes[member] lists the last evaluation's {name: [steps, width]}."""
+        return {}
+
+
+class StagedLearner(OffPolicyLearner, Protocol):
+    """Trained by `staged.run`: an `OffPolicyLearner` that leaves files."""
+
+    def files(self) -> dict[str, list[Arrays]]:
+        """{name: one dictionary of arrays per member} that other runs read."""
         return {}
 
 

@@ -37,8 +37,3 @@ def vi_families(vi_planar, vi_flows):
 def per_pair(results, event, **where):
     """KL per pair of dimensions [seeds] of fits to bananas."""
     return results.final("kl", 1, event=event, **where) / (event / 2)
-
-
-def share_left(results, chains_beside, event, **where):
-    """What a flow leaves of the mean field's KL on bananas, [seeds]; members of both share targets by seed."""
-    return per_pair(results, event, **where) / per_pair(chains_beside, event, family="mean_field")

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from common.rl.config import PPO, Episodic, Iterations, Settings
+from common.rl.config import NETWORK_SIZES, PPO, SAC, Episodic, Iterations, OffPolicy, Settings
 from common.settings import setting
 
 
@@ -116,6 +116,104 @@ class MNFDQN(Multipliers, ValueLearning):
     divergence_weight: float = setting(1.0, "alpha: the divergence counts alpha / buffer_size", N_CHAIN, low=0.0)
 
 
+# Multiplicative flows in the critic of an actor (Section 3.2).
+
+DDPG_TOUATI = "peer: Touati et al. 2018, Appendix C"
+COUNTED = ("plain", "mean_field", "masked", "iaf")
+
+
+@dataclass(frozen=True)
+class CriticLearning(OffPolicy):
+    """What the DDPG learners share: actor and critic of two layers, each normalised before its ReLU."""
+
+    whole_fleet = True  # an update is hundreds of small operations, which another member costs little
+    policy_delay = 1  # updates of the critic per step of the actor
+
+    base: str = setting("2x64", "layers x units of the actor", DDPG_TOUATI, choices=NETWORK_SIZES)
+    critic: str = setting(
+        "2x64", "layers x units of the critic, which sees the action from its second layer on", DDPG_TOUATI,
+        choices=tuple(size for size in NETWORK_SIZES if size.startswith("2x")),
+    )  # fmt: skip
+    total_steps: int = setting(1_000_000, "environment steps", DDPG_TOUATI, low=1, high=100_000_000, unit="steps")
+    warmup: int = setting(
+        1_000, "random actions before the policy acts", "our choice: few, the same for all", low=0, unit="steps"
+    )
+    update_after: int = setting(128, "transitions before the first update", "our choice: a batch", low=1, unit="steps")
+    batch_size: int = setting(128, "transitions per update", DDPG_TOUATI, low=1, high=65_536)
+    buffer_size: int = setting(100_000, "capacity of the replay buffer", DDPG_TOUATI, low=1, unit="transitions")
+    evaluate_every: int = setting(10_000, "interval of evaluations", DDPG_TOUATI, low=1, unit="steps")
+    evaluation_episodes: int = setting(20, "episodes per evaluation, without noise", DDPG_TOUATI, low=1, high=100)
+    coverage: bool = setting(
+        True, "evaluations record how widely the states so far are spread", "our choice: where random critics lead"
+    )
+    discount: float = setting(0.99, "discount factor gamma", DDPG_TOUATI, low=0.0, high=1.0)
+    target_rate: float = setting(1e-3, "rate tau of the targets' moving average", DDPG_TOUATI, low=0.0, high=1.0)
+    learning_rate: float = setting(1e-4, "Adam's learning rate, actor", DDPG_TOUATI, low=0.0)
+    critic_learning_rate: float = setting(1e-3, "Adam's learning rate, critic", DDPG_TOUATI, low=0.0)
+    noise_deviation: float = setting(
+        0.0, "sigma of the noise of actions, per step", f"{DDPG_TOUATI}: the critic alone is random", low=0.0
+    )
+    noise_rate: float = setting(
+        0.15, "share of it that is lost per step", "peer: Lillicrap et al. 2016, Section 7", low=1e-3, high=1.0
+    )
+
+
+@dataclass(frozen=True)
+class OUDDPG(CriticLearning):
+    """DDPG with noise that lasts (Lillicrap et al. 2016)."""
+
+    noise_deviation: float = setting(0.2, "sigma of the noise of actions, per step", DDPG_TOUATI, low=0.0)
+
+
+@dataclass(frozen=True)
+class NoisyDDPG(CriticLearning):
+    """DDPG with a noisy critic."""
+
+    sigma: float = setting(0.4, "sigma_0, noise at the start", N_CHAIN, low=0.0)
+
+
+@dataclass(frozen=True)
+class PosteriorCritic(CriticLearning):
+    """What DDPG with a posterior over the critic's weights has beside the rest."""
+
+    largest_std: float = setting(0.5, "clamp of the weights' sigma", MNF_CODE, low=1e-6, high=1e6)
+    divergence_weight: float = setting(
+        0.1,
+        "alpha: the divergence counts alpha / buffer_size",
+        "our choice: of the grid of Touati et al. 2018, 1e-6 to 0.8, of which they took the best",
+        low=0.0,
+    )
+
+
+@dataclass(frozen=True)
+class BayesDDPG(PosteriorCritic):
+    """DDPG with a mean field over the critic's weights."""
+
+    log_std: float = setting(-3.0, "ln sigma of the weights at the start", N_CHAIN)
+
+
+@dataclass(frozen=True)
+class MNFDDPG(Multipliers, PosteriorCritic):
+    """DDPG with multiplicative normalizing flows in the critic."""
+
+    flow: str = setting("masked", "masked couplings, or inverse autoregressive", "Section 3.2", choices=("masked", "iaf"))
+    flow_length: int = setting(1, "flows in turn, of q and of r", "Section 3.2", low=1, high=10)
+    flow_width: int = setting(16, "hidden units of a flow", "Section 3.2", low=1, high=256)
+    log_std: float = setting(-9.0, "ln sigma of the weights at the start", N_CHAIN)
+
+
+@dataclass(frozen=True)
+class MNFCost(Multipliers, Iterations):
+    """Operations of one step on dense layers of growing size."""
+
+    total_steps = evaluate_every = 1  # nothing is trained
+
+    posterior: str = setting("masked", "the layer's weights, or their posterior", "Section 3.2", choices=COUNTED)
+    log_std: float = setting(-9.0, "ln sigma of the weights at the start", N_CHAIN)
+    largest: int = setting(1024, "units of the largest layer, of as many inputs", "our choice", low=32, high=8192)
+    batch_size: int = setting(128, "rows of a batch", DDPG_TOUATI, low=1, high=65_536)
+
+
 # Implicit policies (Section 3.1.1).
 
 FLOW = "as TRPO with flows: peer: Tang & Agrawal 2018, Appendix B"
@@ -137,6 +235,67 @@ class PPOFlow(PPO):
     rollouts: int = setting(200, "episodes of the trained policy that are followed", "our choice", low=1, high=100_000)
 
 
+# Latent-space policies (Section 3.1.3).
+
+LSP_CODE = "peer: the code of Haarnoja et al. 2018, Latent space policies"
+
+
+@dataclass(frozen=True)
+class LSP(SAC):
+    """Soft actor-critic with a policy that is a flow of latents, or a Gaussian."""
+
+    loop = "staged"
+
+    policy: str = setting("flow", "policy class", "Section 3.1.3", choices=("flow", "gaussian"))
+    couplings: int = setting(2, "couplings of a level", LSP_CODE, low=2, high=64)
+    bias_deviation: float = setting(1.0, "standard deviation of their biases at the start", LSP_CODE, low=0.0, high=10.0)
+    base: str = setting(
+        "2x256", "layers x units of the network of the state", f"{LSP_CODE}: 2x256, in hierarchies 2x128",
+        choices=NETWORK_SIZES,
+    )  # fmt: skip
+    critic: str = setting("2x256", "layers x units of each critic", LSP_CODE, choices=NETWORK_SIZES)
+    total_steps: int = setting(
+        1_000_000,
+        "environment steps",
+        f"{LSP_CODE}: Hopper and Walker2d; ours for all",
+        low=1,
+        high=100_000_000,
+        unit="steps",
+    )
+    warmup: int = setting(
+        1_000, "random actions before the policy acts", f"{LSP_CODE}: 10,000 on HalfCheetah and Ant", low=0, unit="steps"
+    )
+    update_after: int = setting(
+        1_000, "transitions before the first update", f"{LSP_CODE}: 10,000 on HalfCheetah and Ant", low=1, unit="steps"
+    )
+    batch_size: int = setting(256, "transitions per update", f"{LSP_CODE}: in hierarchies 128", low=1, high=65_536)
+    buffer_size: int = setting(1_000_000, "capacity of the replay buffer", LSP_CODE, low=1, unit="transitions")
+    evaluate_every: int = setting(10_000, "interval of evaluations", "our choice: 1,000 there", low=1, unit="steps")
+    evaluation_episodes: int = setting(10, "episodes per evaluation", "our choice: 1 there", low=1, high=100)
+    discount: float = setting(0.99, "discount factor", LSP_CODE, low=0.0, high=1.0)
+    temperature: float = setting(
+        0.2, "entropy weight alpha, fixed", f"{LSP_CODE}: rewards times 5, which is the same", low=0.0
+    )
+    target_rate: float = setting(
+        5e-3, "rate tau of the target critics' moving average", f"{LSP_CODE}: in hierarchies 0.01", low=0.0, high=1.0
+    )
+    learning_rate: float = setting(3e-4, "Adam's learning rate, policy and critics", LSP_CODE, low=0.0)
+    log_std_low: float = setting(-20.0, "lower clamp of ln sigma, of a Gaussian alone", "peer: Haarnoja et al. 2018")
+    log_std_high: float = setting(2.0, "upper clamp of ln sigma, of a Gaussian alone", "peer: Haarnoja et al. 2018")
+
+
+@dataclass(frozen=True)
+class LSPSecond(LSP):
+    """A second level on top of a frozen first one."""
+
+    policy: str = setting("flow", "policy class", "Section 3.1.3", choices=("flow",))
+    warmup: int = setting(0, "random actions before the policy acts", LSP_CODE, low=0, unit="steps")
+    update_after: int = setting(1_000, "transitions before the first update", LSP_CODE, low=1, unit="steps")
+    temperature: float = setting(
+        0.2, "entropy weight alpha, fixed", f"our choice: the first level's; {LSP_CODE} has rewards times 3", low=0.0
+    )
+
+
 # Flow families (Section 2.3), for densities (2.1) and for variational inference (2.2).
 
 SIMPLE = ("planar", "radial", "sylvester", "householder")
@@ -145,16 +304,31 @@ FAMILIES = ("mean_field", *SIMPLE, *MODERN)
 
 
 @dataclass(frozen=True)
-class Fitted(Iterations):
-    """What flows share that are fitted to data, or to a posterior."""
-
-    event = 2  # dimensions
+class Family(Iterations):
+    """Which flow."""
 
     family: str = setting("realnvp", "the flow; mean_field: none", "Section 2.3", choices=FAMILIES)
     flows: int = setting(8, "steps in turn", "our choice", low=1, high=1000)
     hidden: str = setting(
         "2x32", "layers x units of a step's networks", "our choice", choices=("1x16", "2x3", "2x8", "2x32", "2x64")
     )
+
+
+@dataclass(frozen=True)
+class FamilyCosts(Family):
+    """What samples and densities cost; nothing is trained."""
+
+    total_steps = evaluate_every = 1
+
+    event: int = setting(2, "dimensions", "our choice", low=2, high=64)
+
+
+@dataclass(frozen=True)
+class Fitted(Family):
+    """What flows share that are fitted to data, or to a posterior."""
+
+    event = 2  # dimensions
+
     learning_rate: float = setting(
         3e-3, "Adam's learning rate; it falls to 0 over the second half of the updates", "our choice", low=0.0
     )
@@ -210,15 +384,3 @@ class Variational(Fitted):
         if self.event % 2 or (self.event > 2 and self.energy != "bananas"):
             return f"event = {self.event}: {self.energy} lies in " + ("pairs" if self.energy == "bananas" else "the plane")
         return super().problem()
-
-
-@dataclass(frozen=True)
-class Costs(Iterations):
-    """What a sample and a density of a flow cost. Nothing is trained."""
-
-    total_steps = evaluate_every = 1
-
-    family: str = setting("realnvp", "the flow", "Section 2.3", choices=(*SIMPLE, *MODERN))
-    event: int = setting(2, "dimensions", "our choice: several", low=2, high=256)
-    flows: int = setting(4, "steps in turn", "our choice: costs are per step", low=1, high=1000)
-    hidden: str = setting("2x32", "layers x units of a step's networks", "our choice", choices=("1x16", "2x32", "2x64"))

@@ -4,7 +4,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 from common.lab.report import plots
-from common.lab.report.measures import first_member
+from common.lab.report.measures import environments, first_member
 from papers.nf_review.comparisons import gaussian_kl, per_pair, vi_families
 
 POSTERIORS = {
@@ -21,6 +21,20 @@ AGENTS = {
     "DQN, epsilon": plots.PALETTE[6],
 }
 
+CRITICS = {
+    "MNF-DDPG": plots.PALETTE[1],
+    "Bayes by backprop": plots.PALETTE[0],
+    "NoisyNet": plots.PALETTE[2],
+    "DDPG, OU noise": plots.PALETTE[6],
+    "MNF-DDPG, OU noise": plots.PALETTE[4],
+}
+COUNTED = {
+    "masked": ("MNF, masked", plots.PALETTE[1], "o-"),
+    "iaf": ("MNF, IAF", plots.PALETTE[3], "x--"),
+    "mean_field": ("Bayes by backprop", plots.PALETTE[0], "o-"),
+    "plain": ("no posterior", plots.PALETTE[6], "o-"),
+}
+LEVELS = {"latents": plots.PALETTE[1], "Gaussian": plots.PALETTE[0], "second": plots.PALETTE[2]}
 
 FAMILY = {
     "mean_field": "mean field", "planar": "planar", "radial": "radial", "sylvester": "Sylvester",
@@ -119,6 +133,86 @@ def figx_mnf_mountaincar(mountaincar_mnf, mountaincar_bayes, mountaincar_noisy, 
         plots.steps_axis(ax, title, "episodes")
     axes[0, 0].set_ylabel("return")
     plots.legend_below(fig, ncols=5)
+    return fig
+
+
+def figx_mnf_ddpg(mnf_ddpg, bayes_ddpg, noisy_ddpg, ou_ddpg, mnf_ddpg_noise, mnf_cost):
+    """DDPG with multiplicative flows, Bayes by backprop or noisy layers in the critic, and with noise of an
+    Ornstein-Uhlenbeck process on actions instead, or as well: mean return of evaluations without any noise (top), and how
+    widely the states in the replay buffer are spread (bottom: mean ln distance to the third neighbour in a batch); every
+    seed, their mean and the 95 % interval of the mean. Right: counted operations of one step of learning on a dense layer of
+    n inputs and n units, n = 16 to 1024, a batch of 128, over the numbers that the layer learns: a cost linear in these is
+    level."""
+    runs = dict(zip(CRITICS, (mnf_ddpg, bayes_ddpg, noisy_ddpg, ou_ddpg, mnf_ddpg_noise), strict=True))
+    envs = list(dict.fromkeys(env for results in runs.values() for env in environments(results)))
+    fig, axes = plots.grid(2, len(envs) + 1, width=max(2.4, 7.2 / (len(envs) + 1)), height=1.9)
+    for column, env in zip(axes.T, envs, strict=False):
+        for ax, metric in zip(column, ("return", "coverage"), strict=True):
+            for (label, colour), results in zip(CRITICS.items(), runs.values(), strict=True):
+                plots.seeds_and_mean(ax, results.curve(metric, env=env), label, colour)
+            plots.steps_axis(ax, env if metric == "return" else "", "environment steps" if metric == "coverage" else "")
+    for ax, label in zip(axes[:, 0], ("return without noise", "spread of states"), strict=True):
+        ax.set_ylabel(label)
+    place = axes[0, -1].get_gridspec()[:, -1]
+    for ax in axes[:, -1]:
+        ax.remove()
+    _costs(fig.add_subplot(place), mnf_cost)
+    plots.legend_below(fig, ncols=5)
+    return fig
+
+
+def _costs(ax, mnf_cost):
+    """Operations per parameter of layers of growing size, with a legend of its own."""
+    for posterior, (label, colour, style) in COUNTED.items():
+        if posterior in mnf_cost.setting("posterior"):
+            rows = first_member(mnf_cost, "cost", posterior=posterior)
+            share = rows["operations"] / rows["parameters"]
+            ax.plot(rows["parameters"], share, style, color=colour, label=label, markersize=3, linewidth=1)
+    ax.set(xscale="log", title="cost of a layer", xlabel="parameters", ylabel="operations per parameter")
+    ax.set_ylim(0, 1.1 * ax.get_ylim()[1])
+    ax.legend(fontsize=6, loc="lower right")
+    for line in ax.lines:
+        line.set_label("_")  # else they stood below the figure too
+
+
+def figx_lsp(lsp, lsp_gaussian):
+    """Soft actor-critic with a latent-space policy, one level, and with a Gaussian: return of deterministic evaluations
+    (top); and how far a latent that is computed back from the action in float32 lies from the one that was put in, the
+    largest entry's error, median over states, cut at 100 (bottom); where tanh saturates nothing comes back. Every seed,
+    their mean and the 95 % interval of the mean."""
+    envs = list(dict.fromkeys([*environments(lsp), *environments(lsp_gaussian)]))
+    fig, axes = plots.grid(2, len(envs), width=max(2.4, 6 / max(len(envs), 1)), height=2.0)
+    for column, env in zip(axes.T, envs, strict=True):
+        for (label, colour), results in zip(LEVELS.items(), (lsp, lsp_gaussian), strict=False):
+            plots.seeds_and_mean(column[0], results.curve("return", env=env), label, colour)
+        errors = lsp.curve("latent_error", env=env)
+        plots.seeds_and_mean(column[1], errors.assign(value=errors["value"].clip(1e-7, 1e2)), "latents", LEVELS["latents"])
+        column[0].set_title(env)
+        column[1].set(yscale="log", ylim=(5e-8, 2e2))
+        for ax in column:
+            plots.steps_axis(ax)
+    plots.outer_labels(fig, "return")
+    axes[1, 0].set_ylabel("error of the latent")
+    plots.legend_below(fig)
+    return fig
+
+
+def figx_lsp_hierarchy(lsp, lsp_second, lsp_long):
+    """Two levels of latents: the first is trained and frozen, and a second one is trained on top of it, from then on (dotted
+    line); against one level alone that is trained for as long as both. Return of deterministic evaluations; every seed,
+    their mean and the 95 % interval of the mean."""
+    envs = list(dict.fromkeys([*environments(lsp_second), *environments(lsp_long)]))
+    fig, axes = plots.grid(1, len(envs), width=max(3.1, 6.4 / max(len(envs), 1)), height=2.4)
+    for ax, env in zip(axes[0], envs, strict=True):
+        first, second = (results.curve("return", env=env) for results in (lsp, lsp_second))
+        start = first["step"].max() if len(first) else 0
+        plots.seeds_and_mean(ax, lsp_long.curve("return", env=env), "one level", LEVELS["Gaussian"])
+        plots.seeds_and_mean(ax, first, "first level", LEVELS["latents"])
+        plots.seeds_and_mean(ax, second.assign(step=second["step"] + start), "second level on top", LEVELS["second"])
+        ax.axvline(start, color="0.5", linestyle=":", linewidth=0.8)
+        plots.steps_axis(ax, env)
+    axes[0, 0].set_ylabel("return")
+    plots.legend_below(fig)
     return fig
 
 

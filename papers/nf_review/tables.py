@@ -11,17 +11,24 @@ from papers.nf_review.figures import FAMILY
 COLUMNS = {
     "figure 1": ("shapes",),
     "density": ("density_simple", "density_modern"),
+    "costs": ("costs",),
     "regression": ("mnf_regression",),
     "MNF-DQN": ("nchain_mnf", "mountaincar_mnf"),
     "Bayes by backprop": ("nchain_bayes", "mountaincar_bayes"),
     "NoisyNet": ("nchain_noisy", "mountaincar_noisy"),
     "bootstrapped": ("nchain_bootstrapped", "mountaincar_bootstrapped"),
     "DQN": ("nchain_dqn", "mountaincar_dqn"),
+    "MNF-DDPG": ("mnf_ddpg", "mnf_ddpg_noise"),
+    "DDPG, Bayes": ("bayes_ddpg",),
+    "DDPG, NoisyNet": ("noisy_ddpg",),
+    "DDPG, OU noise": ("ou_ddpg",),
+    "cost of a layer": ("mnf_cost",),
+    "latents, SAC": ("lsp", "lsp_gaussian", "lsp_long"),
+    "second level": ("lsp_second",),
     "PPO": ("multigoal",),
     "variational": ("vi_gaussian", "vi_planar", "vi_flows"),
     "figure 2": ("bandits",),
     "bananas": ("planar_chains", "chains_beside"),
-    "costs": ("costs",),
 }
 
 
@@ -39,6 +46,25 @@ def table_density(density_simple, density_modern):
     return pd.DataFrame(rows, columns=["family", "parameters", *names], dtype=object)
 
 
+def table_flow_families(costs):
+    """What the families of Section 2.3 cost, by dimension: the way that is fast; numbers that all 8 steps learn; operations
+    that follow one another, each on a whole batch, for a sample with its density and for the density of a point that is
+    given (8 steps and the affine transform after them; networks of two layers of 32 units). Counted, not timed: a machine
+    that works on a batch at once takes as long. Planar, radial and Sylvester flows find densities by bisection."""
+    events, rows = costs.setting("event"), []
+    for family in costs.setting("family"):
+        counts = {
+            metric: [np.nanmean(costs.final(metric, 1, family=family, event=event)) for event in events]
+            for metric in ("parameters", "sample_operations", "density_operations")
+        }
+        sample, density = counts["sample_operations"][-1], counts["density_operations"][-1]
+        fast = "both" if max(sample, density) < 2 * min(sample, density) else "samples" if sample < density else "densities"
+        rows.append([FAMILY[family], fast, *(" / ".join(f"{value:.0f}" for value in values) for values in counts.values())])
+    dimensions = f"D = {' / '.join(map(str, events))}"
+    names = [f"{name}, {dimensions}" for name in ("parameters", "operations of a sample", "of a density")]
+    return pd.DataFrame(rows, columns=["family", "fast", *names], dtype=object)
+
+
 def table_vi(vi_gaussian, vi_planar, vi_flows):
     """KL(q || p) of the fits of figx_vi, in nats: mean ± standard deviation over the seeds; and the total variance of q as a
     share of the posterior's, mean over energies. Of a Gaussian the better of two fits counts, with annealing and without."""
@@ -52,30 +78,6 @@ def table_vi(vi_gaussian, vi_planar, vi_flows):
         shares = [results.final("variance_share", 1, energy=energy, **where) for energy in names]
         rows.append([FAMILY.get(name, name), *map(_plus_minus, kl), f"{np.nanmean(shares):.2f}"])
     return pd.DataFrame(rows, columns=["family", *names, "variance"], dtype=object)
-
-
-CHEAP = 1.5  # times the operations one way than the other, at which the other is cheaper
-
-
-def table_flow_families(costs):
-    """What one step of every family costs, in 2 / 8 / 32 dimensions: kernels that follow one another, of a sample with its
-    density and of the density of a given point, and calls of networks among them (two layers of 32 units). Then the
-    parameters of a step, with its share of the affine transform at the end. Counted, and so the same on every machine;
-    `python -m benchmarks flows` times. Planar, radial and Sylvester flows stand as they are written: turned round, as
-    density estimation takes them, samples and densities change places."""
-    events, rows = sorted(costs.setting("event")), []
-    for family in costs.setting("family"):
-        found = {
-            metric: [np.nanmean(costs.final(metric, 1, family=family, event=event)) for event in events]
-            for metric in ("sample_operations", "density_operations", "sample_passes", "density_passes", "parameters")
-        }
-        ratio = found["density_operations"][-1] / found["sample_operations"][-1]
-        cheap = "samples" if ratio > CHEAP else "densities" if ratio < 1 / CHEAP else "both"
-        steps = costs.setting("flows")[0]
-        found["parameters"] = [count / steps for count in found["parameters"]]
-        rows.append([FAMILY[family], cheap, *(" / ".join(f"{value:.0f}" for value in values) for values in found.values())])
-    columns = ["family", "cheap", "sample", "density", "networks, sample", "networks, density", "parameters"]
-    return pd.DataFrame(rows, columns=columns, dtype=object)
 
 
 def table_nf_review_hyperparameters():

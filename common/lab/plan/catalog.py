@@ -16,8 +16,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from common.errors import UserError
 from common.lab.plan import experiments, provenance
 from common.lab.plan.experiments import SCALES, text
@@ -25,6 +23,7 @@ from common.settings import check_known, fields, resolve
 
 ROOT = Path(__file__).resolve().parents[3]
 KINDS = ("figures", "tables", "claims")
+FRONT = ("title", "authors", "year", "venue", "url", "key", "code", "commit", "shown_in_part", "claims_not_written")
 _asked: dict[str, list[int] | None] = {"seeds": None}  # of this process
 
 
@@ -142,14 +141,9 @@ def papers() -> list[str]:
 
 
 def front(paper: str) -> dict[str, Any]:
-    """paper.yaml, who wrote the paper and where; {} if a paper has none. UserError: it is no mapping."""
+    """paper.yaml, who wrote the paper and where; {} if a paper has none. UserError: it is no mapping of `FRONT`."""
     file = ROOT / "papers" / paper / "paper.yaml"
-    if not file.is_file():
-        return {}
-    content = yaml.safe_load(file.read_text(encoding="utf-8"))
-    if not isinstance(content, dict):
-        raise UserError(f"papers/{paper}/paper.yaml: must be a mapping of names to values")
-    return content
+    return experiments.mapping(file, f"papers/{paper}/paper.yaml", FRONT) if file.is_file() else {}
 
 
 def artefacts(paper: str, kind: str) -> dict[str, dict[str, str | None]]:

@@ -116,13 +116,16 @@ _Loader.add_implicit_resolver("tag:yaml.org,2002:float", re.compile(_FLOAT), lis
 _Loader.add_implicit_resolver("tag:yaml.org,2002:bool", re.compile(r"(?:true|false)$"), list("tf"))
 
 
-def page(path: Path, where: str) -> Page:
-    """A paper's page, its shape checked; an empty one if there is no file. `where` names the file in errors.
+def mapping(path: Path, where: str, known: tuple[str, ...]) -> dict[str, Any]:
+    """A YAML file of some of these keys. `where` names the file in errors.
 
-    Raises `UserError` for what is not YAML, unknown or repeated keys and wrong types, with file, line or key.
+    Raises `UserError` for what is no YAML or no mapping, unknown and repeated keys, with file, line or key.
     """
-    if not path.exists():
-        return Page(where, {}, {}, {}, {}, {}, {})
+    return _document(path, where, known)[0]
+
+
+def _document(path, where, known):
+    """A mapping, and the node that it was made of, which knows its lines."""
     try:
         loader = _Loader(path.read_text(encoding="utf-8"))
         node: Any = loader.get_single_node()
@@ -132,9 +135,20 @@ def page(path: Path, where: str) -> Page:
         place = f"{where}:{mark.line + 1}" if mark else where
         raise UserError(f"{place}: {' '.join(str(getattr(error, 'problem', error)).split())}") from None
     if not isinstance(content, dict):
-        raise UserError(f"{where}: must be a mapping of {', '.join(PAGE)}")
+        raise UserError(f"{where}: must be a mapping of {', '.join(known)}")
     for key in content:
-        check_known(key, PAGE, f"{where}: unknown key")
+        check_known(key, known, f"{where}: unknown key")
+    return content, node
+
+
+def page(path: Path, where: str) -> Page:
+    """A paper's page, its shape checked; an empty one if there is no file. `where` names the file in errors.
+
+    Raises `UserError` for what is not YAML, unknown or repeated keys and wrong types, with file, line or key.
+    """
+    if not path.exists():
+        return Page(where, {}, {}, {}, {}, {}, {})
+    content, node = _document(path, where, PAGE)
     parts = {key: _mapping(content, key, where) for key in PAGE if key != "seeds"}
     for scale, change in _scales(parts, where, ("seeds", "set")).items():
         parts["scales"][scale] = change | {"set": _mapping(change, "set", f"{where}: scales: {scale}")}

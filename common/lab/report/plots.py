@@ -10,8 +10,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
-from scipy.signal import savgol_filter
-from scipy.stats import t
+from scipy.special import stdtrit
 
 from common.errors import UserError
 from common.lab.results.records import Results
@@ -92,7 +91,7 @@ def curves(ax: Axes, metric: str, runs: Runs, colours: Iterable[str], smooth: in
 def band_half_width(values: np.ndarray) -> np.ndarray | None:
     """Half the 95 % interval of the mean [steps], from values [steps, members]; None for fewer than `BAND` members."""
     n = values.shape[1]
-    return t.ppf(0.975, n - 1) * values.std(axis=1, ddof=1) / np.sqrt(n) if n >= BAND else None
+    return stdtrit(n - 1, 0.975) * values.std(axis=1, ddof=1) / np.sqrt(n) if n >= BAND else None
 
 
 def trim(ax: Axes, low: float | None = None, high: float | None = None) -> None:
@@ -115,6 +114,8 @@ def trim(ax: Axes, low: float | None = None, high: float | None = None) -> None:
 
 def smoothed(values: pd.Series, window: int, order: int = 3) -> pd.Series:
     """Savitzky-Golay smoothing over a window of points (made odd, and no longer than the curve)."""
+    from scipy.signal import savgol_filter  # takes a second to import, of which few figures have a use
+
     finite = values.dropna()
     window = min(window, len(finite)) - (min(window, len(finite)) + 1) % 2
     if window > order:

@@ -8,11 +8,11 @@ import sys
 import time
 from collections.abc import Sequence
 
-from common.errors import UserError
 from common.files import say
 from common.lab.plan import catalog
 from common.lab.report import planning
 from common.lab.results import costs
+from common.settings import check_known
 
 POLL_SECONDS = 0.5
 PAPERS = (sys.executable, "-m", "papers")
@@ -22,8 +22,8 @@ def settle(papers: Sequence[str] = (), hours: float | None = None, threads: int 
     """Trains the plan's cells, `threads` at a time (default: one per core), one thread each, and publishes each as it ends,
     in part too; with `plan` it prints the order and trains nothing. Ends after `hours`, at checkpoints, as on Ctrl-C; the
     same command goes on. UserError: a paper that is not known."""
-    if unknown := set(papers) - set(catalog.papers()):
-        raise UserError(f"no paper {min(unknown)!r}; there are {', '.join(catalog.papers())}")
+    for paper in papers:
+        check_known(paper, catalog.papers(), "unknown paper")
     made = planning.plan(papers)
     if plan:
         return planning.show(made, papers)

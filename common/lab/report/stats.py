@@ -285,6 +285,16 @@ def mean_within(a: ArrayLike, low: float | None = None, high: float | None = Non
     return _tested(_arms(a), lambda arms: _t_test(arms, arms[0].mean()), *_region(low, high), quantity)
 
 
+def exact(value: float, low: float | None = None, high: float | None = None, quantity: str = "") -> Verdict:
+    """Claim: low < value < high, one bound or both, of a number that is counted or computed and not sampled: its interval is
+    itself, and nothing is left to chance. Untested if it is NaN. ValueError: no bound, low >= high."""
+    low, high = _region(low, high)
+    if isnan(value):
+        return untested("no runs at this scale", quantity=quantity)
+    status = "reproduced" if low < value < high else "contradicted"
+    return Verdict(status, value, value, value, p=0.0, n=1, quantity=quantity)
+
+
 class Binomial:
     """k successes in n trials: the exact test and interval of a chance (Clopper & Pearson 1934)."""
 
