@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from gymnasium.utils.env_checker import check_env
+from torch.nn import functional as F
 
 from common.rl import episodes, nchain
 from common.rl.journal import MemoryJournal
@@ -229,3 +230,55 @@ def test_the_loop_counts_episodes_updates_and_the_first_long_streak():
     assert found[0, 4, "return"] == pytest.approx((3 * 0.011 + 10) / 4) and found[0, 8, "return"] == pytest.approx(10)
     assert found[1, 12, "return_training"] == pytest.approx(0.011)
     assert Scripted.made.updates == 10 and Scripted.made.copies == 1, "one an episode once 32 are there"
+
+
+def test_greedy_rollouts_of_plain_dqn_find_a_chain_that_was_never_explored():
+    """What c12 of the review rests on, in a port without a line of ours: torch's layers and Adam, a step per episode. The
+    far end was never reached when a hundred greedy rollouts in a row begin that are best: bootstrapped values of states
+    that nobody has seen drift upwards, for a thermometer has more entries there. So "solved" counts what was not learnt."""
+    length, rng = 50, np.random.default_rng(1)
+    torch.manual_seed(1)
+    network, target = (
+        torch.nn.Sequential(
+            torch.nn.Linear(length, 16), torch.nn.ReLU(), torch.nn.Linear(16, 16), torch.nn.ReLU(), torch.nn.Linear(16, 2)
+        )
+        for _ in range(2)
+    )
+    target.load_state_dict(network.state_dict())
+    adam = torch.optim.Adam(network.parameters(), lr=1e-3, eps=1.5e-4)
+    thermometers = torch.tril(torch.ones(length, length))
+    seen, paid, steps, begins = [], 0.0, 0, None
+
+    def moved(state, action):
+        reward = {(1, 0): 0.001, (length, 1): 1.0}.get((state, action), 0.0)
+        return min(max(state + (1 if action else -1), 1), length), reward
+
+    for episode in range(300):
+        with torch.no_grad():
+            greedy = network(thermometers).argmax(1).tolist()
+        state, best = 2, 0.0
+        for _ in range(length + 8):
+            state, reward = moved(state, greedy[state - 1])
+            best += reward
+        begins = (begins or (episode, paid)) if best > 9.99 else None
+        if begins and episode - begins[0] == 99:
+            break
+        state = 2
+        for _ in range(length + 8):
+            explores = rng.random() < 1 - 0.9 * episode / 1000
+            action = int(rng.integers(2)) if explores else greedy[state - 1]
+            following, reward = moved(state, action)
+            seen.append((state, action, reward, following))
+            state, steps, paid = following, steps + 1, max(paid, reward)
+            if steps % 100 == 0:
+                target.load_state_dict(network.state_dict())
+        s, a, r, t = (torch.tensor(x) for x in zip(*(seen[i] for i in rng.integers(len(seen), size=32)), strict=True))
+        with torch.no_grad():
+            choice = network(thermometers[t - 1]).argmax(1, keepdim=True)
+            y = r + 0.999 * target(thermometers[t - 1]).gather(1, choice)[:, 0]
+        adam.zero_grad()
+        F.smooth_l1_loss(network(thermometers[s - 1]).gather(1, a[:, None])[:, 0], y).backward()
+        for parameter in network.parameters():
+            parameter.grad.clamp_(-1, 1)
+        adam.step()
+    assert begins and episode - begins[0] == 99 and begins[1] < 1.0

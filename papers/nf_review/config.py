@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from common.rl.config import NETWORK_SIZES, PPO, SAC, Episodic, Iterations, OffPolicy, Settings
+from common.rl.config import ENVIRONMENTS, NETWORK_SIZES, PPO, SAC, Episodic, Iterations, OffPolicy, Settings
 from common.settings import setting
 
 
@@ -233,6 +233,44 @@ class PPOFlow(PPO):
     path_entropy_weight: float = setting(0.0, "weight of the entropy, along the samples", "our choice: several", low=0.0)
     entropy_samples: int = setting(10, "actions per state for the entropy", "peer: Tang & Agrawal's code", low=1, high=1000)
     rollouts: int = setting(200, "episodes of the trained policy that are followed", "our choice", low=1, high=100_000)
+
+
+@dataclass(frozen=True)
+class PPOLocomotion(PPOFlow):
+    """The same on the robots of OpenAI Gym."""
+
+    loop = "on_policy"
+
+    env: str = setting("HalfCheetah-v4", "environment", "our choice: -v4", choices=ENVIRONMENTS)
+
+
+SQL_CODE = "peer: the code of Haarnoja et al. 2017, soft Q-learning"
+
+
+@dataclass(frozen=True)
+class SoftQ(OffPolicy):
+    """Soft Q-learning with an amortised sampler (Haarnoja et al. 2017)."""
+
+    base: str = setting("2x128", "layers x units of the sampler", SQL_CODE, choices=NETWORK_SIZES)
+    critic: str = setting("2x128", "layers x units of the critic", SQL_CODE, choices=NETWORK_SIZES)
+    warmup: int = setting(1_000, "random actions before the sampler acts", SQL_CODE, low=0, unit="steps")
+    update_after: int = setting(1_000, "transitions before the first update", SQL_CODE, low=1, unit="steps")
+    batch_size: int = setting(128, "transitions per update", SQL_CODE, low=1, high=65_536)
+    buffer_size: int = setting(
+        1_000_000,
+        "capacity of the replay buffer",
+        f"{SQL_CODE}: ten times as large on HalfCheetah",
+        low=1,
+        unit="transitions",
+    )
+    discount: float = setting(0.99, "discount factor", SQL_CODE, low=0.0, high=1.0)
+    temperature: float = setting(
+        1 / 30, "entropy weight alpha", f"{SQL_CODE}: 1 / scale of rewards; Reacher: ours", low=1e-8
+    )
+    learning_rate: float = setting(3e-4, "Adam's learning rate, sampler and critic", SQL_CODE, low=0.0)
+    particles: int = setting(8, "particles that are fixed, and that are moved", f"{SQL_CODE}: 16, half of them moved", low=1)
+    value_particles: int = setting(16, "actions of the estimate of V", SQL_CODE, low=1)
+    target_every: int = setting(1_000, "updates between copies of the critic", SQL_CODE, low=1, unit="updates")
 
 
 # Latent-space policies (Section 3.1.3).
