@@ -43,6 +43,13 @@ PLAIN = {
     ("U3", -4, 0.35): 0.5 - math.log(2),  # both ridges are one
     ("U4", 1, 1.4): -math.log(math.exp(-0.5) + math.exp(-0.5 * (1.9 / 0.35) ** 2)),
     ("U4", 1, -0.5): -math.log(math.exp(-0.5 * (1.5 / 0.4) ** 2) + 1),
+    # On the lower ridge, where w2 is not at its peak, nor w3 in its middle.
+    ("U3", 1.6, math.sin(0.8 * math.pi) - 3 * math.exp(-0.5)): -math.log1p(
+        math.exp(-0.5 * (3 * math.exp(-0.5) / 0.35) ** 2)
+    ),
+    ("U4", 1.3, math.sin(0.65 * math.pi) - 3 / (1 + math.exp(-1))): -math.log1p(
+        math.exp(-0.5 * (3 / (1 + math.exp(-1)) / 0.4) ** 2)
+    ),
     ("correlated", 0.5, 0.5): (0.25 + 0.25 - 0.45) / 0.19 / 0.1,
     ("correlated", 0.5, -0.5): (0.25 + 0.25 + 0.45) / 0.19 / 0.1,
     ("bimodal", 0.5, 0.5): 0.0,

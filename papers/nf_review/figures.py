@@ -411,6 +411,9 @@ def figx_chains(planar_chains, chains_beside):
         ax.plot(np.full(len(sylvester), alike), sylvester, "x", color=colour, markersize=5)
     ax.set(xscale="log", yscale="log", xlabel="planar steps K", ylabel="KL per pair (nats)")
     ax.set_xticks(planar_chains.setting("flows"), [str(count) for count in planar_chains.setting("flows")])
+    low, high = ax.get_ylim()
+    shown = [value for value in (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0) if low <= value <= high]
+    ax.set_yticks(shown, [f"{value:g}" for value in shown])
     ax.minorticks_off()
     plots.legend_below(fig)
     return fig
