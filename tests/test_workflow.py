@@ -181,6 +181,7 @@ def test_the_message_of_a_failed_run_reaches_the_terminal(repository):
     done = repository.snakemake("figures/fig1_toy.pdf")
     assert done.returncode != 0
     assert "papers: no space left on device; earlier results are untouched" in done.stderr.splitlines()
+    assert "MissingOutputException" not in done.stderr  # a failure in a pipe is one
     assert (repository.root / "figures/fig1_toy.pdf").exists()
 
 
