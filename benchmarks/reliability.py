@@ -97,7 +97,7 @@ class Bench:
         path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
         own = {"PYTHONPATH": str(self.root), "NF_SCALE": "smoke", "PATH": path}
         environment = {**os.environ, **own, **environment}
-        with open(self.folder / "said", "w", encoding="utf-8") as said, open(self.folder / "listed", "w") as listed:
+        with open(self.folder / "said", "w", encoding="utf-8") as said, open(os.devnull, "wb") as listed:
             return psutil.Popen([sys.executable, "-m", *words], cwd=self.root, env=environment, stdin=subprocess.DEVNULL,
                                 stdout=listed, stderr=said, start_new_session=True)  # fmt: skip
 

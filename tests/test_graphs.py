@@ -23,7 +23,8 @@ LEARNERS = {
     "sac": (sac.Learner, SAC(base="2x32", critic="2x32", batch_size=16), OBSERVATIONS),
     "arsac": (arsac.Learner, ARSAC(base="1x32", critic="2x32", batch_size=16), OBSERVATIONS + 3 * ACTIONS),
 }
-COUNTING = {"td3", "ddpg", "hmc", "langevin_noisy", "langevin_flow"}  # the host counts their updates
+# The host counts their updates.
+COUNTING = {"td3", "ddpg", "hmc", "langevin_noisy", "langevin_flow", "ou_ddpg", "noisy_ddpg", "bayes_ddpg", "mnf_ddpg"}
 gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 
 
