@@ -104,6 +104,8 @@ def figx_mnf_nchain(nchain_mnf, nchain_bayes, nchain_noisy, nchain_bootstrapped,
     fig, axes = plt.subplots(1, 3, figsize=(9.6, 2.9), width_ratios=[1.3, 1, 1])
     ends = [results.budget for results in runs.values() if results.cells]
     for number, ((label, colour), results) in enumerate(zip(AGENTS.items(), runs.values(), strict=True)):
+        if not results.cells:
+            continue
         solved = results.curve("solved")
         medians = solved.groupby("length")["value"].median()
         beside = (number - 2) * 0.006 * (lengths[-1] - lengths[0] + 10)
