@@ -7,6 +7,7 @@ import torch
 from gymnasium.utils.env_checker import check_env
 
 from common.rl import goals, multigoal
+from common.rl.journal import MemoryJournal, Watched
 from common.rl.randomness import generator
 from papers.nf_review import ppo_flow
 from papers.nf_review.config import PPOFlow
@@ -110,3 +111,11 @@ def test_the_entropys_gradient_is_along_the_samples(policy, double):
     if policy == "gaussian":
         with_it, without = torch.autograd.grad(extra.sum(), [learner.policy.log_std, plain.policy.log_std])
         torch.testing.assert_close(with_it + without, torch.full_like(without, -0.3))  # `extra` has the one less the other
+
+
+def test_a_run_that_goes_on_knows_who_had_diverged():
+    """Else a member that diverged before an interruption would be followed to goals after it."""
+    journal = MemoryJournal(2)
+    journal.resume = lambda: (7, {}, {"alive": [False, True]})
+    watched = Watched(journal, 2)
+    assert watched.resume()[0] == 7 and watched.alive.tolist() == [False, True]

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from . import multigoal, on_policy
-from .journal import Journal
+from .journal import Journal, Watched
 from .learner import OnPolicyLearner
 from .randomness import draws, reset_seed
 
@@ -36,20 +36,6 @@ def run(build: Callable[..., Any], config: Any, seeds: Sequence[int], journal: J
         journal.record(config.total_steps // config.batch_steps * config.batch_steps, metric, values, watched.alive)
     for m in np.flatnonzero(watched.alive):
         journal.table("paths", m, paths[m])
-
-
-class Watched:
-    """A journal that knows which members live."""
-
-    def __init__(self, journal: Journal, members: int):
-        self.journal, self.alive = journal, np.ones(members, dtype=bool)
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self.journal, name)
-
-    def diverged(self, member: Any, step: int) -> None:
-        self.alive[member] = False
-        self.journal.diverged(member, step)
 
 
 def follow(learner: OnPolicyLearner, config: Any, seeds: Sequence[int]) -> tuple[np.ndarray, list[list[dict]]]:

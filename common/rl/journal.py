@@ -44,6 +44,26 @@ class Journal(Protocol):
         """Takes the trained learner and its replay buffer when a loop ends."""
 
 
+class Watched:
+    """A journal that knows which members live, `alive` [members], also of a run that goes on from a checkpoint."""
+
+    def __init__(self, journal: Journal, members: int):
+        self.journal, self.alive = journal, np.ones(members, dtype=bool)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.journal, name)
+
+    def diverged(self, member: Any, step: int) -> None:
+        self.alive[member] = False
+        self.journal.diverged(member, step)
+
+    def resume(self) -> tuple[int, dict[str, np.ndarray], dict] | None:
+        checkpoint = self.journal.resume()
+        if checkpoint is not None:
+            self.alive[:] = checkpoint[2]["alive"]
+        return checkpoint
+
+
 class MemoryJournal(Journal):
     """Keeps what the loop of some members records. records: (member, step, metric, value); divergences: (member, step);
     tables: {table: [(member, rows)]}; rows: each member's log of transitions, a list of arrays; produced: {(name, member):

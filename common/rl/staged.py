@@ -12,7 +12,7 @@ import numpy as np
 from . import off_policy
 from .config import OffPolicy
 from .inputs import Inputs
-from .journal import Journal
+from .journal import Journal, Watched
 
 
 def run(
@@ -31,24 +31,8 @@ def run(
     off_policy.run(told, config, seeds, Leaving(journal, len(seeds)), device)  # type: ignore[arg-type]
 
 
-class Leaving:
-    """A journal that knows which members live, and has their files written when the loop ends."""
-
-    def __init__(self, journal: Journal, members: int):
-        self.journal, self.alive = journal, np.ones(members, dtype=bool)
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self.journal, name)
-
-    def diverged(self, member: Any, step: int) -> None:
-        self.alive[member] = False
-        self.journal.diverged(member, step)
-
-    def resume(self) -> tuple[int, dict[str, np.ndarray], dict] | None:
-        checkpoint = self.journal.resume()
-        if checkpoint is not None:
-            self.alive[:] = checkpoint[2]["alive"]
-        return checkpoint
+class Leaving(Watched):
+    """A journal that has the living members' files written when the loop ends."""
 
     def end(self, learner: Any, replay: Any = None) -> None:
         for name, arrays in learner.files().items():

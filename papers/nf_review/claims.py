@@ -4,10 +4,26 @@ import numpy as np
 
 from common.lab.report import measures, stats
 from common.lab.report.verdicts import conjunction, judged, over_environments
-from papers.nf_review.comparisons import chosen, gaussian_kl
+from papers.nf_review.comparisons import (
+    LAST,
+    area,
+    chosen,
+    final_return,
+    flow_and_gaussian,
+    gaussian_kl,
+    growth,
+    is_long,
+    is_short,
+    lasting_error,
+    mean_over,
+    mean_over_lengths,
+    median_episodes,
+    misjudged,
+    share_left,
+    solving,
+    state_spread,
+)
 
-LONG = 80  # states of a very long chain
-LAST = 10  # evaluations that a final return averages
 NO_DIFFERENCE = 0.25  # of the other's return
 WAYS = ("sample", "density")
 ALMOST_ALL = 0.7  # chance to return more, the mean over five robots: between three and four of them won by all seeds
@@ -60,7 +76,9 @@ def c03_level_with_gaussian_ppo(
     Five robots: the chance that a seed of the flow's returns more than one of the Gaussian's at the end, the mean over
     robots, is below 0.7, where "almost all tasks" begin.
     """
-    flow, gaussian = _both(locomotion_ppo, lambda env, policy: locomotion_ppo.final("return", LAST, env=env, policy=policy))
+    flow, gaussian = flow_and_gaussian(
+        locomotion_ppo, lambda env, policy: locomotion_ppo.final("return", LAST, env=env, policy=policy)
+    )
     quantity = "chance that the flow returns more"
     verdict = stats.aggregate(stats.probability_of_improvement, flow, gaussian, high=ALMOST_ALL, quantity=quantity)
     return judged(verdict, locomotion_ppo, steps=1_000_000, seeds=5)
@@ -79,7 +97,7 @@ def c06_harder_to_train(
         found = {kind: locomotion_ppo.final("return", LAST, env=env, policy=kind) for kind in (policy, "gaussian")}
         return np.abs(found[policy] - np.nanmedian(found[policy])) / abs(np.nanmedian(found["gaussian"]))
 
-    flow, gaussian = _both(locomotion_ppo, away)
+    flow, gaussian = flow_and_gaussian(locomotion_ppo, away)
     quantity = "chance that a seed of the flow's lies further from the others"
     verdict = stats.aggregate(stats.probability_of_improvement, flow, gaussian, low=0.5, quantity=quantity)
     return judged(verdict, locomotion_ppo, steps=1_000_000, seeds=5)
@@ -104,7 +122,10 @@ def c07_latent_space_policy(
     Final return, the mean of the last ten evaluations, one number per seed: that of soft actor-critic with latents is not
     below that with a Gaussian by more than a tenth, on each robot.
     """
-    parts = {env: stats.non_inferiority(_final(lsp, env), _final(lsp_gaussian, env)) for env in measures.environments(lsp)}
+    parts = {
+        env: stats.non_inferiority(final_return(lsp, env), final_return(lsp_gaussian, env))
+        for env in measures.environments(lsp)
+    }
     verdict = over_environments(parts, "difference in final return, latents - Gaussian")
     return judged(verdict, lsp, lsp_gaussian, steps=1_000_000, seeds=5)
 
@@ -116,7 +137,8 @@ def c08_second_layer(lsp_second="env=HalfCheetah-v4|Ant-v4", lsp_long="env=HalfC
     that was trained for 10^6 steps and frozen, is higher after 10^6 steps more than that of one level after 2 x 10^6.
     """
     parts = {
-        env: stats.difference(_final(lsp_second, env), _final(lsp_long, env)) for env in measures.environments(lsp_second)
+        env: stats.difference(final_return(lsp_second, env), final_return(lsp_long, env))
+        for env in measures.environments(lsp_second)
     }
     verdict = over_environments(parts, "difference in final return, two levels - one")
     return judged(verdict, lsp_second, lsp_long, steps=1_000_000, seeds=5)  # the second level's own steps
@@ -138,7 +160,7 @@ def c09_three_properties(lsp="env=HalfCheetah-v4|Hopper-v4|Walker2d-v4|Ant-v4"):
 def own_latents_survive_in_float32(lsp="env=HalfCheetah-v4|Hopper-v4|Walker2d-v4|Ant-v4"):
     """Ours: nor is information lost in practice: of the trained policies a latent is found again from the action that was
     taken, in float32, to a hundredth, in half of the states or more, one number per robot and seed."""
-    verdict = stats.mean_within(_lasting(lsp), high=0.01, quantity="error of the latent, median over states")
+    verdict = stats.mean_within(lasting_error(lsp), high=0.01, quantity="error of the latent, median over states")
     return judged(verdict, lsp, steps=1_000_000, seeds=5)
 
 
@@ -154,10 +176,10 @@ def c10_mnf_solves_chains(
     that a member does not solve counts all its episodes.
     """
     solved = nchain_mnf.final("solved", 1)
-    parts = {"members that solve": stats.proportion(_solving(nchain_mnf), len(solved), low=0.9)}
+    parts = {"members that solve": stats.proportion(solving(nchain_mnf), len(solved), low=0.9)}
     for name, other in (("NoisyDQN", nchain_noisy), ("DQN", nchain_dqn)):
         parts[f"episodes less than {name}"] = stats.difference(
-            _medians(nchain_mnf), _medians(other), paired=True, direction="less"
+            median_episodes(nchain_mnf), median_episodes(other), paired=True, direction="less"
         )
     verdict = conjunction(parts, "share of members, and difference in median episodes before a chain is solved")
     return judged(verdict, nchain_mnf, nchain_noisy, nchain_dqn, steps=2000, seeds=10)
@@ -172,7 +194,9 @@ def c11_bbqn_close(
     Mean over lengths of the episodes before a chain is solved, one number per seed: up to 70 states within 200 of MNF-DQN's,
     a tenth of the episodes that there are; from 80 states on more than MNF-DQN's.
     """
-    short, long = ([_over(results, kept) for results in (nchain_bayes, nchain_mnf)] for kept in (_short, _long))
+    short, long = (
+        [mean_over_lengths(results, kept) for results in (nchain_bayes, nchain_mnf)] for kept in (is_short, is_long)
+    )
     parts = {
         "close up to 70 states": stats.equivalence(*short, margin=200.0),
         "behind from 80 states on": stats.difference(*long),
@@ -187,7 +211,7 @@ def c12_epsilon_greedy_fails(nchain_dqn="length=10|20|30|40|50|60|70|80|90|100")
     The share of members, over all lengths, that do not solve their chain is above a half.
     """
     count = len(nchain_dqn.final("solved", 1))
-    verdict = stats.proportion(count - _solving(nchain_dqn), count, low=0.5, quantity="share of members that fail")
+    verdict = stats.proportion(count - solving(nchain_dqn), count, low=0.5, quantity="share of members that fail")
     return judged(verdict, nchain_dqn, steps=2000, seeds=10)
 
 
@@ -198,7 +222,7 @@ def c13_mountain_car(mountaincar_mnf, mountaincar_bayes, mountaincar_noisy, moun
     and of epsilon-greedy DQN.
     """
     others = {"Bayes by backprop": mountaincar_bayes, "NoisyDQN": mountaincar_noisy, "DQN": mountaincar_dqn}
-    parts = {name: stats.difference(_area(mountaincar_mnf), _area(other)) for name, other in others.items()}
+    parts = {name: stats.difference(area(mountaincar_mnf), area(other)) for name, other in others.items()}
     verdict = conjunction(parts, "difference in mean return of all rollouts, MNF-DQN - other")
     return judged(verdict, mountaincar_mnf, *others.values(), steps=1000, seeds=5)
 
@@ -217,9 +241,9 @@ def c15_mnf_ddpg(
     others = {"Bayes by backprop": bayes_ddpg, "NoisyNet": noisy_ddpg, "OU noise": ou_ddpg}
     parts = {}
     for env in measures.environments(mnf_ddpg):
-        mine, each = _final(mnf_ddpg, env), {}
+        mine, each = final_return(mnf_ddpg, env), {}
         for name, results in others.items():
-            theirs = _final(results, env)
+            theirs = final_return(results, env)
             best = env == "HalfCheetah-v4"
             each[name] = stats.difference(mine, theirs) if best else stats.equivalence(mine, theirs, share=NO_DIFFERENCE)
         parts[env] = conjunction(each, "difference in final return, MNF-DDPG - other")
@@ -234,7 +258,7 @@ def own_actors_that_climb_random_critics_explore(
     widely as those of DDPG with noise. Mean ln distance of a state to its third neighbour in a batch, over all evaluations,
     one number per seed: not less by more than 0.1 on any robot."""
     parts = {
-        env: stats.non_inferiority(_spread(mnf_ddpg, env), _spread(ou_ddpg, env), margin=0.1)
+        env: stats.non_inferiority(state_spread(mnf_ddpg, env), state_spread(ou_ddpg, env), margin=0.1)
         for env in measures.environments(mnf_ddpg)
     }
     verdict = over_environments(parts, "difference in the spread of states, MNF-DDPG - DDPG with noise")
@@ -246,7 +270,9 @@ def own_noise_helps_random_critics(mnf_ddpg_noise="env=HalfCheetah-v4", mnf_ddpg
     the last ten evaluations, is higher with both."""
     env = "HalfCheetah-v4"
     verdict = stats.difference(
-        _final(mnf_ddpg_noise, env), _final(mnf_ddpg, env), quantity="difference in final return, with noise - without"
+        final_return(mnf_ddpg_noise, env),
+        final_return(mnf_ddpg, env),
+        quantity="difference in final return, with noise - without",
     )
     return judged(verdict, mnf_ddpg_noise, mnf_ddpg, steps=1_000_000, seeds=5)
 
@@ -258,7 +284,7 @@ def c16_linear_cost(mnf_cost="posterior=masked|iaf"):
     number for each two sizes that follow each other, lies within 0.9 and 1.1 for both kinds of flow. A count: no budget.
     """
     parts = {
-        kind: stats.mean_within(_growth(measures.first_member(mnf_cost, "cost", posterior=kind)), 0.9, 1.1)
+        kind: stats.mean_within(growth(measures.first_member(mnf_cost, "cost", posterior=kind)), 0.9, 1.1)
         for kind in mnf_cost.setting("posterior")
     }
     return conjunction(parts, "d ln operations / d ln parameters")
@@ -290,7 +316,7 @@ def c19_density_estimation(
     for results in (density_simple, density_modern):
         for family in results.setting("family"):
             flow, gaussian, mass = (
-                _mean(results, metric, "data", family=family)
+                mean_over(results, metric, "data", family=family)
                 for metric in ("log_likelihood", "log_likelihood_gaussian", "mass")
             )
             parts[f"{family}, likelihood"] = stats.difference(flow, gaussian, paired=True)
@@ -327,8 +353,8 @@ def own_mean_field_is_biased(
     flow does. |ln| of q's total variance as a share of p's, the mean over the four energies, one number per seed; of the
     mean field's two fits the one with the smaller KL."""
     names = vi_gaussian.setting("energy")
-    field = _misjudged([chosen(vi_gaussian, "variance_share", energy) for energy in names])
-    flow = _misjudged([vi_flows.final("variance_share", 1, energy=energy) for energy in names])
+    field = misjudged([chosen(vi_gaussian, "variance_share", energy) for energy in names])
+    flow = misjudged([vi_flows.final("variance_share", 1, energy=energy) for energy in names])
     quantity = "difference in |ln share of the variance|, mean field - RealNVP"
     verdict = stats.difference(field, flow, paired=True, quantity=quantity)
     return judged(verdict, vi_gaussian, vi_flows, steps=20_000, seeds=5)
@@ -341,7 +367,7 @@ def c21_planar_needs_long_chains(planar_chains="event=2|32, flows=4|64", chains_
     After 4 flows it is below a half in 2 dimensions and above a half in 32, where 64 flows leave less than 4 do.
     """
     few, short, long = (
-        _left(planar_chains, chains_beside, event, flows=flows) for event, flows in ((2, 4), (32, 4), (32, 64))
+        share_left(planar_chains, chains_beside, event, flows=flows) for event, flows in ((2, 4), (32, 4), (32, 64))
     )
     parts = {
         "4 flows, 2 dimensions": stats.mean_within(few, high=0.5),
@@ -362,8 +388,8 @@ def c22_sylvester_lifts_the_bottleneck(
     """
     parts = {}
     for event in planar_chains.setting("event"):
-        sylvester = _left(chains_beside, chains_beside, event, family="sylvester")
-        planar = _left(planar_chains, chains_beside, event)
+        sylvester = share_left(chains_beside, chains_beside, event, family="sylvester")
+        planar = share_left(planar_chains, chains_beside, event)
         parts[f"{event} dimensions"] = stats.difference(sylvester, planar, paired=True, direction="less")
     verdict = conjunction(parts, "difference in the share of the mean field's KL that is left, Sylvester - planar")
     return judged(verdict, chains_beside, planar_chains, steps=10_000, seeds=5)
@@ -391,72 +417,3 @@ def own_knows_what_it_does_not_know(mnf_regression="posterior=masked|mean_field"
     masked, field = (mnf_regression.final("deviation_outside", 3, posterior=kind) for kind in ("masked", "mean_field"))
     quantity = "difference in the deviation of predictions outside the data, multiplicative - mean field"
     return judged(stats.difference(masked, field, paired=True, quantity=quantity), mnf_regression, steps=10_000, seeds=10)
-
-
-def _solving(results):
-    """How many members solve their chain."""
-    return int((results.final("solved", 1) < results.budget).sum())
-
-
-def _medians(results):
-    """The median of the members' episodes before a chain is solved, one number per length."""
-    return np.array([np.median(results.final("solved", 1, length=length)) for length in results.setting("length")])
-
-
-def _short(length):
-    return length < LONG
-
-
-def _long(length):
-    return length >= LONG
-
-
-def _over(results, kept):
-    """The mean over the lengths that are kept, one number per seed."""
-    numbers = [results.final("solved", 1, length=length) for length in results.setting("length") if kept(length)]
-    return np.mean(numbers, axis=0) if numbers else np.array([])
-
-
-def _area(results):
-    """The mean of a member's whole curve of returns."""
-    return results.final("return", 10**6)
-
-
-def _mean(results, metric, over, **where):
-    """The mean of a metric over the values of one setting, one number per seed."""
-    return np.mean([results.final(metric, 1, **{over: value}, **where) for value in results.setting(over)], axis=0)
-
-
-def _both(results, measure):
-    """Two lists of arrays of seeds, one per robot: measure(env, policy) of the flow and of the Gaussian."""
-    return ([measure(env, policy) for env in measures.environments(results)] for policy in ("flow", "gaussian"))
-
-
-def _left(results, beside, event, **where):
-    """The share of a mean field's KL that a flow leaves, one number per seed."""
-    return results.final("kl", 1, event=event, **where) / beside.final("kl", 1, event=event, family="mean_field")
-
-
-def _misjudged(shares):
-    """The mean over posteriors of |ln| of shares of a variance, one number per seed."""
-    return np.mean(np.abs(np.log(shares)), axis=0) if shares else np.array([])
-
-
-def _final(results, env):
-    """The final return in an environment, one number per seed; empty where it was not run."""
-    return results.final("return", LAST, env=env) if results.cells else np.array([])
-
-
-def _spread(results, env):
-    """How widely states are spread, the mean of all evaluations, one number per seed."""
-    return results.final("coverage", 10**6, env=env) if results.cells else np.array([])
-
-
-def _lasting(results):
-    """The error of latents after training, cut at 10, one number per robot and seed."""
-    return np.minimum(results.final("latent_error", 1), 10) if results.cells else np.array([])
-
-
-def _growth(rows):
-    """d ln operations / d ln parameters from each size of a table to the next."""
-    return np.diff(np.log(rows["operations"])) / np.diff(np.log(rows["parameters"]))

@@ -2,6 +2,11 @@
 
 import numpy as np
 
+from common.lab.report import measures
+
+LONG = 80  # states of a very long chain
+LAST = 10  # evaluations that a final return averages
+
 
 def gaussian_kl(vi_gaussian, energy, correlated=False):
     """(KL [seeds] of the Gaussian fitted to an energy, the annealing of each): of a fit with annealing and one without, the
@@ -37,3 +42,72 @@ def vi_families(vi_planar, vi_flows):
 def per_pair(results, event, **where):
     """KL per pair of dimensions [seeds] of fits to bananas."""
     return results.final("kl", 1, event=event, **where) / (event / 2)
+
+
+def solving(results):
+    """How many members solve their chain."""
+    return int((results.final("solved", 1) < results.budget).sum())
+
+
+def median_episodes(results):
+    """The median of the members' episodes before a chain is solved, one number per length."""
+    return np.array([np.median(results.final("solved", 1, length=length)) for length in results.setting("length")])
+
+
+def is_short(length):
+    return length < LONG
+
+
+def is_long(length):
+    return length >= LONG
+
+
+def mean_over_lengths(results, kept):
+    """The mean over the lengths that are kept, one number per seed."""
+    numbers = [results.final("solved", 1, length=length) for length in results.setting("length") if kept(length)]
+    return np.mean(numbers, axis=0) if numbers else np.array([])
+
+
+def area(results):
+    """The mean of a member's whole curve of returns."""
+    return results.final("return", 10**6)
+
+
+def mean_over(results, metric, over, **where):
+    """The mean of a metric over the values of one setting, one number per seed."""
+    return np.mean([results.final(metric, 1, **{over: value}, **where) for value in results.setting(over)], axis=0)
+
+
+def flow_and_gaussian(results, measure):
+    """Two lists of arrays of seeds, one per robot: measure(env, policy) of the flow and of the Gaussian."""
+    return ([measure(env, policy) for env in measures.environments(results)] for policy in ("flow", "gaussian"))
+
+
+def share_left(results, beside, event, **where):
+    """The share of a mean field's KL that a flow leaves, one number per seed."""
+    return results.final("kl", 1, event=event, **where) / beside.final("kl", 1, event=event, family="mean_field")
+
+
+def misjudged(shares):
+    """The mean over posteriors of |ln| of shares of a variance, one number per seed."""
+    return np.mean(np.abs(np.log(shares)), axis=0) if shares else np.array([])
+
+
+def final_return(results, env):
+    """The final return in an environment, one number per seed; empty where it was not run."""
+    return results.final("return", LAST, env=env) if results.cells else np.array([])
+
+
+def state_spread(results, env):
+    """How widely states are spread, the mean of all evaluations, one number per seed."""
+    return results.final("coverage", 10**6, env=env) if results.cells else np.array([])
+
+
+def lasting_error(results):
+    """The error of latents after training, cut at 10, one number per robot and seed."""
+    return np.minimum(results.final("latent_error", 1), 10) if results.cells else np.array([])
+
+
+def growth(rows):
+    """d ln operations / d ln parameters from each size of a table to the next."""
+    return np.diff(np.log(rows["operations"])) / np.diff(np.log(rows["parameters"]))

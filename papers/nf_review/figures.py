@@ -6,42 +6,23 @@ import numpy as np
 from common.lab.report import plots
 from common.lab.report.measures import environments, first_member
 from papers.nf_review.comparisons import gaussian_kl, per_pair, vi_families
-
-POSTERIORS = {
-    "mean_field": ("Bayes by backprop", plots.PALETTE[0]),
-    "masked": ("multiplicative, masked", plots.PALETTE[1]),
-    "iaf": ("multiplicative, IAF", plots.PALETTE[2]),
-}
-
-AGENTS = {
-    "MNF-DQN": plots.PALETTE[1],
-    "Bayes by backprop": plots.PALETTE[0],
-    "NoisyDQN": plots.PALETTE[2],
-    "bootstrapped heads": plots.PALETTE[3],
-    "DQN, epsilon": plots.PALETTE[6],
-}
-
-CRITICS = {
-    "MNF-DDPG": plots.PALETTE[1],
-    "Bayes by backprop": plots.PALETTE[0],
-    "NoisyNet": plots.PALETTE[2],
-    "DDPG, OU noise": plots.PALETTE[6],
-    "MNF-DDPG, OU noise": plots.PALETTE[4],
-}
-COUNTED = {
-    "masked": ("MNF, masked", plots.PALETTE[1], "o-"),
-    "iaf": ("MNF, IAF", plots.PALETTE[3], "x--"),
-    "mean_field": ("Bayes by backprop", plots.PALETTE[0], "o-"),
-    "plain": ("no posterior", plots.PALETTE[6], "o-"),
-}
-LEVELS = {"latents": plots.PALETTE[1], "Gaussian": plots.PALETTE[0], "second": plots.PALETTE[2]}
-
-FAMILY = {
-    "mean_field": "mean field", "planar": "planar", "radial": "radial", "sylvester": "Sylvester",
-    "householder": "Householder", "nice": "NICE", "realnvp": "RealNVP", "permuted": "permuted", "glow": "Glow",
-    "glow_lu": "Glow, LU", "maf": "MAF", "iaf": "IAF", "iaf_gated": "IAF, gated", "spline": "spline",
-    "spline_ar": "AR spline",
-}  # fmt: skip
+from papers.nf_review.drawing import (
+    AGENTS,
+    BANDITS,
+    COUNTED,
+    CRITICS,
+    FAMILY,
+    LEVELS,
+    ON_ROBOTS,
+    POSTERIORS,
+    base_density,
+    bright_panel,
+    cell_density,
+    contour_levels,
+    goal_paths,
+    on_grid,
+    panel,
+)
 
 
 def fig1_planar_radial(shapes):
@@ -52,10 +33,10 @@ def fig1_planar_radial(shapes):
     families, bases, counts = (shapes.setting(key) for key in ("family", "base", "flows"))
     fig, axes = plt.subplots(2, 1 + 2 * len(counts), figsize=(9.6, 3.2))
     for row, base in zip(axes, bases, strict=True):
-        _panel(row[0], _base(shapes, base), "base")
+        panel(row[0], base_density(shapes, base), "base")
         places = [(family, count) for family in families for count in counts]
         for ax, (family, count) in zip(row[1:], places, strict=True):
-            _panel(ax, _grid(shapes, family=family, base=base, flows=count), f"{family}, K = {count}")
+            panel(ax, cell_density(shapes, family=family, base=base, flows=count), f"{family}, K = {count}")
         row[0].set_ylabel(base)
     for ax in axes[1]:
         ax.set_title("")
@@ -177,15 +158,6 @@ def _costs(ax, mnf_cost):
         line.set_label("_")  # else they stood below the figure too
 
 
-ON_ROBOTS = {
-    "PPO, flow": plots.PALETTE[1],
-    "PPO, Gaussian": plots.PALETTE[0],
-    "TRPO": plots.PALETTE[2],
-    "DDPG": plots.PALETTE[3],
-    "soft Q": plots.PALETTE[6],
-}
-
-
 def figx_implicit_locomotion(locomotion_ppo, locomotion_trpo, locomotion_ddpg, locomotion_sql):
     """PPO with a flow (NFP) and with a Gaussian, TRPO, DDPG and soft Q-learning with its amortised sampler. Return of the
     training episodes of PPO and TRPO, which act at random, and of evaluations of DDPG and soft Q-learning without noise.
@@ -262,7 +234,7 @@ def figx_implicit_multigoal(multigoal):
     for number, (row, (policy, label)) in enumerate(zip(axes, kinds.items(), strict=True)):
         colour = plots.PALETTE[number]
         for ax, weight in zip(row, weights, strict=False):
-            _paths(ax, multigoal, colour, policy=policy, path_entropy_weight=weight)
+            goal_paths(ax, multigoal, colour, policy=policy, path_entropy_weight=weight)
             ax.set_title(f"{label}, weight {weight:g}")
         for ax, metric in zip(axes[:, -1], ("goals", "goal_entropy"), strict=True):
             numbers = [multigoal.final(metric, 1, policy=policy, path_entropy_weight=weight) for weight in weights]
@@ -277,37 +249,6 @@ def figx_implicit_multigoal(multigoal):
     return fig
 
 
-def _paths(ax, results, colour, **where):
-    """The first member's paths among the goals."""
-    for x, y in ((5, 0), (-5, 0), (0, 5), (0, -5)):
-        ax.add_patch(plt.Circle((x, y), 1, color="0.8", linewidth=0))
-    for _, rows in first_member(results, "paths", **where).groupby("rollout"):
-        ax.plot(rows["x"], rows["y"], color=colour, alpha=0.5, linewidth=0.8)
-        ax.plot(rows["x"].iloc[-1], rows["y"].iloc[-1], ".", color=colour, markersize=3)
-    ax.set(xlim=(-7, 7), ylim=(-7, 7), aspect="equal", xticks=[-5, 0, 5], yticks=[-5, 0, 5])
-
-
-def _grid(shapes, **where):
-    """The density of the first seed's flows in one cell, a frame of rows y and columns x."""
-    return first_member(shapes, "density", **where).pivot(index="y", columns="x", values="density")
-
-
-def _base(shapes, base):
-    """The base's own density on the grid of the flows'."""
-    grid = _grid(shapes, **{key: shapes.setting(key)[0] for key in ("family", "flows")}, base=base)
-    y, x = np.meshgrid(grid.index, grid.columns, indexing="ij")
-    values = np.exp(-(x**2 + y**2) / 2) if base == "normal" else ((abs(x) <= 2) & (abs(y) <= 2)).astype(float)
-    return grid * 0 + values
-
-
-def _panel(ax, density, title):
-    bright = np.quantile(density, 0.999)  # a ridge that is thinner than the grid would leave the rest dark
-    ax.imshow(density, origin="lower", extent=(-4, 4, -4, 4), cmap="magma", vmin=0, vmax=bright)
-    ax.set(xticks=[], yticks=[], title=title)
-    ax.spines[:].set_visible(False)
-    ax.title.set_fontsize(plots.STYLE["font.size"])
-
-
 def figx_density(density_simple, density_modern):
     """Densities fitted to 10,000 points of four distributions in the plane (left); below each, mean ln q of points held out,
     over all seeds (left: ln p of the same). Every family had the same updates, batches and learning rate; planar, radial and
@@ -320,14 +261,14 @@ def figx_density(density_simple, density_modern):
     )
     for row, data in zip(axes, names, strict=True):
         where = {"data": data, "family": runs[0][1]}
-        true = _pivot(first_member(runs[0][0], "density", **where), "target")
+        true = on_grid(first_member(runs[0][0], "density", **where), "target")
         limit = np.quantile(true, 0.99)
-        _bright(row[0], true, limit, np.nanmean(runs[0][0].final("log_likelihood_possible", 1, **where)))
+        bright_panel(row[0], true, limit, np.nanmean(runs[0][0].final("log_likelihood_possible", 1, **where)))
         row[0].set_ylabel(data, fontsize=7)
         for ax, (results, family) in zip(row[1:], runs, strict=True):
             where = {"data": data, "family": family}
-            density = _pivot(first_member(results, "density", **where), "density")
-            _bright(ax, density, limit, np.nanmean(results.final("log_likelihood", 1, **where)))
+            density = on_grid(first_member(results, "density", **where), "density")
+            bright_panel(ax, density, limit, np.nanmean(results.final("log_likelihood", 1, **where)))
     for ax, title in zip(axes[0], ["data", *(FAMILY[family] for _, family in runs)], strict=True):
         ax.set_title(title, fontsize=7)
     return fig
@@ -351,18 +292,15 @@ def figx_vi(vi_gaussian, vi_planar, vi_flows):
         for _, results, where in families:
             where = where | {"energy": energy}
             panels.append((first_member(results, "density", **where), results.final("kl", 1, **where)))
-        true = _pivot(panels[0][0], "target")
+        true = on_grid(panels[0][0], "target")
         limit = np.quantile(true, 0.995)
-        _bright(row[0], true, limit)
+        bright_panel(row[0], true, limit)
         row[0].set_ylabel(energy, fontsize=7)
         for ax, (rows, kl) in zip(row[1:], panels, strict=True):
-            _bright(ax, _pivot(rows, "density"), limit, np.nanmean(kl))
+            bright_panel(ax, on_grid(rows, "density"), limit, np.nanmean(kl))
     for ax, title in zip(axes[0], columns, strict=True):
         ax.set_title(title, fontsize=7)
     return fig
-
-
-BANDITS = {"mean_field": ("Gaussian", plots.PALETTE[2]), "realnvp": ("flow", plots.PALETTE[0])}
 
 
 def fig2_review_bandits(bandits):
@@ -378,20 +316,13 @@ def fig2_review_bandits(bandits):
             label, colour = BANDITS[kind]
             rows = first_member(bandits, "density", energy=toy, family=kind)
             for column, style in (("target", "black"), ("density", colour)):
-                density = _pivot(rows, column)
-                ax.contour(density.columns, density.index, density, levels=_levels(density), colors=[style], linewidths=0.9)
+                density = on_grid(rows, column)
+                ax.contour(
+                    density.columns, density.index, density, levels=contour_levels(density), colors=[style], linewidths=0.9
+                )
             kl = np.nanmean(bandits.final("kl", 1, energy=toy, family=kind))
             ax.set(aspect="equal", title=f"({letter}) {toy}: {label}", xlabel=f"KL {kl:.2f}")
     return fig
-
-
-def _levels(density):
-    """Densities above which a bivariate normal's mass within one, two and three deviations lies, of a density on a grid."""
-    values = np.sort(density.to_numpy().ravel())[::-1]
-    mass = np.cumsum(values) / values.sum()
-    places = [np.searchsorted(mass, 1 - np.exp(-(deviations**2) / 2)) for deviations in (3, 2, 1)]
-    levels = values[np.minimum(places, len(values) - 1)]
-    return np.maximum.accumulate(levels + np.arange(3) * 1e-12)
 
 
 def figx_chains(planar_chains, chains_beside):
@@ -419,16 +350,3 @@ def figx_chains(planar_chains, chains_beside):
     ax.minorticks_off()
     plots.legend_below(fig)
     return fig
-
-
-def _pivot(rows, column):
-    """A column of a table of a grid, as a frame of rows y and columns x."""
-    return rows.pivot(index="y", columns="x", values=column)
-
-
-def _bright(ax, density, limit, number=None):
-    """A density on one scale with others, and a number, if there is one, below it."""
-    ax.imshow(density, origin="lower", extent=(-4, 4, -4, 4), cmap="magma", vmin=0, vmax=limit)
-    ax.set(xticks=[], yticks=[])
-    ax.set_xlabel("" if number is None else f"{number:.2f}", fontsize=6.5, labelpad=1)
-    ax.spines[:].set_visible(False)

@@ -5,7 +5,7 @@ import pandas as pd
 
 from common.lab.report import tabular
 from papers.nf_review.comparisons import chosen, gaussian_kl, vi_families
-from papers.nf_review.figures import FAMILY
+from papers.nf_review.drawing import FAMILY
 
 # {column of the table of hyperparameters: experiments of one algorithm}
 COLUMNS = {
