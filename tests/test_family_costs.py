@@ -1,8 +1,10 @@
 """What samples and densities cost in families of flows: counts that are known by construction."""
 
 import pytest
+import torch
 
 from papers.nf_review.config import FamilyCosts
+from papers.nf_review.family_costs import Counted
 from papers.nf_review.family_costs import Learner as Costs
 
 
@@ -31,3 +33,13 @@ def test_counts_do_not_depend_on_the_fleet_or_the_step():
     config = FamilyCosts(family="planar", event=4, flows=2)
     assert all(len(set(values)) == 1 for values in Costs(config, [0, 1, 2]).results().values())
     assert costs("planar", 4, 4)["sample_operations"] < 2.2 * costs("planar", 4, 2)["sample_operations"]
+
+
+def test_what_only_looks_at_an_array_otherwise_costs_nothing():
+    x = torch.zeros(2, 3)
+    with Counted() as counted:
+        x.view(3, 2).transpose(0, 1)[..., 0].unsqueeze(-1)
+    assert counted.operations == 0
+    with Counted() as counted:
+        (x.view(3, 2) + 1).exp()
+    assert counted.operations == 2
