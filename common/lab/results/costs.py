@@ -21,7 +21,8 @@ FALLBACK = {
     "sac": 0.006, "sac_memory": 0.006, "sac_auto": 0.006, "sac_coupling": 0.0075, "arsac": 0.009, "td3": 0.005,
     "ddpg": 0.005, "hmc": 0.035, "langevin": 0.022, "ppo": 0.0006, "ppo_nf": 0.0006, "trpo": 0.0003,
     "acktr": 0.0003, "mnf_regression": 0.005, "dqn": 0.002, "noisy_dqn": 0.002, "bayes_dqn": 0.002, "mnf_dqn": 0.002,
-    "bootstrapped_dqn": 0.002, "variational": 0.003,
+    "bootstrapped_dqn": 0.002, "variational": 0.003, "density": 0.003,
+    "ppo_flow": 0.0006, "ppo_locomotion": 0.0006, "soft_q": 0.007,
 }  # fmt: skip
 UNKNOWN = 0.01
 FALLBACK_SPEED = 100.0  # GFLOP/s of that machine, at whose speed documents quote prices
