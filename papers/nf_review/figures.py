@@ -332,10 +332,12 @@ def figx_chains(planar_chains, chains_beside):
     fig, ax = plt.subplots(figsize=(4.6, 3.2))
     for event, colour in zip(planar_chains.setting("event"), plots.PALETTE, strict=False):
         counts = planar_chains.setting("flows")
-        found = [per_pair(planar_chains, event, flows=count) for count in counts]
-        for count, kl in zip(counts, found, strict=True):
+        found = {count: kl for count in counts if len(kl := per_pair(planar_chains, event, flows=count))}
+        for count, kl in found.items():
             ax.plot(np.full(len(kl), count), kl, ".", color=colour, alpha=0.4, markersize=4)
-        ax.plot(counts, [np.nanmean(kl) for kl in found], color=colour, label=f"D = {event}")
+        ax.plot(
+            list(found), [np.nanmean(kl) for kl in found.values()], "o-", color=colour, label=f"D = {event}", markersize=3
+        )
         field = per_pair(chains_beside, event, family="mean_field")
         ax.axhline(np.nanmean(field), color=colour, linestyle="--", linewidth=0.8)
         sylvester = per_pair(chains_beside, event, family="sylvester")
