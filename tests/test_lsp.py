@@ -212,7 +212,7 @@ def test_a_run_leaves_the_trained_policy_of_members_that_live(single):
 
 def test_a_run_that_goes_on_knows_who_had_diverged(single):
     journal = MemoryJournal(2)
-    journal.resume = lambda: (7, {}, {"alive": [False, True]})
+    journal.resume = lambda: (7, {}, {"watched": [False, True]})
     leaving = staged.Leaving(journal, 2)
     assert leaving.resume()[0] == 7
     leaving.end(lsp.Learner(LSP(**SMALL), [3, 4], 5, 3))

@@ -115,7 +115,12 @@ def test_the_entropys_gradient_is_along_the_samples(policy, double):
 
 def test_a_run_that_goes_on_knows_who_had_diverged():
     """Else a member that diverged before an interruption would be followed to goals after it."""
+    saved: list = []
     journal = MemoryJournal(2)
-    journal.resume = lambda: (7, {}, {"alive": [False, True]})
+    journal.save, journal.resume = lambda *checkpoint: saved.append(checkpoint), lambda: saved[-1]
     watched = Watched(journal, 2)
-    assert watched.resume()[0] == 7 and watched.alive.tolist() == [False, True]
+    watched.diverged(0, 5)
+    watched.save(7, {}, {"fleet": "the loop's own"})
+    going_on = Watched(journal, 2)
+    step, _, state = going_on.resume()
+    assert step == 7 and state["fleet"] == "the loop's own" and going_on.alive.tolist() == [False, True]

@@ -57,10 +57,14 @@ class Watched:
         self.alive[member] = False
         self.journal.diverged(member, step)
 
+    def save(self, step: int, arrays: dict[str, np.ndarray], state: dict) -> None:
+        # Under a name of its own: where a loop keeps its `alive` in its state is the loop's affair.
+        self.journal.save(step, arrays, state | {"watched": self.alive.tolist()})
+
     def resume(self) -> tuple[int, dict[str, np.ndarray], dict] | None:
         checkpoint = self.journal.resume()
         if checkpoint is not None:
-            self.alive[:] = checkpoint[2]["alive"]
+            self.alive[:] = checkpoint[2]["watched"]
         return checkpoint
 
 
