@@ -37,9 +37,11 @@ test: setup
 	$(MAKE) smoke
 	$(RUN) NF_SCALE=smoke python -m pytest --nbmake notebooks
 
-# Snakemake would train the cells too, but with a process for each, whose start takes longer than the training.
+# Snakemake would train and draw too, but with a process for each, whose start takes longer than the work. It checks that
+# nothing is left to be done.
 smoke: setup
 	$(RUN) python -m papers run all --scale smoke
+	$(RUN) python -m papers draw all --scale smoke
 	$(RUN) snakemake --cores all smoke
 
 lint: setup

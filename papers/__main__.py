@@ -22,7 +22,11 @@ COMMANDS = {
     "explain": ("report.inspection:explain", "the chain from a picture to its algorithm", "NAME scale seeds fresh"),
     "run": ("run.training:run", "train cells, or all", "TARGET scale seeds exactly anew threads device parent"),
     "cost": ("report.inspection:cost", "hours that an artefact would take", "NAME scale seeds fresh threads device"),
-    "draw": ("report.making:draw", "draw a figure from its results", "FIGURE scale seeds output available fresh"),
+    "draw": (
+        "report.making:draw",
+        "draw a figure from its results, or all artefacts",
+        "FIGURE scale seeds output available fresh threads",
+    ),
     "tabulate": ("report.making:tabulate", "write a table from its results", "TABLE scale seeds output available fresh"),
     "judge": ("report.making:judge", "test the claims of a paper", "PAPER scale seeds output available fresh"),
     "gallery": ("report.gallery:write", "redraw docs/gallery and the generated part of README.md", ""),

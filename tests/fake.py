@@ -121,7 +121,8 @@ import pandas as pd
 
 def table1_final(toy):
     """Final returns."""
-    return pd.DataFrame({"member": range(12), "return": toy.final("return")})
+    returns = toy.final("return")
+    return pd.DataFrame({"member": range(len(returns)), "return": returns})
 ''',
     "papers/toy/claims.py": '''"""Claims."""
 

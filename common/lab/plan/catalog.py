@@ -120,6 +120,11 @@ def replace_seeds(seeds: list[int] | None) -> None:
     _asked["seeds"] = seeds
 
 
+def replaced_seeds() -> list[int] | None:
+    """What `replace_seeds` was told last."""
+    return _asked["seeds"]
+
+
 def seeds_option() -> str:
     """What a command of another process needs to see the same members: ` --seeds 4,5`, or nothing."""
     return f" --seeds {','.join(map(str, _asked['seeds']))}" if _asked["seeds"] else ""

@@ -1,21 +1,36 @@
 """Makes figures, tables and verdicts from results."""
 
 import inspect
+import multiprocessing
 import re
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 from common.errors import UserError
+from common.files import say
 from common.lab.plan import catalog
-from common.lab.results import records, sources
-from common.lab.results.requests import SUFFIXES
+from common.lab.results import costs, records, sources
+from common.lab.results.requests import SUFFIXES, Asked
 
 
-def draw(name: str, scale: str, output: Path | None = None, fresh: bool = False, available: bool = False) -> list[Path]:
-    """Draws a figure from the results of the experiments it names; returns the files written (PDF and PNG).
+def draw(
+    name: str,
+    scale: str,
+    output: Path | None = None,
+    fresh: bool = False,
+    available: bool = False,
+    threads: int | None = None,
+) -> list[Path]:
+    """Draws a figure from the results of the experiments it names; returns the files written (PDF and PNG). `all` stands for
+    all figures, tables and verdicts, made by `threads` processes.
 
     Every cell that it reads must have been run; with `available` it is drawn of those that were, and says so.
     """
+    if name == "all":
+        if output:
+            raise UserError(f"--output {output}: all is many files; leave it out")
+        return everything(scale, fresh, available, threads)
     function, results, path = _call(name, "figures", scale, output, fresh, available)
     import matplotlib
 
@@ -28,6 +43,38 @@ def draw(name: str, scale: str, output: Path | None = None, fresh: bool = False,
             raise UserError(f"{name}: must return a matplotlib figure, not {type(figure).__name__}")
         stamping.stamp(figure, list(results.values()), scale, caption(function))
         return stamping.save(figure, path, scale)
+
+
+def everything(scale: str, fresh: bool = False, available: bool = False, threads: int | None = None) -> list[Path]:
+    """Every figure, table and paper's verdicts that can be made here, in the files of `snakemake all`, or at scale smoke of
+    `snakemake smoke`: without its process per artefact, whose start takes longer than most drawing. Returns the files.
+
+    Every cell that they read must have been run; with `available` what was run is shown, and a line says what is left
+    out because too little was.
+    """
+    seeds = catalog.replaced_seeds()
+    asked = Asked({"scale": scale, "fresh": fresh} | ({"seeds": seeds} if seeds else {}))
+    files = [Path(file) for file in asked.everything("smoke/" if scale == "smoke" else "")]
+    workers = min(threads or costs.cores(), len(files))
+    arguments = [(file, scale, fresh, available, seeds) for file in files]
+    if workers < 2:
+        return [made for one in arguments for made in _artefact(*one)]
+    context = multiprocessing.get_context("spawn")  # a fork of a process with threads may hang
+    with ProcessPoolExecutor(workers, mp_context=context) as pool:
+        return [made for each in pool.map(_artefact, *zip(*arguments, strict=True)) for made in each]
+
+
+def _artefact(file, scale, fresh, available, seeds):
+    """Makes the artefact of one file; returns the files."""
+    catalog.replace_seeds(seeds)
+    make = {"figures": draw, "tables": tabulate, "claims": judge}[catalog.find(file.stem)[1]]
+    try:
+        return make(file.stem, scale, catalog.ROOT / file, fresh, available)
+    except UserError as error:
+        if not available:
+            raise
+        say(f"{file.stem}: left out: {error}")
+        return []
 
 
 def tabulate(name: str, scale: str, output: Path | None = None, fresh: bool = False, available: bool = False) -> list[Path]:
