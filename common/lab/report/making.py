@@ -73,7 +73,7 @@ def _artefact(file, scale, fresh, available, seeds):
     except UserError as error:
         if not available:
             raise
-        say(f"{file.stem}: left out: {error}")
+        say(f"{file.stem}: left out: {str(error).removeprefix(f'{file.stem}: ')}")
         return []
 
 
