@@ -1,5 +1,7 @@
 """The point with four goals, where trained policies go on it, and PPO with the entropy along the samples."""
 
+from unittest import mock
+
 import gymnasium
 import numpy as np
 import pytest
@@ -8,9 +10,10 @@ from gymnasium.utils.env_checker import check_env
 
 from common.rl import goals, multigoal
 from common.rl.journal import MemoryJournal, Watched
-from common.rl.randomness import generator
-from papers.nf_review import ppo_flow
-from papers.nf_review.config import PPOFlow
+from common.rl.learner import Rollout
+from common.rl.randomness import draws, generator
+from papers.nf_review import ppo_flow, ppo_locomotion
+from papers.nf_review.config import PPOFlow, PPOLocomotion
 
 SMALL = {"batch_steps": 64, "total_steps": 128, "record_every": 64, "minibatch": 32, "rollouts": 8}
 
@@ -124,3 +127,43 @@ def test_a_run_that_goes_on_knows_who_had_diverged():
     going_on = Watched(journal, 2)
     step, _, state = going_on.resume()
     assert step == 7 and state["fleet"] == "the loop's own" and going_on.alive.tolist() == [False, True]
+
+
+def watching(actor, seen):
+    """A policy's `actor` that keeps what its policy sees."""
+
+    def get(drawn):
+        act = actor(drawn)
+        return lambda step, obs: seen.append(obs.copy()) or act(step, obs)
+
+    return get
+
+
+def test_policy_and_update_read_the_same_noise():
+    """Of the deviation asked for, in units of the normaliser's, new in every step; without it nothing is drawn."""
+    settings = {"env": "Reacher-v4", "policy": "gaussian", "batch_steps": 512, "minibatch": 128, "epochs": 1}
+    seeds, rng = [3, 4], np.random.default_rng(0)
+    states = rng.normal(5, [[[1.0]], [[4.0]]], (2, 513, 6)).astype(np.float32)  # the second member's differ more
+    ended = np.zeros((2, 512), dtype=bool)
+    seen, learnt = {}, {}
+    for size in (0.0, 0.2):
+        learner = ppo_locomotion.Learner(PPOLocomotion(**settings, observation_noise=size), seeds, 6, 2)
+        learner.normaliser.update(torch.from_numpy(states))
+        normalise = learner.normaliser.on_host()
+        drawn = draws(seeds, "act", 0, learner.acting_draws)
+        seen[size] = []
+        learner.policy.actor = watching(learner.policy.actor, seen[size])
+        actor = learner.actor(drawn)
+        action = np.stack([actor(step, states[:, step]) for step in range(512)], 1)
+        rollout = Rollout(states[:, :-1], action, ended * 1.0, states[:, 1:], ended, ended, ended * 0, np.zeros(2))
+        with mock.patch.object(learner, "prepare", side_effect=learner.prepare) as prepare:
+            learner.update(rollout, draws(seeds, "update", 0, learner.update_draws))
+        learnt[size] = prepare.call_args[0][0]
+        read = np.stack([normalise(learnt[size].obs[:, step]) for step in range(512)], 1)
+        np.testing.assert_allclose(np.stack(seen[size], 1), read, atol=1e-5)  # what acted is what is learnt from
+        assert ("sensor" in drawn) == (size > 0)
+    assert np.array_equal(learnt[0.0].obs, states[:, :-1])
+    noise = (learnt[0.2].obs - states[:, :-1]) / np.array([1.0, 4.0])[:, None, None]
+    np.testing.assert_allclose(noise.std((1, 2)), 0.2, rtol=0.1)
+    assert abs(np.corrcoef(noise[0, 1:, 0], noise[0, :-1, 0])[0, 1]) < 0.2
+    np.testing.assert_allclose(learnt[0.2].obs[:, 1:], learnt[0.2].next_obs[:, :-1], rtol=1e-6)  # a state is read once

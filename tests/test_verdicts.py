@@ -7,6 +7,7 @@ import pytest
 
 from common.lab.report.verdicts import (
     Verdict,
+    at_least,
     conjunction,
     holm,
     holm_verdicts,
@@ -42,6 +43,26 @@ def test_a_conjunction_of_one_part_is_that_part_and_of_none_untested():
     assert conjunction({"a": OPEN}, "gain") == part("inconclusive", 0.3, seeds_to_settle=20, quantity="gain")
     found = conjunction({}, "gain")
     assert (found.status, found.reason, found.quantity) == ("untested", "no runs at this scale", "gain")
+
+
+def test_at_least_two_of_three_parts():
+    """The second p in order, times the number of ways in which it could be the least of those that fail."""
+    good, bad = part("reproduced", 0.01), part("contradicted", 0.01)
+    found = at_least(2, {"a": good, "b": part("reproduced", 0.02), "c": NO}, "gain")
+    assert (found.status, found.p, found.quantity) == ("reproduced", 0.04, "gain; b")
+    assert at_least(2, {"a": good, "b": YES, "c": NO}, "").status == "inconclusive"  # 2 x 0.04
+    assert at_least(2, {"a": good, "b": YES, "c": part("reproduced", 0.001)}, "").p == 0.02
+    assert at_least(2, {"a": good, "b": OPEN, "c": OPEN}, "").status == "inconclusive"
+    found = at_least(2, {"a": good, "b": bad, "c": part("contradicted", 0.02)}, "")
+    assert (found.status, found.p) == ("contradicted", 0.04)
+    assert at_least(2, {"a": good, "b": bad, "c": OPEN}, "").status == "inconclusive"
+    assert at_least(1, {"a": good, "b": bad, "c": bad}, "").p == 0.03  # any of three
+    assert at_least(1, {"a": bad, "b": bad, "c": part("contradicted", 0.05)}, "").p == 0.05  # all of three
+    assert at_least(2, {"a": good, "b": good, "c": part("untested", np.nan)}, "").status == "reproduced"
+    assert at_least(2, {"a": good, "b": OPEN, "c": part("untested", np.nan)}, "").status == "untested"
+    assert at_least(2, {"a": good}, "").status == at_least(2, {}, "").status == "untested"
+    with pytest.raises(ValueError, match="at least 0"):
+        at_least(0, {}, "")
 
 
 def test_a_conjunction_tells_the_parts_that_do_not_decide():

@@ -68,9 +68,9 @@ def mean_over_lengths(results, kept):
     return np.mean(numbers, axis=0) if numbers else np.array([])
 
 
-def area(results):
+def area(results, **where):
     """The mean of a member's whole curve of returns."""
-    return results.final("return", 10**6)
+    return results.final("return", 10**6, **where)
 
 
 def mean_over(results, metric, over, **where):

@@ -242,6 +242,9 @@ class PPOLocomotion(PPOFlow):
     loop = "on_policy"
 
     env: str = setting("HalfCheetah-v4", "environment", "our choice: -v4", choices=ENVIRONMENTS)
+    observation_noise: float = setting(
+        0.0, "deviation of the noise on normalised observations", "our choice: several", low=0.0, high=100.0
+    )
 
 
 SQL_CODE = "peer: the code of Haarnoja et al. 2017, soft Q-learning"

@@ -46,6 +46,7 @@ ON_ROBOTS = {
     "DDPG": plots.PALETTE[3],
     "soft Q": plots.PALETTE[6],
 }
+IMPLICIT = {"flow": "PPO, flow", "gaussian": "PPO, Gaussian"}
 BANDITS = {"mean_field": ("Gaussian", plots.PALETTE[2]), "realnvp": ("flow", plots.PALETTE[0])}
 
 

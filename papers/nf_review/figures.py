@@ -5,13 +5,14 @@ import numpy as np
 
 from common.lab.report import plots
 from common.lab.report.measures import environments, first_member
-from papers.nf_review.comparisons import gaussian_kl, per_pair, vi_families
+from papers.nf_review.comparisons import area, gaussian_kl, per_pair, vi_families
 from papers.nf_review.drawing import (
     AGENTS,
     BANDITS,
     COUNTED,
     CRITICS,
     FAMILY,
+    IMPLICIT,
     LEVELS,
     ON_ROBOTS,
     POSTERIORS,
@@ -180,6 +181,34 @@ def figx_implicit_locomotion(locomotion_ppo, locomotion_trpo, locomotion_ddpg, l
         plots.steps_axis(ax)
     plots.outer_labels(fig, "return")
     plots.legend_below(fig, ncols=5)
+    return fig
+
+
+def figx_implicit_noise(locomotion_noise, locomotion_ppo="env=HalfCheetah-v4|Hopper-v4|Walker2d-v4"):
+    """PPO with a flow (NFP) and with a Gaussian where every observation has noise, of a deviation given as a share of the
+    observations' own. Return of the training episodes; every seed, their mean and the 95 % interval of the mean. Bottom: the
+    mean of the whole curve against the noise, 0 being figx_implicit_locomotion's."""
+    envs, sizes = environments(locomotion_noise), locomotion_noise.setting("observation_noise")
+    fig, axes = plots.grid(len(sizes) + 1, len(envs), width=max(2.4, 6.6 / max(len(envs), 1)), height=1.6)
+    for column, env in zip(axes.T, envs, strict=True):
+        for policy in locomotion_noise.setting("policy"):
+            label = IMPLICIT[policy]
+            for ax, size in zip(column, sizes, strict=False):
+                curve = locomotion_noise.curve("return", env=env, policy=policy, observation_noise=size)
+                plots.seeds_and_mean(ax, curve, label, ON_ROBOTS[label])
+                plots.steps_axis(ax, env if ax is column[0] else "", "environment steps" if ax is column[-2] else "")
+            areas = [(size, area(locomotion_noise, env=env, policy=policy, observation_noise=size)) for size in sizes]
+            if env in environments(locomotion_ppo):
+                areas = [(0.0, area(locomotion_ppo, env=env, policy=policy)), *areas]
+            for size, values in areas:
+                column[-1].plot([size] * len(values), values, ".", color=ON_ROBOTS[label], markersize=4, alpha=0.5)
+            means = [np.nanmean(values) for _, values in areas]
+            column[-1].plot([size for size, _ in areas], means, color=ON_ROBOTS[label])
+        column[-1].set_xlabel("noise")
+    for ax, size in zip(axes[:, 0], sizes, strict=False):
+        ax.set_ylabel(f"return, noise {size:g}")
+    axes[-1, 0].set_ylabel("mean of the curve")
+    plots.legend_below(fig)
     return fig
 
 

@@ -26,7 +26,7 @@ COLUMNS = {
     "latents, SAC": ("lsp", "lsp_gaussian", "lsp_long"),
     "second level": ("lsp_second",),
     "PPO": ("multigoal",),
-    "PPO, robots": ("locomotion_ppo",),
+    "PPO, robots": ("locomotion_ppo", "locomotion_noise"),
     "TRPO": ("locomotion_trpo",),
     "DDPG": ("locomotion_ddpg",),
     "soft Q": ("locomotion_sql",),

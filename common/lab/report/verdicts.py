@@ -1,6 +1,7 @@
 """Verdicts on a claim, on a claim of several parts, and on all claims of a paper.
 
-Holm 1979, A simple sequentially rejective multiple test procedure.
+Holm 1979, A simple sequentially rejective multiple test procedure; Benjamini & Heller 2008, Screening for partial
+conjunction hypotheses.
 """
 
 from collections.abc import Mapping, Sequence
@@ -80,6 +81,37 @@ def over_environments(parts: Mapping[str, Verdict], quantity: str) -> Verdict:
     """Claim: it holds in each environment, {environment: its verdict}. A `conjunction` that keeps its parts: each is shown,
     and counted by `holm_verdicts`, on its own."""
     return replace(conjunction(parts, quantity), parts=dict(parts))
+
+
+def at_least(count: int, parts: Mapping[str, Verdict], quantity: str) -> Verdict:
+    """Claim: `count` of the parts hold, or more. `quantity`: what their effects are, in a phrase.
+
+    Of k parts in order of p, the `count`th of those reproduced decides: reproduced if k - count + 1 times its p is at most
+    0.05 (the partial conjunction test of Benjamini and Heller, by Bonferroni). Contradicted in the same way if so many are
+    that fewer than `count` are left. Else untested if a part is, or inconclusive. Fewer parts than `count`: untested.
+    ValueError: count < 1.
+    """
+    if count < 1:
+        raise ValueError(f"a claim about at least {count} parts says nothing")
+    if len(parts) < count:
+        return untested("no runs at this scale" if not parts else "in part", quantity=quantity)
+    for status, needed in (("reproduced", count), ("contradicted", len(parts) - count + 1)):
+        ranked = sorted((part for part in parts if parts[part].status == status), key=lambda part: parts[part].p)
+        if len(ranked) >= needed:
+            p = (len(parts) - needed + 1) * parts[ranked[needed - 1]].p
+            if p <= 0.05:
+                return _counted(parts, ranked[needed - 1], quantity, p=p)
+    missing = [name for name, part in parts.items() if part.status == "untested"]
+    if missing:
+        return _counted(parts, missing[0], quantity)
+    order = sorted(parts, key=lambda part: ({"reproduced": 0, "contradicted": 2}.get(parts[part].status, 1), parts[part].p))
+    return _counted(parts, order[count - 1], quantity, status="inconclusive", seeds_to_settle=None)
+
+
+def _counted(parts, name, quantity, **changed):
+    effects = [f"{other} {part.effect:.3g} ({part.status})" for other, part in parts.items()]
+    verdict = replace(parts[name], quantity=f"{quantity}; {name}", **changed)
+    return verdict.with_note("all parts: " + ", ".join(effects))
 
 
 def in_part(verdict: Verdict, ran: Sequence[str], lacking: Sequence[str]) -> Verdict:
