@@ -7,6 +7,7 @@ import pytest
 from common.lab.plan import catalog
 from common.lab.report import plots, stamping
 from papers.nf_review import claims, figures, tables
+from papers.nf_review.comparisons import gain
 from tests.synthetic import synthetic
 
 matplotlib.use("agg")
@@ -71,6 +72,8 @@ def metrics(world):
             }
         if experiment.startswith(("density", "vi_", "bandits", "chains", "planar_chains", "costs")):
             return fitted(world, experiment, c, z, steps)
+        if experiment.startswith("grid_"):
+            return {"return": np.full(len(steps), 100 + 20 * (c.policy == "coupling") + (5 + (c.policy == "spline")) * z)}
         if experiment == "locomotion_noise":
             # On two of three robots the flow is faster, or on one of them; noise costs it less, or more.
             robots = {"true": ("HalfCheetah-v4", "Hopper-v4"), "false": ("HalfCheetah-v4",), "undecided": ()}[world]
@@ -207,6 +210,17 @@ def test_tables_have_a_row_per_family(table):
     assert "RealNVP" in set(made["family"]) and made["family"].str.startswith("planar").any()
     if table == "table_flow_families":
         assert made.set_index("family")["fast"]["MAF"] == "both"  # the made-up operations are equal
+
+
+def test_gains_are_seed_by_seed_and_shares_of_the_gaussians_mean():
+    results = world_of("true", "figx_policy_by_algorithm", "figures")["grid_ppo"]
+    gaussian = results.final("return", 10, env="Hopper-v4", policy="gaussian")
+    found = gain(results, "Hopper-v4", "coupling")
+    assert found.effect == pytest.approx(20 / gaussian.mean()) and found.high - found.low < 1e-6  # the seeds' spread cancels
+    mine = results.final("return", 10, env="Hopper-v4", policy="spline")
+    assert gain(results, "Hopper-v4", "spline").effect == pytest.approx((mine - gaussian).mean() / gaussian.mean())
+    made = tables.table_policy_by_algorithm(**world_of("true", "table_policy_by_algorithm", "tables"))
+    assert len(made) == 16 and made.loc[2, "Hopper-v4"].startswith("+20 %") and made.loc[0, "policy"] == "Gaussian"
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from common.flows.distributions import FlowDistribution
 from common.flows.networks import LayerNorm
 from common.rl import on_policy
 from common.rl.journal import MemoryJournal
+from common.rl.mixture_policies import GeometricMixture
 from common.rl.policies import FactorisedGaussian
 from common.rl.randomness import draws
 from common.settings import resolve
@@ -118,7 +119,7 @@ def test_the_released_mixtures_density_is_a_product(double):
     """exp of the mean of log-densities: for equal deviations, a Gaussian about the mean of the means, not normalised."""
     mean, log_std = torch.randn(1, 1, 2, 1), torch.zeros(1, 1, 2, 1)
     x = torch.linspace(-3, 3, 7)[:, None, None]
-    ours = policies.GeometricMixture(mean, log_std).log_prob(x)
+    ours = GeometricMixture(mean, log_std).log_prob(x)
     centre = mean.mean(-2)
     penalty = (mean - centre.unsqueeze(-2)).square().mean() / 2
     expected = torch.distributions.Normal(centre, 1.0).log_prob(x).squeeze(-1) - penalty

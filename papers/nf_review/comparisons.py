@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from common.lab.report import measures
+from common.lab.report import measures, stats
 
 LONG = 80  # states of a very long chain
 LAST = 10  # evaluations that a final return averages
@@ -81,6 +81,20 @@ def mean_over(results, metric, over, **where):
 def flow_and_gaussian(results, measure):
     """Two lists of arrays of seeds, one per robot: measure(env, policy) of the flow and of the Gaussian."""
     return ([measure(env, policy) for env in measures.environments(results)] for policy in ("flow", "gaussian"))
+
+
+def gain(results, env, policy):
+    """The final return of a class of policies less the Gaussian's, seed by seed: a verdict on whether it is above 0, whose
+    effect and interval are shares of the size of the Gaussian's mean. None where a class was not run."""
+    found = [
+        measures.of_curves(results, "return", measures.last(LAST), env=env, policy=kind) for kind in (policy, "gaussian")
+    ]
+    seeds = found[0].index.intersection(found[1].index)
+    if not len(seeds):
+        return None
+    mine, gaussian = (values[seeds].to_numpy() for values in found)
+    size = abs(np.nanmean(gaussian))
+    return stats.difference(mine / size, gaussian / size, paired=True, quantity=f"gain of {policy} over the Gaussian")
 
 
 def share_left(results, beside, event, **where):

@@ -2,7 +2,18 @@
 
 from dataclasses import dataclass
 
-from common.rl.config import ENVIRONMENTS, NETWORK_SIZES, PPO, SAC, Episodic, Iterations, OffPolicy, Settings
+from common.rl.config import (
+    ACKTR,
+    ENVIRONMENTS,
+    NETWORK_SIZES,
+    PPO,
+    SAC,
+    TRPO,
+    Episodic,
+    Iterations,
+    OffPolicy,
+    Settings,
+)
 from common.settings import setting
 
 
@@ -245,6 +256,43 @@ class PPOLocomotion(PPOFlow):
     observation_noise: float = setting(
         0.0, "deviation of the noise on normalised observations", "our choice: several", low=0.0, high=100.0
     )
+
+
+# Policies by algorithms: a question of ours.
+
+
+@dataclass(frozen=True)
+class PolicyClass(Settings):
+    """Which policy, for every algorithm that trains it."""
+
+    policy: str = setting("gaussian", "policy class", "Section 3.1.1", choices=("gaussian", "mixture", "coupling", "spline"))
+    couplings: int = setting(4, "couplings of a flow", FLOW, low=1, high=64)
+    coupling_units: int = setting(3, "units per hidden layer of a coupling", FLOW, low=1, high=1024)
+    components: int = setting(2, "Gaussians of a mixture", "our choice: about as many parameters", low=2, high=100)
+    bins: int = setting(3, "bins of a spline", "our choice: about as many parameters", low=2, high=64)
+    bound: float = setting(
+        3.0, "splines bend within +- this", "our choice: three deviations of the noise", low=0.1, high=100.0
+    )
+
+
+@dataclass(frozen=True)
+class TRPOPolicies(PolicyClass, TRPO):
+    """TRPO with one of the four classes."""
+
+
+@dataclass(frozen=True)
+class ACKTRPolicies(PolicyClass, ACKTR):
+    """ACKTR with one of the four classes."""
+
+
+@dataclass(frozen=True)
+class PPOPolicies(PolicyClass, PPO):
+    """PPO with one of the four classes."""
+
+
+@dataclass(frozen=True)
+class SACPolicies(PolicyClass, SAC):
+    """Soft actor-critic with one of the four classes."""
 
 
 SQL_CODE = "peer: the code of Haarnoja et al. 2017, soft Q-learning"

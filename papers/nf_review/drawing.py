@@ -47,6 +47,11 @@ ON_ROBOTS = {
     "soft Q": plots.PALETTE[6],
 }
 IMPLICIT = {"flow": "PPO, flow", "gaussian": "PPO, Gaussian"}
+CLASSES = {
+    "mixture": ("mixture of 2", plots.PALETTE[2]),
+    "coupling": ("coupling flow", plots.PALETTE[1]),
+    "spline": ("spline flow", plots.PALETTE[3]),
+}
 BANDITS = {"mean_field": ("Gaussian", plots.PALETTE[2]), "realnvp": ("flow", plots.PALETTE[0])}
 
 

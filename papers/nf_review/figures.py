@@ -2,13 +2,15 @@
 
 import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib.ticker import PercentFormatter
 
 from common.lab.report import plots
 from common.lab.report.measures import environments, first_member
-from papers.nf_review.comparisons import area, gaussian_kl, per_pair, vi_families
+from papers.nf_review.comparisons import area, gain, gaussian_kl, per_pair, vi_families
 from papers.nf_review.drawing import (
     AGENTS,
     BANDITS,
+    CLASSES,
     COUNTED,
     CRITICS,
     FAMILY,
@@ -209,6 +211,37 @@ def figx_implicit_noise(locomotion_noise, locomotion_ppo="env=HalfCheetah-v4|Hop
         ax.set_ylabel(f"return, noise {size:g}")
     axes[-1, 0].set_ylabel("mean of the curve")
     plots.legend_below(fig)
+    return fig
+
+
+def figx_policy_by_algorithm(grid_trpo, grid_acktr, grid_ppo, grid_sac):
+    """Which algorithm profits from which class of policies: final return less the Gaussian's, seed by seed, as a share of
+    the size of the Gaussian's mean; the mean and its 95 % interval. Settings are those that serve the Gaussian; the classes
+    have up to a tenth more parameters. Filled where the interval leaves out 0."""
+    runs = {"TRPO": grid_trpo, "ACKTR": grid_acktr, "PPO": grid_ppo, "SAC": grid_sac}
+    envs = list(dict.fromkeys(env for results in runs.values() for env in environments(results)))
+    fig, axes = plots.grid(1, len(envs), width=max(2.6, 7.5 / max(len(envs), 1)), height=2.9)
+    for ax, env in zip(axes[0], envs, strict=True):
+        ax.axvline(0, color="0.6", linewidth=0.8)
+        ends = []
+        for row, results in enumerate(runs.values()):
+            for place, (kind, (label, colour)) in enumerate(CLASSES.items()):
+                if (found := gain(results, env, kind)) is None:
+                    continue
+                y = row + 0.22 * (place - 1)
+                decided = found.low > 0 or found.high < 0
+                ax.plot([found.low, found.high], [y, y], color=colour, linewidth=1.4)
+                face = colour if decided else "white"
+                ax.plot(found.effect, y, "o", color=colour, markerfacecolor=face, markersize=5, label=label)
+                ends += [found.effect, found.low, found.high]
+        ends = np.abs([end for end in ends if np.isfinite(end)])
+        ax.set_xlim(*np.array([-1.08, 1.08]) * max(ends, default=1.0))
+        ax.set_title(env)
+        ax.set_yticks(range(len(runs)), list(runs))
+        ax.invert_yaxis()
+        ax.xaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
+    axes[0, len(envs) // 2].set_xlabel("final return against the Gaussian's")
+    plots.legend_below(fig, ncols=3)
     return fig
 
 

@@ -1,11 +1,12 @@
-"""Tables of the review's flow families."""
+"""Tables of the review: flow families, policies by algorithms, settings."""
 
 import numpy as np
 import pandas as pd
 
 from common.lab.report import tabular
-from papers.nf_review.comparisons import chosen, gaussian_kl, vi_families
-from papers.nf_review.drawing import FAMILY
+from common.lab.report.measures import environments
+from papers.nf_review.comparisons import LAST, chosen, gain, gaussian_kl, vi_families
+from papers.nf_review.drawing import CLASSES, FAMILY
 
 # {column of the table of hyperparameters: experiments of one algorithm}
 COLUMNS = {
@@ -30,6 +31,10 @@ COLUMNS = {
     "TRPO": ("locomotion_trpo",),
     "DDPG": ("locomotion_ddpg",),
     "soft Q": ("locomotion_sql",),
+    "grid, TRPO": ("grid_trpo",),
+    "grid, ACKTR": ("grid_acktr",),
+    "grid, PPO": ("grid_ppo",),
+    "grid, SAC": ("grid_sac",),
     "variational": ("vi_gaussian", "vi_planar", "vi_flows"),
     "figure 2": ("bandits",),
     "bananas": ("planar_chains", "chains_beside"),
@@ -82,6 +87,24 @@ def table_vi(vi_gaussian, vi_planar, vi_flows):
         shares = [results.final("variance_share", 1, energy=energy, **where) for energy in names]
         rows.append([FAMILY.get(name, name), *map(_plus_minus, kl), f"{np.nanmean(shares):.2f}"])
     return pd.DataFrame(rows, columns=["family", *names, "variance"], dtype=object)
+
+
+def table_policy_by_algorithm(grid_trpo, grid_acktr, grid_ppo, grid_sac):
+    """Final return by algorithm and class of policies: the Gaussian's mean, and what another class has more, seed by seed,
+    in per cent of it, with the 95 % interval. Settings are those that serve the Gaussian."""
+    runs, rows = {"TRPO": grid_trpo, "ACKTR": grid_acktr, "PPO": grid_ppo, "SAC": grid_sac}, []
+    envs = list(dict.fromkeys(env for results in runs.values() for env in environments(results)))
+    for algorithm, results in runs.items():
+        means = [results.final("return", LAST, env=env, policy="gaussian") for env in envs]
+        rows.append([algorithm, "Gaussian", *(f"{np.nanmean(x):.0f}" if len(x) else "" for x in means)])
+        for kind, (label, _) in CLASSES.items():
+            found = [gain(results, env, kind) for env in envs]
+            rows.append([algorithm, label, *(_percent(verdict) if verdict else "" for verdict in found)])
+    return pd.DataFrame(rows, columns=["algorithm", "policy", *envs], dtype=object)
+
+
+def _percent(verdict):
+    return f"{100 * verdict.effect:+.0f} % [{100 * verdict.low:+.0f}, {100 * verdict.high:+.0f}]"
 
 
 def table_nf_review_hyperparameters():

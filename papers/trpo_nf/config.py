@@ -60,37 +60,8 @@ class PPONF(Policy, shared.PPO):
 
 
 @dataclass(frozen=True)
-class ACKTR(Policy, shared.OnPolicy):
+class ACKTR(Policy, shared.ACKTR):
     """ACKTR with the same policies (Section 5.1, Figure 5)."""
-
-    batch_steps: int = setting(2500, "steps per iteration", "authors' code", low=2, high=1_000_000, unit="steps")
-    trace: float = setting(0.97, "trace decay lambda of the advantages", "authors' code", low=0.0, high=1.0)
-    kl_radius: float = setting(
-        0.002, "KL that the step size aims at", "Appendix A: .02 and .002", low=1e-8, unit="nats", per_member=True
-    )
-    observation_limit: float = setting(10.0, "clip of normalised observations", "authors' code", low=0.1, high=1e6)
-    remember: bool = setting(True, "the observation before stands beside the present one", "authors' code")
-    rescale: bool = setting(True, "actions in [-1, 1] are scaled to the simulator's bounds, clipped", "authors' code")
-    value_learning_rate: float = setting(1e-3, "learning rate for V", "authors' code", low=0.0)
-    first_rate: float = setting(0.03, "first step size of the policy", "authors' code", low=1e-8, high=1.0)
-    damping: float = setting(0.01, "added to products of eigenvalues", "authors' code", low=0.0)
-    clip_kl: float = setting(0.01, "largest predicted divergence of a policy step", "peer: OpenAI baselines", low=0.0)
-    weight_decay: float = setting(
-        3e-4, "weight decay of V; of the Gaussian, what it adds to the damping", "authors' code, OpenAI baselines", low=0.0
-    )
-    value_updates: int = setting(25, "full-batch steps that fit V", "authors' code", low=1, high=10_000)
-    value_sees: str = setting(
-        "state",
-        "what V sees beside observation and time. state: nothing; policy: mean and deviation of a Gaussian, of the other "
-        "classes the log-density of the action taken, which biases the entropy",
-        "Section 2.1: V is of the state; the authors' code has policy",
-        choices=("state", "policy"),
-    )
-
-    def problem(self):
-        if self.timeouts != "terminal":
-            return "timeouts = 'bootstrapped' is not there for ACKTR, whose V sees the time within the episode"
-        return super().problem()
 
 
 @dataclass(frozen=True)

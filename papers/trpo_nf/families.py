@@ -7,8 +7,10 @@ from torch import nn
 from common.flows.coupling import Diagonal
 from common.flows.networks import small_uniform, xavier_uniform
 from common.flows.transforms import Compose
+from common.rl.flow_policies import CouplingFlow
+from common.rl.mixture_policies import Mixture
 from papers.trpo_nf.classes import CLASSES
-from papers.trpo_nf.policies import CouplingFlow, Mixture, couplings
+from papers.trpo_nf.policies import couplings
 
 EVENT = 2
 
