@@ -63,6 +63,10 @@ class PPONF(Policy, shared.PPO):
 class ACKTR(Policy, shared.ACKTR):
     """ACKTR with the same policies (Section 5.1, Figure 5)."""
 
+    kl_radius: float = setting(
+        0.002, "KL that the step size aims at", "Appendix A: .02 and .002", low=1e-8, unit="nats", per_member=True
+    )
+
 
 @dataclass(frozen=True)
 class Toys(Policy, shared.Iterations):
