@@ -44,7 +44,6 @@ NETWORK_SIZES = ("1x32", "1x128", "1x256", "2x32", "2x64", "2x128", "2x256", "2x
 TD3_PAPER, TD3_CODE = "peer: Fujimoto et al. 2018", "peer: Fujimoto et al.'s later code"
 TD3_SECTION, SAC_TABLE = f"{TD3_PAPER}, Section 6.1", "peer: Haarnoja et al. 2018, Table 1"
 DDPG_ALGORITHM, DDPG_SECTION = (f"peer: Lillicrap et al. 2016, {place}" for place in ("Algorithm 1", "Section 7"))
-TANG = "peer: the code of Tang & Agrawal 2018"
 BASELINES = "peer: OpenAI baselines"
 
 
@@ -310,16 +309,15 @@ class ACKTR(OnPolicy):
     remember: bool = setting(True, "the observation before stands beside the present one")
     rescale: bool = setting(True, "actions in [-1, 1] are scaled to the simulator's bounds, clipped")
     value_learning_rate: float = setting(1e-3, "learning rate for V", low=0.0)
-    first_rate: float = setting(0.03, "first step size of the policy", TANG, low=1e-8, high=1.0)
-    damping: float = setting(0.01, "added to products of eigenvalues", TANG, low=0.0)
-    clip_kl: float = setting(0.01, "largest predicted divergence of a policy step", BASELINES, low=0.0)
-    weight_decay: float = setting(3e-4, "weight decay of V; of the Gaussian, what it adds to the damping", TANG, low=0.0)
-    value_updates: int = setting(25, "full-batch steps that fit V", TANG, low=1, high=10_000)
+    first_rate: float = setting(0.03, "first step size of the policy", low=1e-8, high=1.0)
+    damping: float = setting(0.01, "added to products of eigenvalues", low=0.0)
+    clip_kl: float = setting(0.01, "largest predicted divergence of a policy step", low=0.0)
+    weight_decay: float = setting(3e-4, "weight decay of V; of the Gaussian, what it adds to the damping", low=0.0)
+    value_updates: int = setting(25, "full-batch steps that fit V", low=1, high=10_000)
     value_sees: str = setting(
         "state",
         "what V sees beside observation and time. state: nothing; policy: mean and deviation of a Gaussian, of the other "
         "classes the log-density of the action taken, which biases the entropy",
-        "peer: Tang & Agrawal 2018, Section 2.1: V is of the state; their code has policy",
         choices=("state", "policy"),
     )
 
