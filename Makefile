@@ -35,7 +35,7 @@ figures/%: setup FORCE
 test: setup
 	$(RUN) python -m pytest -n auto --dist loadfile
 	$(MAKE) smoke
-	$(RUN) NF_SCALE=smoke python -m pytest --nbmake notebooks
+	$(RUN) NF_SCALE=smoke python -m pytest -n auto --nbmake notebooks
 
 # Snakemake would train and draw too, but with a process for each, whose start takes longer than the work. It checks that
 # nothing is left to be done.

@@ -51,6 +51,7 @@ def repository(tmp_path_factory):
         ("run toy/toy/A-0.5 --device tpu", "unknown device 'tpu'"),
         ("publish nobody", "unknown paper 'nobody'"),
         ("publish toy/toy/A-0.5/x", "the form is"),
+        ("draw all --output x.pdf", "--output x.pdf: all is many files"),
         ("explain fig9", "no figure, table or claims are called 'fig9'"),
         ("cost fig9", "no figure, table or claims are called 'fig9'"),
         ("list nobody", "unknown paper 'nobody'"),
@@ -104,19 +105,15 @@ def test_draw_and_judge_write_what_they_say(repository):
 def test_all_are_drawn_where_the_workflow_has_them(repository, tmp_path):
     """The files of `snakemake all`, with the bytes that they have one at a time."""
     clone = repository.copy(tmp_path / "repository")
-    assert "to be run" in clone.papers("explain", "fig2_both").stdout
     refused = clone.papers("draw", "all", "--threads", "1")
     assert refused.returncode == 2 and len(refused.stderr.splitlines()) == 1
     assert "toy/toy/B-0.5 has not been run" in refused.stderr
-    none = clone.papers("draw", "all", "--scale", "day", "--available")
+    none = clone.papers("draw", "all", "--scale", "day", "--available", "--threads", "1")
     assert none.returncode == 0 and "fig1_toy: left out: none of its cells" in none.stderr and "fig3_" in none.stdout
-    some = clone.papers("draw", "all", "--available")
-    assert some.returncode == 0 and "figures/fig1_toy.pdf" in some.stdout
     assert clone.papers("run", "all").returncode == 0
     made = clone.papers("draw", "all", "--threads", "2", "--seeds", "4")
-    assert made.returncode == 0 and "--output" in clone.papers("draw", "all", "--output", "x").stderr
-    alone = clone.papers("draw", "fig1_toy", "--seeds", "4", "--output", "alone.pdf")
-    assert alone.returncode == 0
+    assert made.returncode == 0
+    assert clone.papers("draw", "fig1_toy", "--seeds", "4", "--output", "alone.pdf").returncode == 0
     assert (clone.root / "alone.pdf").read_bytes() == (clone.root / "figures/fig1_toy.pdf").read_bytes()
     wanted = {"fig1_toy.pdf", "fig1_toy.png", "fig2_both.pdf", "fig2_both.png", "claims_toy.md", "claims_toy.csv"}
     assert wanted <= {Path(file).name for file in made.stdout.split()}

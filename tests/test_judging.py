@@ -159,8 +159,9 @@ BUDGETS = {
         (10_000, 5): "c19 c21 c22",
         (10_000, 10): "c17 own_knows",
         (20_000, 5): "c20 own_mean_field",
+        (300_000, 5): "c04 own_noise_costs",
         (400_000, 10): "c05",
-        (1_000_000, 5): "c02 c03 c06 c07 c08 c09 c15 own_latents own_actors own_noise",
+        (1_000_000, 5): "c02 c03 c06 c07 c08 c09 c15 own_latents own_actors own_noise_helps",
     },
     "trpo_nf": {
         (2_000, 10): "c01 c02 c03 c04 c05 c22 c23 own_collapse own_determinant own_wide",
