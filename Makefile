@@ -1,8 +1,10 @@
 # make figures/fig3_logscale.pdf     sets up once, then trains and draws
 # make figures/fig3_logscale.pdf CONFIG="scale=day"
+# make release VERSION=0.1.0         dist/flow-policies-0.1.0.zip of the commit that is checked out
 # make test PYTHON=python3.12         with another Python, in an environment of its own
 PYTHON ?= python3
 CONFIG ?=
+VERSION ?=
 VENV := .venv$(if $(filter-out python3,$(notdir $(PYTHON))),-$(notdir $(PYTHON)))
 BIN := $(VENV)/bin
 # The environment's own programs come first, as if it were activated.
@@ -11,7 +13,7 @@ CACHE := $(shell test -w "$$HOME" || echo 'XDG_CACHE_HOME="$(CURDIR)/.cache"')
 RUN := PATH="$(CURDIR)/$(BIN):$$PATH" $(CACHE)
 PIP := $(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: setup test smoke lint mutants clean
+.PHONY: setup test smoke lint mutants release clean
 .DEFAULT_GOAL := help
 
 help:
@@ -54,6 +56,14 @@ lint: setup
 # Would the tests notice wrong code? Not part of the tests: some 20 minutes.
 mutants: setup
 	$(RUN) python -m tests.mutants
+
+# One archive of this commit: code, published results, pictures, tables, verdicts, checksums and what describes them.
+release: $(BIN)/.describes
+	$(RUN) python -m papers release $(VERSION)
+
+$(BIN)/.describes: $(BIN)/.ready
+	$(PIP) --editable '.[release]'
+	@touch $@
 
 clean:
 	rm -rf results figures logs .snakemake

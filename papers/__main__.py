@@ -41,6 +41,8 @@ COMMANDS = {
         "run what undecided claims need, the best price first",
         "papers* hours threads plan",
     ),
+    "cite": ("report.citing:cite", "print BibTeX of this release and of the paper behind a figure", "NAME"),
+    "release": ("report.releasing:release", "write the archive of a version, dist/<name>-<version>.zip", "VERSION"),
     "status": ("run.watch:show", "what is running", "watch parent"),
 }
 
@@ -54,6 +56,7 @@ def _arguments():
         "FIGURE": ("name", {"metavar": "FIGURE"}),
         "TABLE": ("name", {"metavar": "TABLE"}),
         "PAPER": ("paper", {"metavar": "PAPER"}),
+        "VERSION": ("version", {"metavar": "VERSION", "help": "three numbers, as 0.1.0"}),
         "TARGET": ("target", {"metavar": "PAPER[/EXPERIMENT[/CELL]]"}),
         "paper?": ("paper", {"nargs": "?", "metavar": "PAPER", "help": "one paper alone"}),
         "papers*": ("papers", {"nargs": "*", "metavar": "PAPER", "help": "these papers alone"}),

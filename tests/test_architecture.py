@@ -83,7 +83,7 @@ def test_planning_and_drawing_load_no_learning_library():
         "import sys\n"
         "from common.lab.plan import catalog\nfrom common.lab.results import costs, records, requests\n"
         "from common.lab.run import publishing, training, watch\n"
-        "from common.lab.report import inspection, making, plots, stats\n"
+        "from common.lab.report import inspection, making, plots, releasing, stats\n"
         "[catalog.cells(p, e, s) for p in catalog.papers() for e in catalog.experiment_names(p) for s in catalog.SCALES]\n"
         "import importlib, pathlib\n"
         "[importlib.import_module(f'papers.{p}.{k}') for p in catalog.papers() for k in catalog.KINDS"

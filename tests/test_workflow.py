@@ -1,5 +1,6 @@
 """What the workflow plans: all that an edit changes, and nothing else."""
 
+import re
 import subprocess
 import sys
 import sysconfig
@@ -225,6 +226,10 @@ def test_the_report_holds_every_artefact(repository):
     assert done.returncode == 0, done.stderr
     page = (repository.root / "report.html").read_text()
     assert all(name in page for name in ("fig1_toy.pdf", "table1_final.md", "claims_toy.md"))
+    shown = " ".join(re.sub(r"<[^>]*>|\\n", " ", page).split())  # captions stand in JSON, with its \n
+    assert "Figure fig1_toy at scale quick , drawn by the function" in shown and "Cells that it reads: 2." in shown
+    assert "Table table1_final at scale" in shown and "claims of papers/toy at scale quick" in shown
+    assert "made by one workflow from training runs" in shown
 
 
 def test_the_workflow_is_clean(finished):

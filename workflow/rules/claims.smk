@@ -5,6 +5,7 @@ rule claims:
     output:
         main=report(
             "figures/{at}claims_{paper}.md",
+            caption="../report/claims.rst",
             category="claims",
             labels={"paper": "{at}{paper}"},
         ),

@@ -5,6 +5,7 @@ rule figure:
     output:
         main=report(
             "figures/{at}{figure}.pdf",
+            caption="../report/figure.rst",
             category="figures",
             labels={"figure": "{at}{figure}"},
         ),

@@ -5,6 +5,7 @@ rule table:
     output:
         main=report(
             "figures/{at}{table}.md",
+            caption="../report/table.rst",
             category="tables",
             labels={"table": "{at}{table}"},
         ),

@@ -85,22 +85,28 @@ def cost(name: str, scale: str) -> str:
 
 
 def judge(paper: str) -> tuple[dict[str, Verdict], Path]:
+    """Writes `claims_page`; returns {claim: verdict} and the page."""
+    verdicts, text = claims_page(paper)
+    page = catalog.ROOT / "docs" / f"claims_{paper}.md"
+    atomic_write(page, text)
+    return verdicts, page
+
+
+def claims_page(paper: str) -> tuple[dict[str, Verdict], str]:
     """{claim: verdict}, each at the largest scale at which all its cells, or those of some environments, have results; and
-    the page written."""
+    docs/claims_<paper>.md, which shows them."""
     trials = {name: judging.trial(paper, name, SHOWN) for name in catalog.artefacts(paper, "claims")}
     verdicts, _ = judging.verdicts(paper, trials)
     missing = judging.not_written(paper)
     verdicts |= dict.fromkeys(missing, untested("not written"))
     frame = tabular.verdicts(verdicts, making.claims_in_words(paper) | missing)
     frame.insert(3, "scale", [at.scale if (at := trials.get(name)) else "" for name in frame["claim"]])
-    page = catalog.ROOT / "docs" / f"claims_{paper}.md"
     caption = (
         f"Verdicts on the claims of {paper}, each at the largest scale that was run, corrected by Holm: what the paper "
         "claims (c…) and what we ask beyond it (own_…) are two families. Prices are those of a core of "
         f"{costs.FALLBACK_SPEED:g} GFLOP/s."
     )
-    atomic_write(page, tabular.markdown(frame, caption, "", "mixed"))
-    return verdicts, page
+    return verdicts, tabular.markdown(frame, caption, "", "mixed")
 
 
 def summary(paper: str, verdicts: Mapping[str, Verdict]) -> str:

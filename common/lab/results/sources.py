@@ -114,6 +114,15 @@ def publication(cell: Cell) -> Source | None:
     return same[0] if same else own
 
 
+def stale_publications() -> list[Path]:
+    """Folders below published/ whose results are not today's: of other settings or code, without a record, or of no cell
+    that there is."""
+    cells = {cell.published: cell for scale in catalog.SCALES for cell in catalog.targeted("all", scale)}
+    folders = sorted({file.parent for file in (catalog.ROOT / "published").rglob("*") if file.is_file()})
+    held = {folder: folder in cells and _look(cells[folder], "published", folder) for folder in folders}
+    return [folder for folder, source in held.items() if not source or source.stale]
+
+
 def own(cell: Cell) -> Source | None:
     """This checkout's finished run of a cell, or None."""
     return _look(cell, "results", cell.folder)
