@@ -2,6 +2,7 @@
 
     python -m tests.mutants                  all; about 20 minutes of two cores
     python -m tests.mutants common/rl/sac.py --count 20
+    python -m tests.mutants --skip 120       goes on where an earlier run was ended
 
 A mutant is the program with one change: another sign or operator, min for max, a comparison turned round, a constant half as
 large again, `and` for `or`, a condition negated, a `detach` left out. They are drawn at random, always the same ones, from
@@ -272,9 +273,10 @@ def main(arguments=None):
     parser = argparse.ArgumentParser(prog="python -m tests.mutants", description="mutants, and which survive the tests")
     parser.add_argument("patterns", nargs="*", help="parts of paths; all subjects by default")
     parser.add_argument("--count", type=int, default=200)
+    parser.add_argument("--skip", type=int, default=0, help="so many first ones of the list, which were tried before")
     parser.add_argument("--workers", type=int, default=costs.cores())
     options = parser.parse_args(arguments)
-    drawn = chosen(options.patterns, options.count)
+    drawn = chosen(options.patterns, options.count)[options.skip :]
     known = {(k["path"], k["before"], k["after"]) for k in yaml.safe_load(KNOWN.read_text(encoding="utf-8")) or []}
     context = multiprocessing.get_context("spawn")
     jobs, results, survivors = context.Queue(), context.Queue(), []

@@ -164,6 +164,12 @@ def test_the_spread_of_states_grows_with_a_dilation():
     assert [b - a for a, b in zip(near, far, strict=True)] == pytest.approx([math.log(2)] * 2, abs=1e-4)
 
 
+def test_the_spread_of_states_is_that_of_third_neighbours():
+    """0, 1, 3, 7, 15: the third nearest are 7, 6, 4, 7 and 14 away."""
+    found = coverage(torch.tensor([[[0.0], [1.0], [3.0], [7.0], [15.0]]]))
+    assert found == pytest.approx([math.log(7 * 6 * 4 * 7 * 14) / 5], abs=1e-5)
+
+
 @pytest.mark.parametrize("kind", ["noisy", "flow"])
 def test_a_frozen_transition_climbs_the_critic(kind):
     """The sign: without noise and with small steps a chain gains in V, and so in Q."""

@@ -249,6 +249,19 @@ def test_what_is_no_vector_is_refused(tmp_path):
         tmp_path / "2", gymnasium.spaces.Box(-1, 1, (11,)), np.zeros((4, 11)), gymnasium.spaces.Discrete(3), np.zeros(3, int)
     )
     refused(tmp_path / "2", "actions: .* is not a vector")
+    vectors, matrices = gymnasium.spaces.Box(-1, 1, (11,)), gymnasium.spaces.Box(-1, 1, (2, 2))
+    of_minari(tmp_path / "3", matrices, np.zeros((4, 2, 2), np.float32))
+    refused(tmp_path / "3", "observations: .* is not a vector")
+    of_minari(tmp_path / "4", vectors, np.zeros((4, 11)), matrices, np.zeros((3, 2, 2), np.float32))
+    refused(tmp_path / "4", "actions: .* is not a vector")
+
+
+def test_actions_of_another_box_are_scaled_entry_by_entry(tmp_path):
+    """Also where the box is [-1, 1] in some entries alone."""
+    box = gymnasium.spaces.Box(np.float32([-1, -1]), np.float32([1, 3]))
+    actions = np.float32([[-1, -1], [0, 1], [1, 3]])
+    of_minari(tmp_path, gymnasium.spaces.Box(-1, 1, (4,)), np.zeros((4, 4), np.float32), box, actions)
+    np.testing.assert_allclose(load(NAME, MAZE, tmp_path)["action"], [[-1, -1], [0, 0], [1, 1]], atol=1e-6)
 
 
 def test_unknown_ids(tmp_path, monkeypatch):

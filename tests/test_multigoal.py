@@ -31,6 +31,7 @@ def test_the_point_is_an_environment_as_gymnasium_wants_it():
 @pytest.mark.parametrize("goal, action", [(0, (1, 0)), (1, (-1, 0)), (2, (0, 1)), (3, (0, -1))])
 def test_rewards_and_ends_are_those_stated(goal, action):
     env, action = point(), np.array(action, np.float32)
+    assert env.action_space == gymnasium.spaces.Box(-1, 1, (2,))
     place = env.reset(seed=3)[0].astype(float)
     assert np.abs(place).max() < 0.5 and not np.array_equal(place, env.reset(seed=4)[0])
     place, over, steps = env.reset(seed=3)[0].astype(float), False, 0

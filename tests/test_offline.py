@@ -204,6 +204,26 @@ def test_of_other_environments_no_band_is_known():
         resolve(Behaviour, {"env": "Ant-v4"}, "page")
 
 
+@pytest.mark.filterwarnings("ignore:Mean of empty slice")
+def test_training_goes_on_where_one_member_diverges():
+    class Lost(behaviour.Learner):
+        def act(self, obs, draws=None, ablate=None):
+            action = super().act(obs, draws, ablate)
+            action[0] = torch.nan if self.trained else action[0]
+            return action
+
+        trained = False
+
+        def update(self, *arguments):
+            self.trained = True
+            super().update(*arguments)
+
+    kept = MemoryJournal(2)
+    collecting.run(Lost, behaving(), [3, 4], kept)
+    assert [m for m, _ in kept.divergences] == [0]
+    assert {m for m, step, _, _ in kept.records if step == 60} == {1}
+
+
 def test_training_leaves_two_policies_and_what_was_seen_up_to_the_first(tmp_path):
     """Stopped and started again it leaves the same bytes."""
     config, produced = (

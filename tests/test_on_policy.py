@@ -169,6 +169,26 @@ def test_trajectories_are_recorded_at_the_end():
     assert rows[-1]["step"] > 0 and all(np.isfinite(list(row.values())).all() for row in rows)
 
 
+ENDS = ("terminated", "truncated")
+
+
+@pytest.mark.parametrize("end", ENDS)
+def test_a_trajectory_ends_with_its_episode(end, monkeypatch):
+    made = on_policy.environment
+
+    def ending(config):
+        env = made(config)
+        step, count = env.step, iter(range(10**6))
+        env.step = lambda action: (*step(action)[:2], *(name == end and next(count) % 7 == 6 for name in ENDS))
+        return env
+
+    monkeypatch.setattr(on_policy, "environment", ending)
+    kept = MemoryJournal(1)
+    on_policy.run(trpo.Learner, settings("Ant-v4", total_steps=64, trajectories=1), [4], kept)
+    ((_, rows),) = kept.tables["trajectories"]
+    assert [row["step"] for row in rows] == [0, 7]
+
+
 @pytest.mark.parametrize("env", ["AntBulletEnv-v0", "HumanoidBulletEnv-v0", "HumanoidFlagrunBulletEnv-v0"])
 def test_a_bullet_episode_is_determined_by_its_seed(env):
     pytest.importorskip("pybullet_envs_gymnasium")
