@@ -72,6 +72,9 @@ def metrics(world):
             }
         if experiment.startswith(("density", "vi_", "bandits", "chains", "planar_chains", "costs")):
             return fitted(world, experiment, c, z, steps)
+        if experiment == "entropy_bound":
+            held = {"true": 1, "false": -1, "undecided": 1 if z > -1.5 else -1}[world]
+            return {"margin": held, "gain": held, "bound_gain": -1}
         if experiment.startswith("grid_"):
             return {"return": np.full(len(steps), 100 + 20 * (c.policy == "coupling") + (5 + (c.policy == "spline")) * z)}
         if experiment == "locomotion_noise":

@@ -227,6 +227,22 @@ class MNFCost(Multipliers, Iterations):
 
 # Implicit policies (Section 3.1.1).
 
+
+@dataclass(frozen=True)
+class EntropyBound(Iterations):
+    """Entropy regularisation against the maximum-entropy objective, in small decision processes."""
+
+    total_steps = evaluate_every = 1  # nothing is trained
+
+    states: int = setting(10, "states", "our choice", low=2, high=200)
+    actions: int = setting(4, "actions", "our choice", low=2, high=50)
+    concentration: float = setting(0.3, "of the Dirichlet law of transitions", "our choice: few successors", low=1e-3)
+    logits: float = setting(1.0, "deviation of the policy's logits", "our choice", low=0.0, high=10.0)
+    discount: float = setting(0.9, "discount factor", "our choice", low=0.0, high=0.999)
+    temperature: float = setting(0.1, "beta: weight of the entropy", "our choice: several", low=0.0)
+    kl_radius: float = setting(0.01, "largest KL of a step over states", "our choice: several", low=1e-12, unit="nats")
+
+
 FLOW = "as TRPO with flows: peer: Tang & Agrawal 2018, Appendix B"
 
 

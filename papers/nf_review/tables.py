@@ -11,6 +11,7 @@ from papers.nf_review.drawing import CLASSES, FAMILY
 # {column of the table of hyperparameters: experiments of one algorithm}
 COLUMNS = {
     "figure 1": ("shapes",),
+    "entropy bound": ("entropy_bound",),
     "density": ("density_simple", "density_modern"),
     "costs": ("costs",),
     "regression": ("mnf_regression",),
