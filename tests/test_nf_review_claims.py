@@ -223,6 +223,8 @@ def test_gains_are_seed_by_seed_and_shares_of_the_gaussians_mean():
     mine = results.final("return", 10, env="Hopper-v4", policy="spline")
     assert gain(results, "Hopper-v4", "spline").effect == pytest.approx((mine - gaussian).mean() / gaussian.mean())
     made = tables.table_policy_by_algorithm(**world_of("true", "table_policy_by_algorithm", "tables"))
+    few = tables.table_policy_by_algorithm(**world_of("true", "table_policy_by_algorithm", "tables", "quick", 2))
+    assert few.loc[2, "Hopper-v4"] == "+20 %"  # two seeds have no interval
     assert len(made) == 16 and made.loc[2, "Hopper-v4"].startswith("+20 %") and made.loc[0, "policy"] == "Gaussian"
 
 

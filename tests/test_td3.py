@@ -132,3 +132,9 @@ def test_exploration_is_clipped_noise_around_the_deterministic_action():
     obs, noise = torch.randn(1, 64, OBSERVATIONS), torch.randn(1, 64, ACTIONS)
     plain, explored = learner.act(obs), learner.act(obs, {"noise": noise})
     assert torch.equal(explored, (plain + 0.5 * noise).clamp(-1, 1)) and (explored.abs() == 1).any()
+
+
+def test_an_action_is_saturated_beyond_99_per_cent_of_its_bound():
+    trace = {"action": [np.array([[0.98, -1.0], [0.995, 0.0]]), np.zeros((3, 2))]}
+    learner = td3.Learner(TD3(base="1x32", critic="1x32"), [7, 8], OBSERVATIONS, ACTIONS)
+    assert learner.summarise(trace) == {"saturated": [0.5, 0.0]}

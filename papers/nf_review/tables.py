@@ -105,7 +105,8 @@ def table_policy_by_algorithm(grid_trpo, grid_acktr, grid_ppo, grid_sac):
 
 
 def _percent(verdict):
-    return f"{100 * verdict.effect:+.0f} % [{100 * verdict.low:+.0f}, {100 * verdict.high:+.0f}]"
+    interval = "" if np.isnan(verdict.low) else f" [{100 * verdict.low:+.0f}, {100 * verdict.high:+.0f}]"
+    return f"{100 * verdict.effect:+.0f} %{interval}"
 
 
 def table_nf_review_hyperparameters():

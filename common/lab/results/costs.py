@@ -22,7 +22,8 @@ FALLBACK = {
     "ddpg": 0.005, "hmc": 0.035, "langevin": 0.022, "ppo": 0.0006, "ppo_nf": 0.0006, "trpo": 0.0003,
     "acktr": 0.0003, "mnf_regression": 0.005, "dqn": 0.002, "noisy_dqn": 0.002, "bayes_dqn": 0.002, "mnf_dqn": 0.002,
     "bootstrapped_dqn": 0.002, "variational": 0.003, "density": 0.003,
-    "ppo_flow": 0.0006, "ppo_locomotion": 0.0006, "soft_q": 0.007,
+    "ppo_flow": 0.0006, "ppo_locomotion": 0.0006, "soft_q": 0.007, "trpo_policies": 0.0004, "acktr_policies": 0.0004,
+    "ppo_policies": 0.0007, "sac_policies": 0.008, "entropy_bound": 0.01,
 }  # fmt: skip
 UNKNOWN = 0.01
 FALLBACK_SPEED = 100.0  # GFLOP/s of that machine, at whose speed documents quote prices
