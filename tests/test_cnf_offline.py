@@ -270,3 +270,19 @@ def test_an_actor_that_is_pushed_is_what_c19_asks_about():
     table = moons.given["reach"]
     table.loc[(table["how"] == "pushed") & (table["size"] == 4.0), "far"] += 0.3
     assert claims.c19_no_actor_leaves_the_data(moons).status == "contradicted"
+
+
+def test_a_point_with_one_entry_that_is_not_finite_is_far_away():
+    learner = toys.Learner(Toys(**SMALL), [0])
+    decode = learner.decode
+
+    def broken(z):
+        points = np.array(decode(z))
+        points[..., 1] = np.nan
+        return points
+
+    learner.decode = broken
+    tables = learner.tables()
+    assert all(row["far"] == 1 and row["distance"] == np.inf for row in tables["reach"][0])
+    places = sorted({row["x"] for row in tables["density"][0]})
+    assert places == pytest.approx([-x for x in reversed(places)]) and 0.9 < places[-1] < 1  # a grid about 0

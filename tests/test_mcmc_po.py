@@ -381,6 +381,8 @@ def test_the_bandit_learns_and_keeps_the_laws():
     masses = [row["log_mass"] for row in journal.tables["density"][0][1]]
     assert max(masses) < 0 and min(masses) == pytest.approx(max(masses) - 12)
     assert sum(math.exp(x) for x in masses) == pytest.approx(1, abs=0.02)
+    places = sorted({row["u1"] for row in journal.tables["density"][0][1]})
+    assert len(places) == 40 and places == pytest.approx([-x for x in reversed(places)])  # centres of cells about 0
 
 
 def test_the_gates_scale_follows_the_mean_square_of_gradients():

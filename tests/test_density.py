@@ -1,0 +1,35 @@
+"""Distributions in the plane, and the mass of a flow that is fitted to them."""
+
+import numpy as np
+import pytest
+
+from papers.nf_review import comparisons, datasets, density
+from papers.nf_review.config import Density
+from tests.samples import generator
+
+
+@pytest.mark.parametrize("name", datasets.NAMES)
+def test_a_sets_density_is_that_of_its_samples(name):
+    """It integrates to 1, and the samples' shares of the cells of a coarse grid are its masses."""
+    fine = (np.arange(400) + 0.5) / 50 - 4
+    places = np.stack(np.meshgrid(fine, fine, indexing="ij"), -1).reshape(-1, 2)
+    mass = np.exp(datasets.log_prob(name, places)).reshape(8, 50, 8, 50).sum((1, 3)) / 50**2
+    assert mass.sum() == pytest.approx(1, abs=0.01)
+    points = datasets.sample(name, generator(0), 20_000)
+    share = np.histogram2d(*points.T, bins=np.arange(-4, 5))[0] / len(points)
+    np.testing.assert_allclose(share, mass, atol=0.012)
+
+
+def test_the_mass_of_a_flow_near_the_identity_is_one():
+    learner = density.Learner(Density(family="realnvp", flows=2, mass_points=201), [3, 4])
+    np.testing.assert_allclose(learner.results()["mass"], 1, atol=2e-3)
+
+
+def test_an_error_of_latents_is_cut_at_ten():
+    class Run:
+        cells = (1,)
+
+        def final(self, metric, last):
+            return np.array([0.5, 1e3, 10.5])
+
+    assert comparisons.lasting_error(Run()).tolist() == [0.5, 10, 10]
