@@ -10,12 +10,13 @@ which reaches the parameters through f as well. A Gaussian (`policy = gaussian`)
 are new in every update, and serve all its minibatches.
 """
 
-from common.flows.coupling import Coupling, Shift
+from common.flows.coupling import Shift
 from common.flows.networks import MLP, small_uniform, xavier_uniform
 from common.flows.transforms import Compose
 from common.rl import ppo
 from common.rl.flow_policies import CouplingFlow
 from common.rl.randomness import normal
+from papers.nf_review import policies
 
 
 class Learner(ppo.Learner):
@@ -24,15 +25,11 @@ class Learner(ppo.Learner):
     def build_policy(self, rngs):
         if self.config.policy == "gaussian":
             return super().build_policy(rngs)
-        c, first = self.config, xavier_uniform()
-        hidden = [c.coupling_units] * 3
-        layers = [
-            Coupling(rngs, self.actions, i % 2 == 0, hidden, init=first, last_init=small_uniform())
-            for i in range(c.couplings)
-        ]
+        c = self.config
+        first, *rest = policies.layers(c, rngs, self.actions)
         sizes = [self.observations, c.embedding_units, c.embedding_units, self.actions]
-        embedding = MLP(rngs, sizes, "relu", first, small_uniform())
-        flow = Compose(layers[0], Shift(embedding), *layers[1:])
+        embedding = MLP(rngs, sizes, "relu", xavier_uniform(), small_uniform())
+        flow = Compose(first, Shift(embedding), *rest)
         return ppo.contiguous(CouplingFlow(flow, self.actions, constant=True))
 
     def update_draws(self, rng):
