@@ -49,6 +49,27 @@ def test_the_step_is_the_natural_gradient_of_the_regularised_objective():
     assert (q * np.log(q / p)).sum(1).max() == pytest.approx(1e-8, rel=1e-3)
 
 
+def test_the_bound_is_the_stated_one():
+    """Term by term, with loops, for one draw."""
+    config = EntropyBound(states=4, actions=3, kl_radius=0.2, temperature=0.7, discount=0.8)
+    found = eb.compared(generator(6), config)
+    rng = generator(6)
+    transition, reward = rng.dirichlet(np.full(4, 0.3), (4, 3)), rng.random((4, 3))
+    q = eb.softmax(rng.standard_normal((4, 3)))
+    value, d = eb.evaluated(q, transition, reward, 0.8)
+    advantage = reward + 0.8 * transition @ value - value[:, None]
+    p = eb.step(q, advantage - 0.7 * np.log(q), 0.2)
+    total, apart, gains, entropies = value.mean(), 0.0, [], []
+    for s in range(4):
+        gains.append(sum(p[s, a] * advantage[s, a] for a in range(3)))
+        entropies.append(-sum(p[s, a] * np.log(p[s, a]) for a in range(3)))
+        total += d[s] * (gains[s] + 0.7 * entropies[s]) / 0.2
+        apart += d[s] * sum(max(p[s, a] - q[s, a], 0) for a in range(3))  # total variation: what is moved
+    bound = total - 2 * 0.8 / 0.2**2 * apart * (max(map(abs, gains)) + 0.7 * max(entropies))
+    after, before = (eb.objective(policy, transition, reward, 0.8, 0.7) for policy in (p, q))
+    assert found["margin"] == pytest.approx(after - bound) and found["bound_gain"] == pytest.approx(bound - before)
+
+
 @pytest.mark.parametrize("radius", [1e-4, 0.3])
 def test_the_bound_holds_and_closes(radius):
     found = [eb.compared(generator(seed), EntropyBound(kl_radius=radius, temperature=0.5)) for seed in range(50)]

@@ -215,6 +215,48 @@ def test_tables_have_a_row_per_family(table):
         assert made.set_index("family")["fast"]["MAF"] == "both"  # the made-up operations are equal
 
 
+def noisy(with_noise, without):
+    """Results of c04 and its confound: the level of the flow's curve, {robot: level}, where the Gaussian's is 100."""
+
+    def numbers(experiment, cell, z, steps):
+        c, levels = cell.config, with_noise if experiment == "locomotion_noise" else without
+        level = levels.get(c.env, 100) if c.policy == "flow" else 100
+        return {"return": np.full(len(steps), level + z)}
+
+    def made(claim):
+        arguments = catalog.artefacts("nf_review", "claims")[claim]
+        loaded = {name: synthetic("nf_review", name, "paper", chosen, numbers) for name, chosen in arguments.items()}
+        return getattr(claims, claim)(**loaded)
+
+    return made
+
+
+ROBOTS = ("HalfCheetah-v4", "Hopper-v4", "Walker2d-v4")
+
+
+def test_a_number_of_tasks_is_two_at_least():
+    won = {0: {}, 1: {"Hopper-v4": 130}, 2: {"Hopper-v4": 130, "Walker2d-v4": 130}}
+    lost = dict.fromkeys(ROBOTS, 70)
+    assert [noisy(lost | levels, {})("c04_robust_to_noise").status for levels in won.values()] == [
+        "contradicted", "contradicted", "reproduced"]  # fmt: skip
+
+
+def test_a_flow_that_is_as_much_faster_without_noise_is_not_more_robust():
+    faster = dict.fromkeys(ROBOTS, 130)
+    assert noisy(faster, faster)("c04_robust_to_noise").status == "reproduced"
+    assert noisy(faster, faster)("own_noise_costs_the_flow_less").status == "inconclusive"
+    assert noisy(faster, dict.fromkeys(ROBOTS, 160))("own_noise_costs_the_flow_less").status == "contradicted"
+    assert noisy({}, dict.fromkeys(ROBOTS, 70))("own_noise_costs_the_flow_less").status == "reproduced"
+
+
+def test_a_gain_is_one_where_returns_are_negative():
+    def numbers(experiment, cell, z, steps):
+        return {"return": np.full(len(steps), -100 + 20 * (cell.config.policy == "coupling") + z)}
+
+    results = synthetic("nf_review", "grid_ppo", "paper", "", numbers)
+    assert gain(results, "Hopper-v4", "coupling").effect == pytest.approx(0.2, rel=0.05)
+
+
 def test_gains_are_seed_by_seed_and_shares_of_the_gaussians_mean():
     results = world_of("true", "figx_policy_by_algorithm", "figures")["grid_ppo"]
     gaussian = results.final("return", 10, env="Hopper-v4", policy="gaussian")
