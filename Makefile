@@ -13,7 +13,7 @@ CACHE := $(shell test -w "$$HOME" || echo 'XDG_CACHE_HOME="$(CURDIR)/.cache"')
 RUN := PATH="$(CURDIR)/$(BIN):$$PATH" $(CACHE)
 PIP := $(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: setup test smoke lint mutants release clean
+.PHONY: setup test test-cluster smoke lint mutants release clean
 .DEFAULT_GOAL := help
 
 help:
@@ -45,6 +45,14 @@ smoke: setup
 	$(RUN) python -m papers run all --scale smoke
 	$(RUN) python -m papers draw all --scale smoke
 	$(RUN) snakemake --cores all smoke
+
+# The workflow through a Slurm that lasts as long as the test. It needs root and Debian's packages, or says that it was skipped.
+test-cluster: $(BIN)/.submits
+	$(RUN) python -m pytest -rs tests/cluster
+
+$(BIN)/.submits: $(BIN)/.ready
+	$(PIP) --editable '.[cluster]'
+	@touch $@
 
 lint: setup
 	$(RUN) ruff check .
