@@ -196,6 +196,24 @@ def figx_conservatism(behaviour, cnf, cnf_normal, awac, iql, plas, no_flow):
     return plots.finish(fig, ncols=6)
 
 
+def figx_minari(minari_data, minari_cnf, minari_awac, minari_no_flow):
+    """Anybody's data, by their id in Minari: mean return in the environment of this repository's version, actions sampled,
+    of the conservative agent, of its loss without a flow, and of AWAC. Dotted: mean return of the data's own episodes, in
+    the environment that they were made in. Faint: seeds; line: their mean."""
+    methods = {"CNF": (minari_cnf, ORANGE), "no flow": (minari_no_flow, BLACK), "AWAC": (minari_awac, BLUE)}
+    pairs = [(source.cell.config.env, source.cell.config.dataset) for source in minari_data.cells]
+    names = [f"{dataset}, in {env}" for env, dataset in pairs]
+    fig, axes = plots.panels(names, 2)
+    for (env, dataset), name in zip(pairs, names, strict=True):
+        where = {"env": env, "dataset": dataset}
+        for method, (results, colour) in methods.items():
+            plots.seeds_and_mean(axes[name], results.curve("return", **where), method, colour)
+        own = minari_data.final("return", 1, **where).mean()
+        axes[name].axhline(own, color="0.4", linestyle=":", linewidth=1, label="the data's episodes")
+        _updates(axes[name], name)
+    return _finish(fig, "return")
+
+
 def figx_temperature(behaviour, cnf_temperature, cnf="env=HalfCheetah-v4, quality=medium"):
     """The temperature λ from greed to cloning, on HalfCheetah's medium data: final score with sampled actions, and the mean
     distance of the policy's mode from the data's actions. Dots: seeds; line: their mean."""
