@@ -138,7 +138,7 @@ def test_the_parameters_with_the_best_held_out_likelihood_are_left(double):
     left = learner.files()["flow"]
     for name, now in learner.flow.state_dict().items():
         assert np.array_equal(left[0][name], kept[name][:1]) and np.array_equal(left[1][name], now[1:])
-    assert learner.results()["nll_best"].tolist() == [nll[0, 0], nll[1, 1]]
+    assert learner.results()["nll_best"] == [nll[0, 0], nll[1, 1]]
     for name, rows in (("nll_held_out", learner.validation), ("nll", learner.order)):
         exact = [-learner.log_prob(*learner.prepare(data.take(rows.expand(2, -1))))[m].mean().item() for m in range(2)]
         assert measured[1][name] == pytest.approx(exact)

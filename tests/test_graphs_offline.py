@@ -13,9 +13,6 @@ from tests.test_graphs import Eager, close, gpu, host_state
 from tests.test_offline_learners import ACTIONS, AGENTS, CASES, OBSERVATIONS, inputs  # noqa: F401  a fixture
 
 SEEDS = (3, 4)
-# The host keeps a part of their state: counts of updates, the best likelihood so far.
-COUNTING = {"iql", "flow", "flow_search"}
-RECORDED = [name for name in CASES if name not in COUNTING]
 
 
 @pytest.fixture
@@ -51,7 +48,7 @@ def trained(data):
     return train
 
 
-@pytest.mark.parametrize("name", RECORDED)
+@pytest.mark.parametrize("name", CASES)
 def test_the_wrapper_hands_everything_on(name, made, trained, monkeypatch):
     monkeypatch.setattr(graphs, "Recorded", Eager)
     plain, wrapped = made(name), made(name, recorded=True)
@@ -70,19 +67,17 @@ def test_what_is_recorded_keeps_all_its_state_on_the_device(name, made, trained)
         trained(learner, "cpu", 1, step)
         learner.measure()
         seen.append(host_state(learner))
-    same = all(state == seen[1] for state in seen[1:])
-    assert graphs.recordable(learner) == (name not in COUNTING)
-    assert same or name in COUNTING
+    assert all(state == seen[1] for state in seen[1:]) and graphs.recordable(learner)
 
 
 def test_the_loop_s_device_decides(made):
-    for name, device, recorded in (("awac", "cuda:0", True), ("awac", "cpu", False), ("iql", "cuda", False)):
+    for name, device, recorded in (("awac", "cuda:0", True), ("awac", "cpu", False), ("flow", "cuda", True)):
         build = captured(lambda *arguments, name=name: made(name))
         assert isinstance(build(CASES[name][1], SEEDS, None, device, {}), Captured) == recorded
 
 
 @gpu
-@pytest.mark.parametrize("name", RECORDED)
+@pytest.mark.parametrize("name", CASES)
 def test_recorded_updates_are_the_eager_ones(name, made, trained):
     ours, theirs = made(name, "cuda", True), made(name, "cuda")
     close(trained(ours, "cuda", 50), trained(theirs, "cuda", 50), 1e-6)
@@ -94,11 +89,11 @@ def test_recorded_updates_are_the_eager_ones(name, made, trained):
 @pytest.mark.parametrize("name", CASES)
 def test_a_gpu_computes_what_a_cpu_does(name, made, trained):
     """Ten updates: float32 sums in another order drift apart beyond that."""
-    close(trained(made(name, "cuda", name in RECORDED), "cuda", 10), trained(made(name), "cpu", 10), 2e-3)
+    close(trained(made(name, "cuda", True), "cuda", 10), trained(made(name), "cpu", 10), 2e-3)
 
 
 @gpu
-@pytest.mark.parametrize("name", RECORDED)
+@pytest.mark.parametrize("name", CASES)
 def test_a_checkpoint_goes_on_where_it_was_made(name, made, trained):
     straight = trained(made(name, "cuda", True), "cuda", 30)
     half, again = trained(made(name, "cuda", True), "cuda", 15), made(name, "cuda", True)
@@ -107,7 +102,7 @@ def test_a_checkpoint_goes_on_where_it_was_made(name, made, trained):
 
 
 @gpu
-@pytest.mark.parametrize("name", [name for name in RECORDED if name in AGENTS])
+@pytest.mark.parametrize("name", AGENTS)
 def test_recorded_actions_follow_the_policy(name, made, trained):
     learner = made(name, "cuda", True)
     for step in range(12):
