@@ -315,6 +315,15 @@ class PLAS(OnData):
     evaluate_every: int = setting(5_000, "interval of evaluations", "our choice: the code's 1000", low=1, unit="updates")
 
 
+@dataclass(frozen=True)
+class Likelihood(OnData):
+    """The flow's likelihood of what trained agents do."""
+
+    total_steps: int = setting(1, "updates: nothing is learnt", "our choice", low=1, high=1, unit="updates")
+    evaluate_every: int = setting(1, "interval of measurements", "our choice", low=1, high=1, unit="updates")
+    batch_size: int = setting(1, "of no use here", "our choice", low=1, high=1)
+
+
 CHEN = "peer: Chen et al.'s code"
 
 

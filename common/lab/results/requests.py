@@ -61,6 +61,15 @@ class Asked:
             cell = replace(cell, members=tuple(held.record["members"]))
         return cell.param
 
+    def run_inputs(self, key: str, scale: str, again: set[str]) -> list[str]:
+        """Paths, relative to the root, of the metrics that a cell's run reads. Its own join `again`, what Snakemake makes
+        anew, if they are outdated: of other settings or code, of fewer seeds, or without a file that the cell produces. It
+        sees that of its own runs alone; of one that `papers run` made it has no record."""
+        cell = catalog.cell(key, scale)
+        if sources.own(cell) and sources.source(cell, True, cell.produces).kind == "missing":
+            again.add(f"{cell.place}/metrics.csv")
+        return sources.run_inputs(key, scale)
+
     def inputs(self, name: str, at: str) -> list[str]:
         """Paths, relative to the root, of the metrics that an artefact reads. Tells if it is about to replace a picture of a
         larger scale."""
