@@ -24,6 +24,7 @@ $(BIN)/.ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(PIP) torch
 	$(PIP) --editable '.[dev]'
+	@$(PIP) --editable '.[minatar]' 2>/dev/null || echo "MinAtar was not installed: figx_minatar is left out." >&2
 	@$(PIP) --only-binary pybullet --editable '.[roboschool]' 2>/dev/null || echo \
 		"pybullet was not installed (it has wheels up to Python 3.11): figures of its robots are left out." >&2
 	@touch $@

@@ -1,18 +1,22 @@
-"""Off-policy fleets on a GPU, sizes of HalfCheetah, batch 256, networks 2x256.
+"""Fleets on a GPU, sizes of HalfCheetah.
 
-    python -m benchmarks gpu [--seconds 4] [--members 2,4,8,16]
+    python -m benchmarks gpu [--seconds 4] [--members 2,4,8,16] [--offline 3,9]
 
-Member-updates per second of SAC and of ARSAC, launched kernel by kernel (eager) and as one CUDA graph (recorded), batches
-drawn from a replay in host memory as the loop does; and training steps of a whole fleet per second end to end: action,
-simulators in turn on one core, batch, update."""
+Member-updates per second of SAC and of ARSAC (batch 256, networks 2x256), launched kernel by kernel (eager) and as one CUDA
+graph (recorded), batches drawn from a replay in host memory as the loop does; and training steps of a whole fleet per second
+end to end: action, simulators in turn on one core, batch, update. The same updates of agents that learn from fixed data: CNF
+through a flow of 12 steps of 2x256 and without one, and AWAC."""
 
 import argparse
 import sys
+import tempfile
 import time
+from pathlib import Path
 
 import numpy as np
 import torch
 
+from benchmarks.offline import FLOW, fleet, made, run_of
 from common.lab.run.hardware import prepare
 from common.rl import off_policy, sac
 from common.rl.config import SAC
@@ -21,6 +25,8 @@ from common.rl.journal import MemoryJournal
 from common.rl.learner import tensors
 from papers.arsac import arsac
 from papers.arsac.config import ARSAC
+from papers.cnf_offline import awac, cnf, flow
+from papers.cnf_offline.config import AWAC, CNF, Flow
 
 WARM = 1_000  # transitions in the replay
 
@@ -29,6 +35,7 @@ def main(arguments):
     parser = argparse.ArgumentParser(prog="python -m benchmarks gpu")
     parser.add_argument("--seconds", type=float, default=4.0, help="of each measurement (default 4)")
     parser.add_argument("--members", default="2,4,8,16", help="sizes of the fleets (default 2,4,8,16)")
+    parser.add_argument("--offline", default="3,9", help="sizes of the fleets on fixed data (default 3,9)")
     options = parser.parse_args(arguments)
     if not torch.cuda.is_available():
         sys.exit("benchmarks gpu: no CUDA device")
@@ -44,39 +51,62 @@ def main(arguments):
             said = f"eager {eager * members:8.0f}, recorded {graph * members:8.0f} member-updates/s"
             print(f"{name:5} fleet of {members:2}: {said}; end to end {steps * members:7.0f} member-steps/s", flush=True)
 
+    with tempfile.TemporaryDirectory() as folder:
+        data = made(100_000, Path(folder))
+        inputs = {"flow": [run_of(flow.Learner(Flow(**FLOW), [0], data), Path(folder))]}
+        for name, build, config in (
+            ("CNF", cnf.Learner, CNF()),
+            ("CNF without a flow", cnf.Learner, CNF(encoder="none")),
+            ("AWAC", awac.Learner, AWAC()),
+        ):
+            for members in map(int, options.offline.split(",")):
+                eager, graph = (
+                    offline(build(config, range(members), data, "cuda", inputs), data, recorded, options.seconds)
+                    for recorded in (False, True)
+                )
+                said = f"eager {eager * members:8.0f}, recorded {graph * members:8.0f} member-updates/s"
+                print(f"{name}, fleet of {members}: {said}", flush=True)
+
+
+def offline(learner, data, recorded, seconds):
+    """Updates of a fleet on fixed data per second."""
+    return rate(fleet(Captured(learner) if recorded else learner, data, "cuda"), seconds)
+
+
+def rate(repeated, seconds):
+    """Calls per second, by the clock, of what launches work on the GPU."""
+    for _ in range(20):
+        repeated()
+    torch.cuda.synchronize()
+    began, count = time.perf_counter(), 0
+    while time.perf_counter() - began < seconds:
+        repeated()
+        count += 1
+        if count % 50 == 0:
+            torch.cuda.synchronize()
+    torch.cuda.synchronize()
+    return count / (time.perf_counter() - began)
+
 
 def measured(build, config, members, recorded, seconds):
     """(updates, training steps) of the fleet per second."""
     seeds = list(range(members))
-    fleet = off_policy.TransitionCollector(config, seeds, "cuda")
-    learner = build(config, seeds, fleet.observations, fleet.actions, "cuda")
+    collector = off_policy.TransitionCollector(config, seeds, "cuda")
+    learner = build(config, seeds, collector.observations, collector.actions, "cuda")
     learner = Captured(learner) if recorded else learner
-    streams, journal = off_policy.Streams(fleet, learner), MemoryJournal(members)
-    step = 0
+    streams, journal = off_policy.Streams(collector, learner), MemoryJournal(members)
+    steps = iter(range(10**6))
 
     def update():
-        learner.update(fleet.replay.sample(streams.sample(step)["uniform"]), tensors(streams.update(step), "cuda"))
+        step = next(steps)
+        learner.update(collector.replay.sample(streams.sample(step)["uniform"]), tensors(streams.update(step), "cuda"))
+        return step
 
     def train():
-        fleet.step(step + 10**6, learner, streams, journal)
-        update()
+        collector.step(10**6 + update(), learner, streams, journal)
 
     rng = np.random.default_rng(0)
     for _ in range(WARM):
         for m in range(members):
-            fleet._step_member(m, rng.uniform(-1, 1, fleet.actions).astype(np.float32), journal)
-    rates = []
-    for one in (update, train):
-        for _ in range(20):
-            step += 1
-            one()
-        torch.cuda.synchronize()
-        began, count = time.perf_counter(), 0
-        while time.perf_counter() - began < seconds:
-            step, count = step + 1, count + 1
-            one()
-            if count % 50 == 0:
-                torch.cuda.synchronize()
-        torch.cuda.synchronize()
-        rates.append(count / (time.perf_counter() - began))
-    return rates
+            collector._step_member(m, rng.uniform(-1, 1, collector.actions).astype(np.float32), journal)
+    return [rate(repeated, seconds) for repeated in (update, train)]

@@ -3,12 +3,10 @@
     python -m benchmarks offline [--pairs 5] [--rows 1000000]
 
 (a) Updates of a member per second of CPU time: fleets of 3 seeds of AWAC and IQL against a plain torch loop of one seed, as
-the
-    well-known single-file ports are written (modules, one Adam each, an index into tensors for a batch). Both in turn in one
-    run; the median of the pairs counts. Floor: 2.
+    the well-known single-file ports are written (modules, one Adam each, an index into tensors for a batch). Both in turn in
+    one run; the median of the pairs counts. Floor: 2.
 (b) Shares of the machine's rate of batched matrix products that the flow's pre-training (12 steps of 2x256, batch 1024) and
-a
-    CNF update (the same flow, batch 512, 3 seeds) reach. Floors: 0.6 and 0.5.
+    a CNF update (the same flow, batch 512, 3 seeds) reach. Floors: 0.6 and 0.5.
 (c) Peak memory of a process that trains AWAC on so many rows. Floor: at most 1.5 GB.
 """
 
@@ -71,7 +69,7 @@ def made(rows, folder):
     return checked(run.tensors("rows")["rows"], OBSERVATIONS, ACTIONS, "made")
 
 
-def fleet(learner, data):
+def fleet(learner, data, device="cpu"):
     """One update of a fleet, its batch drawn as the loop draws it."""
     config = learner.config
     batches = Blocks(learner.seeds, "sample", 64, lambda rng, n: {"uniform": rng.random((n, config.batch_size))})
@@ -80,7 +78,7 @@ def fleet(learner, data):
     def update():
         at = next(step)
         index = torch.from_numpy((batches.at(at)["uniform"] * len(learner.order)).astype(np.int64))
-        learner.update(data.take(learner.order[index]), tensors(draws.at(at), "cpu"))
+        learner.update(data.take(learner.order[index], device), tensors(draws.at(at), device))
 
     return update
 
@@ -108,10 +106,7 @@ def shares(data, pairs):
     """Print the shares of (b)."""
     trained = flow.Learner(Flow(**FLOW), [0], data)
     with tempfile.TemporaryDirectory() as folder:
-        save_file(trained.files()["flow"][0], Path(folder) / "flow.safetensors")
-        settings = {key: getattr(trained.config, key) for key in vars(trained.config)}
-        run = Run({"flow": Path(folder) / "flow.safetensors"}, settings, {"nll_best": 0.0})
-        agent = cnf.Learner(CNF(), SEEDS, data, inputs={"flow": [run]})
+        agent = cnf.Learner(CNF(), SEEDS, data, inputs={"flow": [run_of(trained, Path(folder))]})
     for name, learner, work, floor in (
         ("flow pre-training", trained, 3 * coupling_flops(1024), 0.6),
         ("CNF update", agent, 4 * coupling_flops(512 * len(SEEDS)) + networks_flops(512 * len(SEEDS)), 0.5),
@@ -119,6 +114,12 @@ def shares(data, pairs):
         update = fleet(learner, data)
         measured = [work / seconds(update) / product_rate() for _ in range(pairs)]
         print(f"{name}: {work / 1e9:.2f} GFLOP, share of the product rate {statistics.median(measured):.2f} (floor {floor})")
+
+
+def run_of(trained, folder):
+    """The run of a flow's learner, as an agent reads it."""
+    save_file(trained.files()["flow"][0], folder / "flow.safetensors")
+    return Run({"flow": folder / "flow.safetensors"}, dict(vars(trained.config)), {"nll_best": 0.0})
 
 
 def coupling_flops(rows):

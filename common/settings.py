@@ -13,6 +13,8 @@ from typing import Any
 
 from .errors import UserError
 
+DATA_SET_ID = r"([-\w]+/)*[-\w]+-v\d+"  # of a data set in Minari's format: space/environment/name-v0
+
 
 def setting(
     default: Any, meaning: str, source: str = "", *, low: float | None = None, high: float | None = None,

@@ -20,15 +20,23 @@ from common.lab.results.requests import KEYS, check_device
 COMMANDS = {
     "list": ("report.inspection:listing", "what there is to build", "paper?"),
     "explain": ("report.inspection:explain", "the chain from a picture to its algorithm", "NAME scale seeds fresh"),
-    "run": ("run.training:run", "train cells, or all", "TARGET scale seeds exactly anew threads device parent"),
-    "cost": ("report.inspection:cost", "hours that an artefact would take", "NAME scale seeds fresh threads device"),
+    "run": ("run.training:run", "train cells, or all", "TARGET scale seeds dataset env exactly anew threads device parent"),
+    "cost": (
+        "report.inspection:cost",
+        "hours that an artefact would take",
+        "NAME scale seeds dataset env fresh threads device",
+    ),
     "draw": (
         "report.making:draw",
         "draw a figure from its results, or all artefacts",
-        "FIGURE scale seeds output available fresh threads",
+        "FIGURE scale seeds dataset env output available fresh threads",
     ),
-    "tabulate": ("report.making:tabulate", "write a table from its results", "TABLE scale seeds output available fresh"),
-    "judge": ("report.making:judge", "test the claims of a paper", "PAPER scale seeds output available fresh"),
+    "tabulate": (
+        "report.making:tabulate",
+        "write a table from its results",
+        "TABLE scale seeds dataset env output available fresh",
+    ),
+    "judge": ("report.making:judge", "test the claims of a paper", "PAPER scale seeds dataset env output available fresh"),
     "gallery": ("report.gallery:write", "redraw docs/gallery and the generated part of README.md", ""),
     "publish": ("run.publishing:publish", "copy finished results to published/", "TARGET scale seeds partial"),
     "reseal": (
@@ -62,6 +70,8 @@ def _arguments():
         "papers*": ("papers", {"nargs": "*", "metavar": "PAPER", "help": "these papers alone"}),
         "scale": ("--scale", {"default": scale, "help": f"{', '.join(SCALES)} (default: {scale})"}),
         "seeds": ("--seeds", {"help": "in place of the experiments' seeds: 0-9, or 4,5"}),
+        "dataset": ("--dataset", {"help": "the data set of Minari in place of the page's, with --env"}),
+        "env": ("--env", {"help": "its environment, as Hopper-v4"}),
         "exactly": ("--exactly", flag | {"help": "the cells have the members of --seeds and no others"}),
         "anew": ("--anew", flag | {"help": "train published members too"}),
         "threads": ("--threads", {"type": _positive, "help": "worker processes (default: one per core)"}),
@@ -131,6 +141,7 @@ def _command(arguments):
     _check(options)
     if "seeds" in options and name != "run":  # run may train some members of a cell; the others see these alone
         catalog.replace_seeds(options.pop("seeds"))
+    catalog.replace_data(options.pop("dataset", None), options.pop("env", None))
     module, _, function = COMMANDS[name][0].partition(":")
     with _progress(options.pop("parent")) if name == "run" else contextlib.nullcontext():
         made = getattr(importlib.import_module(f"common.lab.{module}"), function)(**options)

@@ -7,7 +7,7 @@ import pytest
 from common.lab.plan import catalog
 from common.lab.report import plots, stamping
 from common.rl.references import references
-from papers.cnf_offline import claims, comparisons, figures, tables
+from papers.cnf_offline import claims, comparisons, figures, likelihood, tables
 from tests.synthetic import synthetic
 
 matplotlib.use("agg")
@@ -46,6 +46,8 @@ def metrics(world, medium=0.5, apart=False):
                     "return_medium": low + medium * (high - low), "step_medium": 1e5}  # fmt: skip
         if experiment == "mazes":
             return {"return_random": 20.0, "return_stale": 200.0, "return_replanning": 300.0}
+        if experiment == "likelihood":
+            return {f"nll_{role}": 2.0 + i + 0.1 * z for i, role in enumerate((*likelihood.ROLES, "data"))}
         if experiment == "data":
             return {"rows": 1e6, "episodes": 1e3, "return": 5e3, "terminations": 0.0, "saturated": 0.2}
         if experiment.startswith(("flows", "vaes")):

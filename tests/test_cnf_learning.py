@@ -15,8 +15,9 @@ from common.rl.inputs import Run
 from common.rl.journal import MemoryJournal
 from common.rl.randomness import Blocks, generator, reset_seed
 from common.rl.simulators import Environment
-from papers.cnf_offline import agent, awac, cnf, encoder, flow, iql, lapo, plas
-from papers.cnf_offline.config import AWAC, CNF, IQL, LAPO, PLAS, Flow
+from papers.cnf_offline import agent, awac, cnf, encoder, flow, iql, lapo, likelihood, plas
+from papers.cnf_offline.config import AWAC, CNF, IQL, LAPO, PLAS, Flow, Likelihood
+from papers.cnf_offline.data import DATA_LIMIT
 from tests.offline_peers import ROWS, Standard, data_of, disturbed, flow_run, vae_run
 
 SEEDS = (0, 1)
@@ -138,7 +139,7 @@ def test_the_parameters_with_the_best_held_out_likelihood_are_left(double):
     left = learner.files()["flow"]
     for name, now in learner.flow.state_dict().items():
         assert np.array_equal(left[0][name], kept[name][:1]) and np.array_equal(left[1][name], now[1:])
-    assert learner.results()["nll_best"].tolist() == [nll[0, 0], nll[1, 1]]
+    assert learner.results()["nll_best"] == [nll[0, 0], nll[1, 1]]
     for name, rows in (("nll_held_out", learner.validation), ("nll", learner.order)):
         exact = [-learner.log_prob(*learner.prepare(data.take(rows.expand(2, -1))))[m].mean().item() for m in range(2)]
         assert measured[1][name] == pytest.approx(exact)
@@ -370,3 +371,37 @@ def test_evaluations_draw_samples_by_the_members_seed_and_the_step():
     assert torch.equal(first, again) and not torch.equal(first, later) and not torch.equal(first, acts[0].act(obs))
     noise = torch.from_numpy(generator(1, "evaluate", 30).standard_normal((6, 2), dtype=np.float32))
     assert torch.equal(first[1], learner.act(obs, {"noise": noise.expand(2, -1, -1)})[1])
+
+
+def test_how_likely_actions_are_under_the_flow(tmp_path):
+    """-ln p of the flow that the inputs name, in the states that the agents were probed in; a seed finds its own agent's."""
+    data = data_of(rows=300)
+    flow = flow_run(tmp_path, data)
+    learner = cnf.Learner(CNF(encoder="none", hidden="2x32"), SEEDS, data)
+    files = learner.files()["probe"]
+    rows = np.linspace(0, 299, 300).astype(int)[:256]  # 300 // 256 = 1
+    assert np.array_equal(files[0]["obs"], data.obs[rows].numpy()) and files[0]["obs"].shape == (256, 4)
+    noise = np.stack([learner.acting_draws(generator(seed, "evaluate", 0), 256)["noise"] for seed in SEEDS])
+    acted = learner.act(data.obs[rows].expand(2, -1, -1), {"noise": torch.from_numpy(noise)})
+    for m in range(2):
+        np.testing.assert_array_equal(files[m]["action"], acted[m].numpy())
+    runs = {}
+    for shift, role in enumerate(likelihood.ROLES):
+        runs[role] = []
+        for m in (1, 0):  # in any order
+            path = tmp_path / f"{role}-{m}.safetensors"
+            save_file({"obs": files[m]["obs"], "action": files[m]["action"] * 0.9**shift}, path)
+            runs[role].append(Run({"probe": path}, {"seed": SEEDS[m]}, {}))
+    made = likelihood.Learner(Likelihood(), list(SEEDS), data, "cpu", {"flow": [flow], **runs})
+    measured = made.measure()
+    frozen, _ = agent.flow_of({"flow": [flow]}, "uniform", 4, 2, "cpu")
+
+    def nll(action):
+        """By the change of variables, from what the frozen flow says of an action."""
+        _, log_det = frozen.encode(action[None], Standard(data)(data.obs[rows])[None])
+        return -(log_det - 2 * np.log(2)).mean().item()
+
+    assert measured["nll_data"] == pytest.approx([nll(data.action[rows].clamp(-DATA_LIMIT, DATA_LIMIT))] * 2, rel=1e-4)
+    for shift, role in enumerate(likelihood.ROLES):
+        expected = [nll(torch.from_numpy(files[m]["action"] * 0.9**shift)) for m in range(2)]
+        assert measured[f"nll_{role}"] == pytest.approx(expected, rel=1e-4), role

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from papers.nf_review import comparisons, datasets, density
+from papers.nf_review import comparisons, datasets, density, families
 from papers.nf_review.config import Density
 from tests.samples import generator
 
@@ -33,3 +33,14 @@ def test_an_error_of_latents_is_cut_at_ten():
             return np.array([0.5, 1e3, 10.5])
 
     assert comparisons.lasting_error(Run()).tolist() == [0.5, 10, 10]
+
+
+def test_residual_flows_begin_near_the_identity():
+    """w'u near the number whose softplus is 1, so that w'u^ is small; beta^ small, and of a tenth's deviation."""
+    rngs = [generator(seed) for seed in range(200)]
+    flow = families.planar(rngs, 8)
+    inner = (flow.w * flow.u).sum(-1).flatten().detach().numpy()
+    assert np.abs(inner - np.log(np.e - 1)).max() < 0.2
+    flow = families.radial(rngs, 8)
+    apart = (flow.b - flow.a).flatten().detach().numpy()
+    assert 0.08 < apart.std() < 0.12 and np.abs(flow.shape()[1].detach().numpy()).max() < 0.4

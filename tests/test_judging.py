@@ -162,6 +162,7 @@ BUDGETS = {
         (20_000, 5): "c20 own_mean_field",
         (300_000, 5): "c04 own_noise_costs",
         (400_000, 10): "c05",
+        (500_000, 5): "c14",
         (1_000_000, 5): "c02 c03 c06 c07 c08 c09 c15 own_latents own_actors own_noise_helps",
     },
     "trpo_nf": {

@@ -3,6 +3,7 @@ the run that was not, and a NaN stays with its member."""
 
 import inspect
 from dataclasses import dataclass, field, replace
+from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
@@ -10,8 +11,8 @@ import pytest
 import torch
 
 from common.lab.run.journal import Journal
+from common.rl import arcade, ddpg, episodes, goals, iterations, off_policy, on_policy, ppo, sac, sac_auto, staged, td3, trpo
 from common.rl import config as shared
-from common.rl import ddpg, episodes, goals, iterations, off_policy, on_policy, ppo, sac, sac_auto, staged, td3, trpo
 from common.rl import learner as contract
 from common.rl.randomness import STREAMS, generator
 from papers.arsac import arsac, sac_memory
@@ -28,6 +29,7 @@ from papers.nf_review import (
     dqn,
     lsp,
     lsp_second,
+    minatar,
     mnf_ddpg,
     mnf_dqn,
     mnf_regression,
@@ -79,6 +81,12 @@ def chain(module, config, **settings):
     return Case(module.Learner, config(**values | settings), 40, 1e-2, 1, 13)
 
 
+def game(learner):
+    values = {"env": "MinAtar-Breakout", "total_steps": 60, "evaluate_every": 20, "warmup": 20, "batch_size": 16,
+              "episode_steps": 15, "units": 16, "flow_width": 8, "filters": 4}  # fmt: skip
+    return Case(learner, review.MinAtar(**values), 40, 1e-2, 21)
+
+
 class FirstLevel:
     """A first level of the same seed, as a run that was trained would leave it."""
 
@@ -101,6 +109,7 @@ LOOPS = {
     "on_policy": on_policy,
     "iterations": iterations,
     "episodes": episodes,
+    "arcade": arcade,
     "goals": goals,
 }
 CASES = {
@@ -170,6 +179,7 @@ CASES = {
         2e-2,
         8,
     ),
+    **({"minatar_mnf": game(minatar.MNF), "minatar_dqn": game(minatar.Greedy)} if find_spec("minatar") else {}),
     "moons": Case(moons.Learner, Moons(**MOONS, base="normal", total_steps=24, evaluate_every=8), 13, 1e-2, 8),
 }
 
@@ -261,7 +271,7 @@ def test_a_member_in_a_fleet_is_the_run_it_would_be_alone(name, alone, tmp_path)
     mine = records_of(together, 1)
     same(mine, records_of(single, 0), CASES[name].tolerance)
     assert ("coverage" in {metric for _, metric in mine}) == getattr(CASES[name].config, "coverage", False)
-    if CASES[name].config.loop == "episodes":  # returns are few numbers, which may be equal by chance
+    if CASES[name].config.loop in ("episodes", "arcade"):  # returns are few numbers, which may be equal by chance
         ours, theirs = (dict(build.made.network.named_parameters()) for build in (fleet, one))
         for key, x in theirs.items():
             torch.testing.assert_close(ours[key][1:2], x, rtol=1e-4, atol=1e-4)
@@ -295,9 +305,15 @@ def test_a_nan_stays_with_its_member(name, alone, tmp_path):
     same(records_of(together, 1), records_of(single, 0), case.tolerance)
 
 
-PROTOCOLS = {"off_policy": contract.OffPolicyLearner, "staged": contract.StagedLearner,
-             "on_policy": contract.OnPolicyLearner, "iterations": contract.IterativeLearner,
-             "episodes": contract.EpisodicLearner, "goals": contract.OnPolicyLearner}  # fmt: skip
+PROTOCOLS = {
+    "off_policy": contract.OffPolicyLearner,
+    "staged": contract.StagedLearner,
+    "on_policy": contract.OnPolicyLearner,
+    "iterations": contract.IterativeLearner,
+    "episodes": contract.EpisodicLearner,
+    "arcade": contract.EpisodicLearner,
+    "goals": contract.OnPolicyLearner,
+}
 
 
 @pytest.mark.parametrize("name", CASES)

@@ -75,6 +75,9 @@ def metrics(world):
         if experiment == "entropy_bound":
             held = {"true": 1, "false": -1, "undecided": 1 if z > -1.5 else -1}[world]
             return {"margin": held, "gain": held, "bound_gain": -1}
+        if experiment == "minatar":
+            near = {"true": 0, "false": -4, "undecided": 3 * z}[world] * (c.agent == "mnf")
+            return {"return": np.full(len(steps), 10 + near - (c.agent == "bayes") + 0.05 * z)}
         if experiment.startswith("grid_"):
             return {"return": np.full(len(steps), 100 + 20 * (c.policy == "coupling") + (5 + (c.policy == "spline")) * z)}
         if experiment == "locomotion_noise":

@@ -181,3 +181,13 @@ def test_the_distribution_of_the_samples_has_a_density(policy, preset):
     np.testing.assert_allclose(masses["truth"], 1, atol=1e-3)
     whole = policy == "gaussian" or (policy != "flow" and preset == "equations")
     assert (np.abs(masses["trained"] - 1) < 1e-3).all() == whole
+
+
+def test_an_entropy_is_held_by_its_squared_distance():
+    """Far off the steps are long, near they vanish: the distance itself would shake about the target."""
+    learner = Learner(Toys(toy="entropy", policy="gaussian", entropy=-4.0, samples=64, iterations=10), [0, 1])
+    drawn = learner.draws(np.random.default_rng(0), 64)
+    draws = {name: torch.from_numpy(np.stack([x, x])) for name, x in drawn.items()}
+    loss, entropy = learner.entropy(draws)
+    assert ((entropy + 4).abs() > 1.1).all()
+    torch.testing.assert_close(loss, (entropy + 4) ** 2)

@@ -209,3 +209,18 @@ def test_the_determinant_is_compared_by_its_logarithm():
     gaussian = synthetic("trpo_nf", "entropy_gaussian", "paper", arguments["entropy_gaussian"], metrics(2.0))
     verdict = claims.own_determinant_at_equal_entropy(entropy, gaussian)
     assert verdict.status == "reproduced" and verdict.effect == pytest.approx(np.log(4), abs=1e-3)
+
+
+def test_a_fall_is_relative_to_the_best_return():
+    """The Gaussian loses a tenth of a thousand, mixtures half of ten: the loss is what was gained, not its size."""
+
+    def metrics(experiment, cell, z, steps):
+        best, loss = (10.0, 0.5) if cell.config.policy.startswith("gmm") else (1000.0, 0.1)
+        values = np.full(len(steps), best * (1 - loss) + 0.001 * best * z)
+        values[len(steps) // 2] = best
+        return {"return": values}
+
+    selection = CLAIMS["c12_mixtures_are_unstable_on_humanoids"]["trpo"]
+    runs = synthetic("trpo_nf", "trpo", "paper", selection, metrics)
+    verdict = claims.c12_mixtures_are_unstable_on_humanoids(runs)
+    assert verdict.status == "reproduced" and verdict.effect == pytest.approx(0.4, abs=0.01)

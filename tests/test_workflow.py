@@ -1,6 +1,7 @@
 """What the workflow plans: all that an edit changes, and nothing else."""
 
 import re
+import shutil
 import subprocess
 import sys
 import sysconfig
@@ -62,6 +63,17 @@ def test_another_environment_plans_nothing(repository, tmp_path):
 def test_an_equation_plans_what_depends_on_it(repository):
     repository.edit("common/rl/maths.py", "RATE = 2", "RATE = 3")
     assert repository.planned("all") == sorted(["claims_toy", "fig1_toy", "fig2_both", "table1_final", *TOY])
+
+
+def test_so_it_does_where_snakemake_made_none_of_the_runs(repository):
+    """As after `papers run`: Snakemake then has no record of what they were made of."""
+    shutil.rmtree(repository.root / ".snakemake")
+    assert repository.planned("all") == []
+    repository.edit("common/rl/maths.py", "RATE = 2", "RATE = 3")
+    assert set(TOY) <= set(repository.planned("all"))
+    done = repository.snakemake("figures/fig1_toy.pdf")
+    assert done.returncode == 0, done.stderr
+    assert repository.planned("figures/fig1_toy.pdf") == []
 
 
 def test_a_setting_plans_its_cells(repository):

@@ -81,20 +81,24 @@ class Collector(Simulators):
     kept = ("age", "returns", "tested", "trained", "streak", "solved")  # arrays of a checkpoint, beside the learner's
 
     def __init__(self, config: Episodic, seeds: Sequence[int], device: str):
-        make: Any = lambda: Discrete(config)  # noqa: E731 - what it makes meets what `Simulators` asks of an `Environment`
-        super().__init__(make, seeds)
+        super().__init__(lambda: self.environment(config), seeds)
         self.config, self.device, members = config, device, len(seeds)
         env: Any = self.envs[0]
         self.choices, self.horizon = env.choices, env.horizon
         capacity = min(config.buffer_size, config.total_steps * self.horizon)
         self.replay = Replay(members, self.observations, 1, capacity, device)
-        self.tests = [Discrete(config) for _ in seeds]
+        self.tests = [self.environment(config) for _ in seeds]
         self.age = np.zeros(members, dtype=int)  # steps taken in the episode
         self.returns = np.zeros(members)  # of the episode so far
         self.tested, self.trained = np.zeros((members, 2)), np.zeros((members, 2))  # sums of returns and their number
         self.streak = np.zeros(members, dtype=int)  # rollouts in a row that were the best
         self.solved = np.full(members, config.total_steps)  # the episode at which the first long streak began
         self.begun = np.full(members, -1)  # the episode whose random numbers the learner has
+
+    @staticmethod
+    def environment(config: Episodic) -> Any:
+        """What meets all that `Simulators` asks of an `Environment`."""
+        return Discrete(config)
 
     def running(self) -> np.ndarray:
         """Members with episodes to come, [members]."""

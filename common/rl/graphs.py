@@ -1,4 +1,4 @@
-"""Off-policy learners on a GPU: an update, and the choice of actions, as one CUDA graph each.
+"""Off-policy and offline learners on a GPU: an update, and the choice of actions, as one CUDA graph each.
 
 An update of a fleet is some hundred small kernels. Launched one by one they take longer to launch than to run; recorded once
 as a graph and replayed they do not. What is computed is the same: the graph holds the kernels of the learner's own `update`.
@@ -52,12 +52,14 @@ class Recorded:
 
 
 class Captured:
-    """An `OffPolicyLearner` on a GPU whose `update`, `act` and `inspect` are graphs. Everything else is the learner's own.
-    Its update must take the same path every time (`recordable`). What `act` and `inspect` return is overwritten by their
-    next call."""
+    """An `OffPolicyLearner` or `OfflineLearner` on a GPU whose `update`, `act` and `inspect` are graphs. Everything else is
+    the learner's own. Its update must take the same path every time (`recordable`). What `act` and `inspect` return is
+    overwritten by their next call."""
 
     def __init__(self, learner: Any):
         self.learner = learner
+        if hasattr(learner, "act"):  # a model of the data has none, which a loop asks
+            self.act = self._act
         self._forget()
 
     def __getattr__(self, name: str) -> Any:
@@ -77,7 +79,7 @@ class Captured:
 
         self._recorded("update", step)(*(getattr(batch, field.name) for field in fields(Batch)), *draws.values())
 
-    def act(self, obs: Tensor, draws: Draws | None = None, ablate: str | None = None) -> Tensor:
+    def _act(self, obs: Tensor, draws: Draws | None = None, ablate: str | None = None) -> Tensor:
         if ablate is not None:
             return self.learner.act(obs, draws, ablate)
         names = list(draws or ())
@@ -107,8 +109,9 @@ def recordable(learner: Any) -> bool:
 def captured(build: Any) -> Any:
     """The maker of a learner, whose learners are `Captured` where they are on a GPU and can be."""
 
-    def make(config, seeds, observations, actions, device="cpu", **others):
-        learner = build(config, seeds, observations, actions, device, **others)
-        return Captured(learner) if str(device).startswith("cuda") and recordable(learner) else learner
+    def make(*arguments):
+        learner = build(*arguments)  # loops differ in what they hand over; the one text among it is the device
+        on_gpu = any(isinstance(argument, str) and argument.startswith("cuda") for argument in arguments)
+        return Captured(learner) if on_gpu and recordable(learner) else learner
 
     return make

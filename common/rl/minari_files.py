@@ -26,11 +26,11 @@ import numpy as np
 from minari.data_collector import EpisodeBuffer
 
 from ..errors import UserError
+from ..settings import DATA_SET_ID
 from . import pointmaze
 from .references import D4RL
 from .simulators import make
 
-IDENTIFIER = r"([-\w]+/)*[-\w]+-v\d+"
 FIELDS = ("obs", "action", "reward", "terminated", "truncated", "next_obs")
 PATIENCE = 4.0  # seconds for the hub to answer
 
@@ -180,7 +180,7 @@ def _cut(terminated: np.ndarray, truncated: np.ndarray) -> list[slice]:
 
 
 def _known(identifier: str) -> str:
-    if not re.fullmatch(IDENTIFIER, identifier):
+    if not re.fullmatch(DATA_SET_ID, identifier):
         raise UserError(f"{identifier!r} is no id of a Minari data set; it must read like space/environment/name-v0")
     return identifier
 

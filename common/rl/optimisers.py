@@ -68,7 +68,8 @@ class FleetAdamW:
 
         theta <- (1 - rate decay) theta - rate m / (1 - beta1^t) / (sqrt(v / (1 - beta2^t)) + eps)
 
-    parameters: tensors [members, ...] with gradients; rates, decays: [members].
+    parameters: tensors [members, ...] with gradients; rates, decays: [members]. The count t is kept on their device, so that
+    a step can be recorded (`graphs.py`).
     """
 
     betas, eps = (0.9, 0.999), 1e-8
@@ -76,7 +77,7 @@ class FleetAdamW:
     def __init__(self, parameters: Iterable[nn.Parameter], rates: Sequence[float], decays: Sequence[float]):
         self.parameters: Any = list(parameters)
         self.first, self.second = ([torch.zeros_like(p) for p in self.parameters] for _ in range(2))
-        self.steps = 0
+        self.steps = torch.zeros((), dtype=torch.float64, device=self.parameters[0].device)
         self.rates: Any = []
         self.kept: Any = []
         for p in self.parameters:
@@ -98,9 +99,10 @@ class FleetAdamW:
         torch._foreach_div_(root, (1 - beta2**self.steps) ** 0.5)
         torch._foreach_add_(root, self.eps)
         step = torch._foreach_div(self.first, root)
+        torch._foreach_div_(step, 1 - beta1**self.steps)
         torch._foreach_mul_(step, self.rates)
         torch._foreach_mul_(parameters, self.kept)
-        torch._foreach_add_(parameters, step, alpha=-1 / (1 - beta1**self.steps))
+        torch._foreach_sub_(parameters, step)
 
     def state_dict(self) -> dict[str, Any]:
         """Moments and the number of steps, by name."""
@@ -110,7 +112,7 @@ class FleetAdamW:
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """The inverse of `state_dict`, in place."""
-        self.steps = int(state["steps"])
+        self.steps.copy_(state["steps"])
         for name, tensors in (("first", self.first), ("second", self.second)):
             for i, tensor in enumerate(tensors):
                 tensor.copy_(state[f"{name}.{i}"])

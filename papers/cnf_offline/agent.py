@@ -128,6 +128,9 @@ class Agent(OfflineLearner):
         """At the end: how far samples of the policy, and the data's own actions, are from the data (`nearest`)."""
         return nearest(self, self.data)
 
+    def files(self):
+        return {"probe": probe(self, self.data)}
+
     @torch.no_grad()
     def measure(self):
         """On some rows of the data: the mean of the lesser critic at the data's actions and at the policy's mode, and the
@@ -148,26 +151,49 @@ def nearest(learner, data):
     of the data (`distance_data`) and for a sample of the policy (`distance_policy`). States are standardised, and count by
     the mean of their squared entries, as actions do, so that neither outweighs the other."""
     members, device = len(learner.seeds), learner.device
-    count = min(len(data), COMPARED)
-    rows = torch.from_numpy(np.linspace(0, len(data) - 1, count).astype(np.int64))
-    probed = torch.arange(0, count, max(1, count // PROBED))[:PROBED]
+    rows, places = compared(data)
     batch = data.take(rows[None], device)
     standardise = Standardised(data, device)
     obs, action = standardise(batch.obs[0]) / data.observations**0.5, batch.action[0] / data.actions**0.5
-    away = torch.cdist(obs[probed], obs).square()
-    away[torch.arange(len(probed)), probed] = torch.inf  # a row is not its own neighbour
-    states = batch.obs[:, probed].expand(members, -1, -1)
-    drawn = [learner.acting_draws(generator(seed, "evaluate", 0), len(probed)) for seed in learner.seeds]
-    noise = {name: torch.from_numpy(np.stack([draw[name] for draw in drawn])).to(device) for name in drawn[0]}
-    sampled = learner.act(states, noise) / data.actions**0.5
+    away = torch.cdist(obs[places], obs).square()
+    away[torch.arange(len(places)), places] = torch.inf  # a row is not its own neighbour
+    sampled = sampled_in(learner, batch.obs[0, places]) / data.actions**0.5
 
     def distance(chosen):
         return (away + torch.cdist(chosen, action).square()).amin(1).sqrt().mean().item()
 
     return {
-        "distance_data": [distance(action[probed])] * members,
+        "distance_data": [distance(action[places])] * members,
         "distance_policy": [distance(sampled[m]) for m in range(members)],
     }
+
+
+def compared(data):
+    """Rows of the data among which the nearest is sought, and the places among these of the probed ones."""
+    count = min(len(data), COMPARED)
+    rows = torch.from_numpy(np.linspace(0, len(data) - 1, count).astype(np.int64))
+    return rows, torch.arange(0, count, max(1, count // PROBED))[:PROBED]
+
+
+def probed(data):
+    """(obs, action) of the probed rows, [probed, observations] and [probed, actions]."""
+    rows, places = compared(data)
+    return data.obs[rows[places]], data.action[rows[places]]
+
+
+@torch.no_grad()
+def sampled_in(learner, obs):
+    """Actions that every member samples in some states, [members, states, actions], with noise of its own seed."""
+    drawn = [learner.acting_draws(generator(seed, "evaluate", 0), len(obs)) for seed in learner.seeds]
+    noise = {name: torch.from_numpy(np.stack([draw[name] for draw in drawn])).to(learner.device) for name in drawn[0]}
+    return learner.act(obs.expand(len(learner.seeds), -1, -1), noise)
+
+
+def probe(learner, data):
+    """One file per member: the probed states, and actions that it samples there."""
+    obs = probed(data)[0]
+    actions = sampled_in(learner, obs.to(learner.device)).cpu()
+    return [{"obs": obs.numpy(), "action": action.numpy()} for action in actions]
 
 
 def chosen(inputs, role, **settings):

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from common.rl.config import Iterations, Offline, SACAuto, Settings
+from common.rl.config import ENVIRONMENTS, Iterations, Offline, SACAuto, Settings
 from common.settings import setting
 
 CODE = "authors' code: the encoders of actions"
@@ -35,6 +35,7 @@ class Toys(Iterations):
 
 QUALITIES = ("medium", "medium-replay", "medium-expert", "expert")
 MAZES = ("Maze2dUmaze-v0", "Maze2dMedium-v0", "Maze2dLarge-v0")
+ROBOTS = (*ENVIRONMENTS, *MAZES)
 BANDS = {  # returns of D4RL's medium policies, with room for a seed's luck
     "HalfCheetah-v4": (4500.0, 5200.0),
     "Hopper-v4": (1400.0, 1800.0),
@@ -118,6 +119,25 @@ class MazeData(Settings):
     )
 
 
+OWN = "your choice"  # no paper's
+
+
+@dataclass(frozen=True)
+class MinariData(Settings):
+    """A data set in Minari's format, of this machine or of Minari's hub."""
+
+    loop = "rollouts"
+    whole_fleet = True
+
+    env: str = setting("HalfCheetah-v4", "environment, whose version may differ from the data's", OWN, choices=ROBOTS)
+    dataset: str = setting("", "its id, space/environment/name-v0", OWN)
+    total_steps: int = setting(100_000_000, "rows, from the first on; no more than there are", OWN, low=2, unit="rows")
+    episode_steps: int = setting(0, "of no use here: nothing is rolled out", OWN, low=0, high=0)
+
+    def problem(self) -> str | None:
+        return None if self.dataset else "dataset: is empty; it is the id of a data set, space/environment/name-v0"
+
+
 # The encoders of actions
 
 TABLE_3 = {  # quality -> steps of the flow, widths of a coupling's network
@@ -126,6 +146,7 @@ TABLE_3 = {  # quality -> steps of the flow, widths of a coupling's network
     "expert": (12, "2x256"),
     "medium-replay": (4, "2x64"),
     "maze": (4, "2x64"),
+    "minari": (12, "2x256"),  # anybody's, which the paper has not: as its larger ones
 }
 SIZES = ("2x16", "2x64", "2x256")
 
@@ -134,8 +155,16 @@ SIZES = ("2x16", "2x64", "2x256")
 class OnData(Offline):
     """What all that learn from a data set state: which it is."""
 
-    env: str = setting("HalfCheetah-v4", "environment", choices=(*BANDS, *MAZES))
-    quality: str = setting("medium", "which data set; of a maze: maze", "Section 4.1", choices=(*QUALITIES, "maze"))
+    env: str = setting("HalfCheetah-v4", "environment", choices=ROBOTS)
+    quality: str = setting(
+        "medium", "which data set; of a maze: maze, of Minari: minari", "Section 4.1", choices=(*QUALITIES, "maze", "minari")
+    )
+    dataset: str = setting("", "id of a data set in Minari's format, where quality is minari", OWN)
+
+    def problem(self) -> str | None:
+        if (self.quality == "minari") != bool(self.dataset):
+            return f"dataset = {self.dataset!r}: quality = minari, and no other, is of a data set with an id"
+        return super().problem()
 
 
 @dataclass(frozen=True)
@@ -284,6 +313,15 @@ class PLAS(OnData):
     batch_size: int = setting(100, "transitions per update", ZHOU, low=1, high=65_536)
     total_steps: int = setting(500_000, "updates", ZHOU, low=1, high=10**7, unit="updates")
     evaluate_every: int = setting(5_000, "interval of evaluations", "our choice: the code's 1000", low=1, unit="updates")
+
+
+@dataclass(frozen=True)
+class Likelihood(OnData):
+    """The flow's likelihood of what trained agents do."""
+
+    total_steps: int = setting(1, "updates: nothing is learnt", "our choice", low=1, high=1, unit="updates")
+    evaluate_every: int = setting(1, "interval of measurements", "our choice", low=1, high=1, unit="updates")
+    batch_size: int = setting(1, "of no use here", "our choice", low=1, high=1)
 
 
 CHEN = "peer: Chen et al.'s code"

@@ -167,18 +167,27 @@ def figx_no_flow(behaviour, cnf, no_flow, awac):
     return _pairs(behaviour, runs, cells(no_flow), {"return": SCORE})
 
 
-def figx_conservatism(behaviour, cnf, cnf_normal, awac, iql, plas, no_flow):
+def figx_conservatism(behaviour, cnf, cnf_normal, awac, iql, plas, no_flow, likelihood):
     """How far trained agents are from their data, by what their critics promise too much. Across: the mean distance from a
     state and the policy's action to the nearest row of the data, over that of the data's own actions (1: as near as the
     data). Up: the critics' value of the policy in first states less the discounted return from there, over the latter's
-    size. Dots: seeds."""
+    size. Below: how unlikely the same actions are under the conservative flow, through which one of the agents acts, in nats
+    per action, with those of the data (dashed). Dots: seeds."""
     methods = {
         "CNF": (cnf, ORANGE), "normal, unclipped": (cnf_normal, SKY), "no flow": (no_flow, BLACK), "AWAC": (awac, BLUE),
         "IQL": (iql, GREEN), "PLAS": (plas, PINK),
     }  # fmt: skip
+    roles = dict(zip(("cnf", "cnf_normal", "no_flow", "awac", "iql", "plas"), methods.items(), strict=True))
     pairs = cells(cnf)
     names = [named(behaviour, *pair) for pair in pairs]
-    fig, axes = plots.panels(names, 3)
+    below = {f"{named(behaviour, *pair)}: -ln p": pair for pair in cells(likelihood)}
+    fig, axes = plots.panels([*names, *below], 3)
+    for title, (env, quality) in below.items():
+        ends = {role: likelihood.final(f"nll_{role}", 1, env=env, quality=quality) for role in (*roles, "data")}
+        for place, (role, (method, (_, colour))) in enumerate(roles.items()):
+            axes[title].plot([place] * len(ends[role]), ends[role], "o", color=colour, label=method, markersize=4)
+        axes[title].axhline(ends["data"].mean(), color="0.4", linestyle="--", linewidth=0.8, label="the data's actions")
+        axes[title].set(title=title.replace("-ln", "\N{MINUS SIGN}ln"), ylabel="nats per action", xticks=[])
     for (env, quality), name in zip(pairs, names, strict=True):
         ax = axes[name]
         for method, (results, colour) in methods.items():
@@ -193,7 +202,25 @@ def figx_conservatism(behaviour, cnf, cnf_normal, awac, iql, plas, no_flow):
         ax.axvline(1, color="0.4", linewidth=0.8)
         ax.set(title=name, xlabel="distance, over the data's", ylabel="overestimation, relative")
         ax.set_yscale("symlog", linthresh=1)
-    return plots.finish(fig, ncols=6)
+    return plots.finish(fig, ncols=4)
+
+
+def figx_minari(minari_data, minari_cnf, minari_awac, minari_no_flow):
+    """Anybody's data, by their id in Minari: mean return in the environment of this repository's version, actions sampled,
+    of the conservative agent, of its loss without a flow, and of AWAC. Dotted: mean return of the data's own episodes, in
+    the environment that they were made in. Faint: seeds; line: their mean."""
+    methods = {"CNF": (minari_cnf, ORANGE), "no flow": (minari_no_flow, BLACK), "AWAC": (minari_awac, BLUE)}
+    pairs = [(source.cell.config.env, source.cell.config.dataset) for source in minari_data.cells]
+    names = [f"{dataset}, in {env}" for env, dataset in pairs]
+    fig, axes = plots.panels(names, 2)
+    for (env, dataset), name in zip(pairs, names, strict=True):
+        where = {"env": env, "dataset": dataset}
+        for method, (results, colour) in methods.items():
+            plots.seeds_and_mean(axes[name], results.curve("return", **where), method, colour)
+        own = minari_data.final("return", 1, **where).mean()
+        axes[name].axhline(own, color="0.4", linestyle=":", linewidth=1, label="the data's episodes")
+        _updates(axes[name], name)
+    return _finish(fig, "return")
 
 
 def figx_temperature(behaviour, cnf_temperature, cnf="env=HalfCheetah-v4, quality=medium"):

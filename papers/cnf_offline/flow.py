@@ -49,7 +49,7 @@ class Learner(OfflineLearner):
         self.parameters = list(self.flow.parameters())
         self.optimiser = FleetAdamW(self.parameters, *self.rates)
         self.best = deepcopy(self.flow).requires_grad_(False)
-        self.best_nll = np.full(len(seeds), np.inf)
+        self.best_nll = torch.full((len(seeds),), torch.inf, dtype=torch.float64)  # of validations, which no update reads
 
     def _rows(self, index):
         """Actions and contexts of some rows, for every member."""
@@ -80,7 +80,7 @@ class Learner(OfflineLearner):
             parts = [-self.log_prob(*self._rows(part)).sum(-1) for part in rows.split(CHUNK)]
             measured[name] = (torch.stack(parts).sum(0) / len(rows)).tolist()
         for m, nll in enumerate(measured["nll_held_out"]):
-            if nll < self.best_nll[m]:
+            if nll < float(self.best_nll[m]):
                 self.best_nll[m] = nll
                 for kept, present in zip(self.best.parameters(), self.flow.parameters(), strict=True):
                     kept[m].copy_(present[m])
@@ -89,7 +89,7 @@ class Learner(OfflineLearner):
     def results(self):
         """What was drawn, and the best held-out likelihood."""
         rates, decays = self.rates
-        return {"learning_rate": rates, "weight_decay": decays, "nll_best": self.best_nll}
+        return {"learning_rate": rates, "weight_decay": decays, "nll_best": self.best_nll.tolist()}
 
     def files(self):
         """The parameters with the best held-out likelihood, as a fleet of one."""

@@ -33,7 +33,7 @@ class Learner(agent.Agent):
         self.value = MLP(self.rngs, sizes, init=INIT).to(device)
         self.value_optimiser = Adam(self.value.parameters(), lr=config.learning_rate)
         self.reward_scale = scale_of(data, config.return_range)
-        self.updates = 0
+        self.updates = torch.zeros((), dtype=torch.float64, device=device)  # there, so that an update can be recorded
 
     def build_policy(self):
         c = self.config
@@ -66,8 +66,9 @@ class Learner(agent.Agent):
         return super().value_of(obs) / self.reward_scale
 
     def rate(self):
-        """The policy's learning rate at this update."""
-        return self.config.learning_rate * (1 + math.cos(math.pi * self.updates / self.config.total_steps)) / 2
+        """The policy's learning rate at this update, a tensor in float32, as torch's kernel on a GPU reads it."""
+        cosine = torch.cos(math.pi * self.updates / self.config.total_steps)
+        return (self.config.learning_rate * (1 + cosine) / 2).float()
 
     def value_loss(self, batch, target):
         """L_V, [members]."""

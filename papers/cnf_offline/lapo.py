@@ -23,7 +23,7 @@ from common.rl.critics import QFunctions, critic_loss
 from common.rl.learner import OfflineLearner
 from common.rl.optimisers import Adam, descend, follow
 from common.rl.randomness import generator, normal
-from papers.cnf_offline.agent import nearest
+from papers.cnf_offline.agent import nearest, probe
 from papers.cnf_offline.data import FLOOR, Standardised
 from papers.cnf_offline.plas import Policy
 
@@ -135,3 +135,6 @@ class Learner(OfflineLearner):
 
     def results(self):
         return nearest(self, self.data)
+
+    def files(self):
+        return {"probe": probe(self, self.data)}

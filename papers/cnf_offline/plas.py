@@ -19,7 +19,7 @@ from common.rl.critics import QFunctions, critic_loss
 from common.rl.learner import OfflineLearner
 from common.rl.optimisers import Adam, descend, follow
 from common.rl.randomness import generator, normal
-from papers.cnf_offline.agent import chosen, nearest
+from papers.cnf_offline.agent import chosen, nearest, probe
 from papers.cnf_offline.cnf import decode_one, frozen_vae
 
 
@@ -96,6 +96,9 @@ class Learner(OfflineLearner):
 
     def results(self):
         return nearest(self, self.data)
+
+    def files(self):
+        return {"probe": probe(self, self.data)}
 
     def measure(self):
         """The mean of the lesser critic at the last batch's actions."""

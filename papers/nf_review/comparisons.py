@@ -107,9 +107,9 @@ def misjudged(shares):
     return np.mean(np.abs(np.log(shares)), axis=0) if shares else np.array([])
 
 
-def final_return(results, env):
+def final_return(results, env, **where):
     """The final return in an environment, one number per seed; empty where it was not run."""
-    return results.final("return", LAST, env=env) if results.cells else np.array([])
+    return results.final("return", LAST, env=env, **where) if results.cells else np.array([])
 
 
 def state_spread(results, env):

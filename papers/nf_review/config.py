@@ -127,6 +127,54 @@ class MNFDQN(Multipliers, ValueLearning):
     divergence_weight: float = setting(1.0, "alpha: the divergence counts alpha / buffer_size", N_CHAIN, low=0.0)
 
 
+ATARI = f"{MNF_CODE}, Atari"
+YOUNG = "peer: Young & Tian 2019"
+ARCADE = ("MinAtar-Asterix", "MinAtar-Breakout", "MinAtar-Freeway", "MinAtar-Seaquest", "MinAtar-SpaceInvaders")
+
+
+@dataclass(frozen=True)
+class MinAtar(Multipliers, Settings):
+    """Deep Q-learners on the games of MinAtar, which stand in for Atari's."""
+
+    loop = "arcade"
+    whole_fleet = True  # its networks are so small that another member costs little
+
+    env: str = setting("MinAtar-Breakout", "game", "our choice: Atari in small", choices=ARCADE)
+    agent: str = setting("mnf", "which weights have which noise", "Section 3.2", choices=("mnf", "bayes", "noisy", "dqn"))
+    episode_steps: int = setting(5_000, "time limit of an episode", "our choice: the games have none", low=1, unit="steps")
+    total_steps: int = setting(5_000_000, "environment steps", YOUNG, low=1, high=100_000_000, unit="steps")
+    evaluate_every: int = setting(50_000, "interval of records, means since the last", "our choice", low=1, unit="steps")
+    warmup: int = setting(5_000, "random actions before an agent acts and learns", YOUNG, low=0, unit="steps")
+    update_every: int = setting(4, "interval of updates, and of new noise", ATARI, low=1, unit="steps")
+    target_every: int = setting(1_000, "interval of copies to the target network", YOUNG, low=1, unit="steps")
+    batch_size: int = setting(32, "transitions per update", ATARI, low=1, high=65_536)
+    buffer_size: int = setting(100_000, "capacity of the replay buffer", YOUNG, low=1, unit="transitions")
+    filters: int = setting(16, "filters of the convolution, 3 x 3, which has no noise", YOUNG, low=1, high=1024)
+    units: int = setting(128, "units of the dense layer after it", YOUNG, low=1, high=4096)
+    discount: float = setting(0.99, "discount factor gamma", ATARI, low=0.0, high=1.0)
+    learning_rate: float = setting(1e-4, "Adam's learning rate", ATARI, low=0.0)
+    adam_epsilon: float = setting(1.5e-4, "Adam's epsilon", N_CHAIN, low=0.0)
+    epsilon_start: float = setting(1.0, "of dqn: probability of a random action at the start", YOUNG, low=0.0, high=1.0)
+    epsilon_end: float = setting(0.1, "of dqn: the same at the end", YOUNG, low=0.0, high=1.0)
+    epsilon_steps: int = setting(100_000, "of dqn: steps in which it falls", YOUNG, low=1, unit="steps")
+    sigma: float = setting(0.4, "of noisy: sigma_0, noise at the start", N_CHAIN, low=0.0)
+    flow: str = setting("masked", "masked couplings, or inverse autoregressive", "Section 3.2", choices=("masked", "iaf"))
+    flow_length: int = setting(2, "flows in turn, of q and of r", "Section 3.2", low=1, high=10)
+    flow_width: int = setting(50, "hidden units of a flow", "Section 3.2", low=1, high=256)
+    log_std: float = setting(-9.0, "ln sigma of the weights at the start", N_CHAIN)
+    divergence_weight: float = setting(
+        1e-3,
+        "alpha: the divergence counts alpha / buffer_size",
+        f"our choice: in the grid of {ATARI}, 1e-6 to 1e-2",
+        low=0.0,
+    )
+
+    def problem(self) -> str | None:
+        if self.total_steps < self.evaluate_every or self.total_steps > 200 * self.evaluate_every:
+            return f"evaluate_every = {self.evaluate_every} must give 1 to 200 points in total_steps = {self.total_steps}"
+        return super().problem()
+
+
 # Multiplicative flows in the critic of an actor (Section 3.2).
 
 DDPG_TOUATI = "peer: Touati et al. 2018, Appendix C"

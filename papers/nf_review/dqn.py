@@ -36,16 +36,19 @@ class Learner(EpisodicLearner):
     def __init__(self, config, seeds, observations, actions, device="cpu"):
         self.config, self.actions, self.device = config, actions, device
         rngs = [generator(seed, "init") for seed in seeds]
-        sizes = [observations, *widths(config.hidden), self.heads * actions]
-        layers = [self.build_layer(rngs, a, b) for a, b in zip(sizes, sizes[1:], strict=False)]
-        self.network = Network(layers).to(device)
+        self.network = Network(self.build_layers(rngs, observations)).to(device)
         self.target = deepcopy(self.network).requires_grad_(False)
         self.optimiser = Adam(self.network.parameters(), lr=config.learning_rate, eps=config.adam_epsilon)
         self.noise, self.explorations = [{} for _ in seeds], [{} for _ in seeds]
         self.drawn = self.means = None  # weights in NumPy of now, with the episodes' noise and without
 
+    def build_layers(self, rngs, observations):
+        """Layers from observations to values."""
+        sizes = [observations, *widths(self.config.hidden), self.heads * self.actions]
+        return [self.build_layer(rngs, a, b) for a, b in zip(sizes, sizes[1:], strict=False)]
+
     def build_layer(self, rngs, fan_in, fan_out):
-        """A layer of `stochastic.Network`."""
+        """A dense layer of `stochastic.Network`."""
         return Plain(rngs, fan_in, fan_out)
 
     def epsilon(self, episode):

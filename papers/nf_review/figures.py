@@ -122,6 +122,22 @@ def figx_mnf_mountaincar(mountaincar_mnf, mountaincar_bayes, mountaincar_noisy, 
     return fig
 
 
+def figx_minatar(minatar):
+    """The five games of MinAtar, a substitute for the paper's thirteen of Atari, which take weeks: mean return of training
+    episodes since the last point, the policies with their noise, as the paper measures them; every seed and the mean. None
+    of the five stands in for Gravitar, on which the paper's gain was clearest."""
+    games = minatar.setting("env")
+    fig, axes = plots.panels(games, 3)
+    for game in games:
+        for (label, colour), agent in zip(AGENTS.items(), ("mnf", "bayes", "noisy", None, "dqn"), strict=True):
+            if agent is not None:
+                plots.seeds_and_mean(axes[game], minatar.curve("return", env=game, agent=agent), label, colour)
+        plots.steps_axis(axes[game], game)
+        axes[game].set_ylabel("return")
+    plots.legend_below(fig, ncols=4)
+    return fig
+
+
 def figx_mnf_ddpg(mnf_ddpg, bayes_ddpg, noisy_ddpg, ou_ddpg, mnf_ddpg_noise, mnf_cost):
     """DDPG with multiplicative flows, Bayes by backprop or noisy layers in the critic, and with noise of an
     Ornstein-Uhlenbeck process on actions instead, or as well: mean return of evaluations without any noise (top), and how

@@ -20,6 +20,7 @@ COLUMNS = {
     "NoisyNet": ("nchain_noisy", "mountaincar_noisy"),
     "bootstrapped": ("nchain_bootstrapped", "mountaincar_bootstrapped"),
     "DQN": ("nchain_dqn", "mountaincar_dqn"),
+    "MinAtar": ("minatar",),
     "MNF-DDPG": ("mnf_ddpg", "mnf_ddpg_noise"),
     "DDPG, Bayes": ("bayes_ddpg",),
     "DDPG, NoisyNet": ("noisy_ddpg",),

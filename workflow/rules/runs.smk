@@ -1,7 +1,9 @@
 rule run:
     """Trains the members of one cell that are not finished yet."""
     input:
-        lambda w: sources.run_inputs(f"{w.paper}/{w.experiment}/{w.cell}", w.scale),
+        lambda w: asked.run_inputs(
+            f"{w.paper}/{w.experiment}/{w.cell}", w.scale, workflow.dag.forcefiles
+        ),
     output:
         metrics="results/{scale}/{paper}/{experiment}/{cell}/metrics.csv",
         record="results/{scale}/{paper}/{experiment}/{cell}/run.json",

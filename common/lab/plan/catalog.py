@@ -11,6 +11,7 @@ import functools
 import importlib
 import inspect
 import itertools
+import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -19,12 +20,12 @@ from typing import Any
 from common.errors import UserError
 from common.lab.plan import experiments, provenance
 from common.lab.plan.experiments import SCALES, text
-from common.settings import check_known, fields, resolve
+from common.settings import DATA_SET_ID, check_known, fields, resolve
 
 ROOT = Path(__file__).resolve().parents[3]
 KINDS = ("figures", "tables", "claims")
 FRONT = ("title", "authors", "year", "venue", "url", "key", "code", "commit", "shown_in_part", "claims_not_written")
-_asked: dict[str, list[int] | None] = {"seeds": None}  # of this process
+_asked: dict[str, Any] = {"seeds": None, "data": ()}  # of this process
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -128,6 +129,21 @@ def replaced_seeds() -> list[int] | None:
 def seeds_option() -> str:
     """What a command of another process needs to see the same members: ` --seeds 4,5`, or nothing."""
     return f" --seeds {','.join(map(str, _asked['seeds']))}" if _asked["seeds"] else ""
+
+
+def replace_data(dataset: str | None, env: str | None) -> None:
+    """From now on, in this process, experiments on data sets of Minari are on this one, of this environment; None: on those
+    of their page. UserError: one of the two alone, or what is no id."""
+    if (dataset is None) != (env is None):
+        raise UserError("dataset and env are asked for together: the id of a data set of Minari, and its environment")
+    if dataset is not None and not re.fullmatch(DATA_SET_ID, dataset):
+        raise UserError(f"{dataset!r} is no id of a Minari data set; it must read like space/environment/name-v0")
+    _asked["data"] = () if dataset is None else (("env", env), ("dataset", dataset))
+
+
+def data_option() -> str:
+    """The same for a data set: ` --dataset <id> --env <environment>`, or nothing."""
+    return "".join(f" --{key} {value}" for key, value in reversed(_asked["data"]))
 
 
 def reseeded(cell: Cell, seeds: list[int] | None) -> Cell:
@@ -234,7 +250,8 @@ def cells(paper: str, experiment: str, scale: str) -> dict[str, Cell]:
     """Cell name -> `Cell` of an experiment at a scale, in grid order."""
     check_known(scale, SCALES, "unknown scale")
     check_known(experiment, experiment_names(paper), f"{paper}: unknown experiment")
-    return {name: reseeded(cell, _asked["seeds"]) for name, cell in _cells(ROOT, paper, experiment, scale).items()}
+    known = _cells(ROOT, paper, experiment, scale, data=_asked["data"])
+    return {name: reseeded(cell, _asked["seeds"]) for name, cell in known.items()}
 
 
 def cell(key: str, scale: str) -> Cell:
@@ -388,16 +405,18 @@ def _shared(cls, key):
 
 
 @functools.cache
-def _cells(root, paper, name, scale, using=()):
+def _cells(root, paper, name, scale, using=(), data=()):
     page = _page(root, paper)
     if name in using:
         raise UserError(f"{page.where(name)}: uses: {' -> '.join((*using, name))} is a circle")
     module, cls = _classes(root, paper)[page.experiments[name]["algorithm"]]
     spec = experiments.read(page, name, scale)
+    if data and "dataset" in spec.grid:
+        spec = dataclasses.replace(spec, grid=spec.grid | {key: [value] for key, value in data})
     scalars = _scalars(spec, cls)
     for role, other in spec.uses.items():
         check_known(other, page.experiments, f"{spec.file}: uses: {role}: unknown experiment")
-    used = {role: _cells(root, paper, other, scale, (*using, name)).values() for role, other in spec.uses.items()}
+    used = {role: _cells(root, paper, other, scale, (*using, name), data).values() for role, other in spec.uses.items()}
     stated = {key: value for key, value in page.defaults.items() if key in fields(cls) and _shared(cls, key)} | spec.set
     stated |= {key: value for key, value in spec.scaled.items() if key in fields(cls)}
     result = {}

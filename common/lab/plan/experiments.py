@@ -196,8 +196,9 @@ def points(experiment: Experiment) -> dict[str, dict]:
     """Cell name -> the grid's values at that point. A grid without keys has the one cell `all`."""
     cells: dict[str, dict] = {}
     for values in itertools.product(*experiment.grid.values()):
-        name = "-".join(map(text, values)) or "all"
         point = dict(zip(experiment.grid, values, strict=True))
+        folders = (text(value).replace("/", ".") if key == "dataset" else text(value) for key, value in point.items())
+        name = "-".join(folders) or "all"
         if name in cells:
             raise UserError(f"{experiment.file}: grid: {cells[name]} and {point} would both be the cell {name!r}")
         if not re.fullmatch(r"\w[\w.+=-]*", name):

@@ -12,7 +12,7 @@ from common.lab.results import costs, sources
 from common.settings import check_known
 
 SUFFIXES = {"figures": (".pdf", ".png"), "tables": (".md", ".tex", ".csv"), "claims": (".md", ".csv")}
-KEYS = ("scale", "device", "fresh", "seeds")
+KEYS = ("scale", "device", "fresh", "seeds", "dataset", "env")
 
 
 def check_device(device: object) -> None:
@@ -23,8 +23,9 @@ def check_device(device: object) -> None:
 
 
 class Asked:
-    """The workflow's configuration: the default scale, `device`, `gpus` that a run takes, `fresh`, and `seeds` in place of
-    the experiments' own. `options` are those of the commands that draw, `run_options` of the one that trains.
+    """The workflow's configuration: the default scale, `device`, `gpus` that a run takes, `fresh`, `seeds` in place of the
+    experiments' own, and `dataset` and `env` in place of the data of Minari. `options` are those of the commands that draw,
+    `run_options` of the one that trains.
 
     Raises `UserError` for unknown keys and values.
     """
@@ -43,8 +44,9 @@ class Asked:
         self.fresh = fresh == "true"
         check_device(self.device)
         catalog.replace_seeds(experiments.seeds(config["seeds"], "config: seeds") if "seeds" in config else None)
-        self.options = ("--fresh" if self.fresh else "") + catalog.seeds_option()
-        self.run_options = f"{catalog.seeds_option()} --exactly" if "seeds" in config else ""
+        catalog.replace_data(config.get("dataset"), config.get("env"))
+        self.options = ("--fresh" if self.fresh else "") + catalog.seeds_option() + catalog.data_option()
+        self.run_options = (f"{catalog.seeds_option()} --exactly" if "seeds" in config else "") + catalog.data_option()
 
     def scale(self, at: str) -> str:
         """The scale of a file in figures/ (`at` is '') or figures/<scale>/ (`at` is '<scale>/')."""
@@ -77,6 +79,15 @@ class Asked:
             level, used = level + 1, tuple(other for cell in used for other in cell.used)
         return f"short{level}"
 
+    def run_inputs(self, key: str, scale: str, again: set[str]) -> list[str]:
+        """Paths, relative to the root, of the metrics that a cell's run reads. Its own join `again`, what Snakemake makes
+        anew, if they are outdated: of other settings or code, of fewer seeds, or without a file that the cell produces. It
+        sees that of its own runs alone; of one that `papers run` made it has no record."""
+        cell = catalog.cell(key, scale)
+        if sources.own(cell) and sources.source(cell, True, cell.produces).kind == "missing":
+            again.add(f"{cell.place}/metrics.csv")
+        return sources.run_inputs(key, scale)
+
     def inputs(self, name: str, at: str) -> list[str]:
         """Paths, relative to the root, of the metrics that an artefact reads. Tells if it is about to replace a picture of a
         larger scale."""
@@ -94,10 +105,10 @@ class Asked:
         self.told |= lacking.keys()
         return [file for name, file in files.items() if name not in lacking]
 
-    def _lacking(self, name, scale):
+    def _lacking(self, name, scale, alone=False):
         """Why some cell that an artefact reads cannot be trained here and has no results, or None."""
         for cell in catalog.artefact_cells(name, scale):
-            reason = packages.lacking(cell)
+            reason = packages.lacking(cell, alone)
             if reason and sources.source(cell, self.fresh).kind == "missing":
                 return reason
         return None
@@ -137,5 +148,5 @@ class Asked:
         _, kind = catalog.find(path.stem)
         if path.suffix not in SUFFIXES[kind]:
             raise UserError(f"{path}: {path.stem} is one of the {kind}; allowed endings: {', '.join(SUFFIXES[kind])}")
-        if reason := self._lacking(path.stem, self.scale(at)):
+        if reason := self._lacking(path.stem, self.scale(at), alone=True):
             raise UserError(f"{path}: {reason}")

@@ -99,7 +99,7 @@ def ready(cell: Cell, fresh: bool = False, files: Iterable[str] = ()) -> Source:
         return held
     state = "is stale" if held.stale else "lacks members" if held.partial else "lacks its files"
     state = state if held.record else "has not been run"
-    command = f"python -m papers run {cell.key} --scale {cell.scale}{catalog.seeds_option()}"
+    command = f"python -m papers run {cell.key} --scale {cell.scale}{catalog.seeds_option()}{catalog.data_option()}"
     raise UserError(f"{cell.key} {state} at scale {cell.scale}; run: {command}")
 
 

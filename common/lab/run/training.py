@@ -54,7 +54,7 @@ def run(
 def _possible(cells, many):
     """The cells without those that need what is not installed: of many they are left out, and a line says so."""
     for cell in list(cells):
-        reason = packages.lacking(cell)
+        reason = packages.lacking(cell, alone=not many)
         if not reason or sources.source(cell, fresh=True).kind != "missing":
             continue
         if not many:

@@ -67,7 +67,7 @@ def work(spec: dict, stopping: Callable[[], bool]) -> None:
     matmul = prepare(spec["device"])
     learner, config = importlib.import_module(spec["module"]).Learner, configuration(spec)
     loop = importlib.import_module(f"common.rl.{config.loop}")
-    if config.loop == "off_policy":
+    if config.loop in ("off_policy", "offline"):
         from common.rl.graphs import captured
 
         learner = captured(learner)
