@@ -23,11 +23,11 @@ rule run:
         device=asked.device,
         gpu=asked.gpus,
         seeds=asked.run_options,
-        # For a cluster. A retry goes on from the last checkpoint: it may need more memory, but not more time.
+        # For a cluster. A retry goes on from the last checkpoint: it may lack memory, but needs no more time.
         runtime=lambda w, threads: asked.needs(
             f"{w.paper}/{w.experiment}/{w.cell}", w.scale, threads
         ).minutes,
-        mem_mb=lambda w, threads, attempt: attempt
+        mem_mb=lambda w, threads, attempt: min(attempt, 2)
         * asked.needs(f"{w.paper}/{w.experiment}/{w.cell}", w.scale, threads).mem_mb,
     params:
         digest=lambda w: asked.run_param(f"{w.paper}/{w.experiment}/{w.cell}", w.scale),
