@@ -14,7 +14,7 @@ CACHE := $(shell test -w "$$HOME" || echo 'XDG_CACHE_HOME="$(CURDIR)/.cache"')
 RUN := PATH="$(CURDIR)/$(BIN):$$PATH" $(CACHE)
 PIP := $(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: setup test smoke lint mutants site test-site release clean
+.PHONY: setup test test-cluster smoke lint mutants site test-site release clean
 .DEFAULT_GOAL := help
 
 help:
@@ -47,6 +47,14 @@ smoke: setup
 	$(RUN) python -m papers run all --scale smoke
 	$(RUN) python -m papers draw all --scale smoke
 	$(RUN) snakemake --cores all smoke
+
+# The workflow through a Slurm that lasts as long as the test. It needs root and Debian's packages, or says that it was skipped.
+test-cluster: $(BIN)/.submits
+	$(RUN) python -m pytest -rs tests/cluster
+
+$(BIN)/.submits: $(BIN)/.ready
+	$(PIP) --editable '.[cluster]'
+	@touch $@
 
 lint: setup
 	$(RUN) ruff check .

@@ -1,8 +1,9 @@
-"""What an artefact would cost: measured rates of earlier runs, scaled to this machine."""
+"""What an artefact would cost: measured rates of earlier runs, scaled to this machine; and what a cluster is asked for."""
 
 import collections
 import dataclasses
 import functools
+import math
 import os
 import subprocess
 import sys
@@ -28,6 +29,13 @@ FALLBACK = {
 UNKNOWN = 0.01
 FALLBACK_SPEED = 100.0  # GFLOP/s of that machine, at whose speed documents quote prices
 WORK = ("total_steps", "iterations", "updates")  # settings that count the work of a run; the first that exists does
+
+# What a cluster is asked for beside a cell's own time and memory: several processes of Python start, off a shared disk.
+START_MINUTES = 5
+OVERHEAD_MB = 1000
+WORKER_MB = 3000  # of one worker, where no run of its algorithm says: few published ones took more
+GENEROUS = 3  # times the estimated time: an estimate that is a guess is good to a factor of three
+SHORT_SECONDS = 60  # a cell that takes less is not worth a job of its own
 
 _CALIBRATE = """
 import time, numpy as np
@@ -82,19 +90,49 @@ def estimate(cell: catalog.Cell, device: str = "cpu", missing: int | None = None
         held = [source for source in (sources.own(cell), sources.unfinished(cell)) if source and not source.stale]
         missing = len(cell.members) - max((len(source.finished) for source in held), default=0)
     settings = dataclasses.asdict(cell.config)
-    alike = [run for run in measured(catalog.ROOT) if run["algorithm"] == cell.algorithm and run["device"] == kind(device)]
-    if alike:
-        best = max(alike, key=lambda run: (
-            f"/{cell.paper}/{cell.experiment}/" in run["key"],
-            sum(settings.get(key) == value for key, value in run["settings"].items()),
-            run["core_seconds"],
-        ))  # fmt: skip
+    if best := nearest(cell, device):
         rate, measured_at, basis = best["rate"], best["calibration"], f"measured: {best['key']}"
     else:
         rate, measured_at, basis = FALLBACK.get(cell.algorithm, UNKNOWN), FALLBACK_SPEED, "a guess: nothing alike was run"
     here = speed or calibration() if device == "cpu" else 1.0
     scaling = (measured_at or here) / here if device == "cpu" else 1.0
     return Estimate(cell, missing, missing * work(settings) * rate * scaling, basis)
+
+
+def nearest(cell: catalog.Cell, device: str) -> dict[str, Any] | None:
+    """The measured run of the same algorithm and kind of device that is most like a cell; None if there is none."""
+    settings = dataclasses.asdict(cell.config)
+    alike = [run for run in measured(catalog.ROOT) if run["algorithm"] == cell.algorithm and run["device"] == kind(device)]
+    return max(alike, default=None, key=lambda run: (
+        f"/{cell.paper}/{cell.experiment}/" in run["key"],
+        sum(settings.get(key) == value for key, value in run["settings"].items()),
+        run["core_seconds"],
+    ))  # fmt: skip
+
+
+@dataclasses.dataclass(frozen=True)
+class Needs:
+    """What a cluster is asked for, for one cell: minutes until its job is ended, and MB of memory. `short`: it is better
+    trained in one job with others."""
+
+    minutes: int
+    mem_mb: int
+    short: bool
+
+
+def needs(cell: catalog.Cell, threads: int, device: str = "cpu") -> Needs:
+    """What to ask a cluster for, to train what is missing of a cell in so many workers; on a GPU one trains all members.
+
+    Times are those of a machine of `FALLBACK_SPEED`, since nobody knows which one the cluster will give. A worker that
+    trains more members than the measured one is taken to need as many times its memory.
+    """
+    expected = estimate(cell, device, speed=FALLBACK_SPEED)
+    workers = min(threads, len(cell.members)) if device == "cpu" else 1
+    seconds = expected.core_seconds / workers
+    best = nearest(cell, device) or {}
+    fuller = max(1.0, math.ceil(len(cell.members) / workers) / best["members"]) if best else 1.0
+    memory = OVERHEAD_MB + workers * (best.get("peak_mb") or WORKER_MB) * fuller
+    return Needs(START_MINUTES + math.ceil(GENEROUS * seconds / 60), math.ceil(memory), seconds < SHORT_SECONDS)
 
 
 def work(settings: dict[str, Any]) -> int:
@@ -137,6 +175,8 @@ def measured(root: Path) -> list[dict[str, Any]]:
                 "rate": seconds / members / work(settings),
                 "core_seconds": seconds,
                 "calibration": speed,
+                "peak_mb": max(part.get("peak_mb", 0) for part in parts),
+                "members": max(len(part["labels"]) for part in parts),
             })  # fmt: skip
     return runs
 

@@ -8,7 +8,7 @@ from typing import Any
 from common.errors import UserError
 from common.files import say
 from common.lab.plan import catalog, experiments, packages
-from common.lab.results import sources
+from common.lab.results import costs, sources
 from common.settings import check_known
 
 SUFFIXES = {"figures": (".pdf", ".png"), "tables": (".md", ".tex", ".csv"), "claims": (".md", ".csv")}
@@ -60,6 +60,24 @@ class Asked:
         if held and not held.stale and not held.partial:
             cell = replace(cell, members=tuple(held.record["members"]))
         return cell.param
+
+    def threads(self, key: str, scale: str) -> int:
+        """Cores that a cell's job takes: one per worker. On a GPU one worker trains all members."""
+        return catalog.cell(key, scale).threads(1 if self.gpus else 1000)
+
+    def needs(self, key: str, scale: str, threads: int) -> costs.Needs:
+        """What a cluster is asked for, for a cell's job."""
+        return costs.needs(catalog.cell(key, scale), threads, self.device)
+
+    def group(self, key: str, scale: str) -> str | None:
+        """The group of short cells that a cell belongs to, short<level>; None if it is worth a job of its own. Cells that
+        use others are of another level than these, so that no group waits for itself."""
+        if not self.needs(key, scale, self.threads(key, scale)).short:
+            return None
+        level, used = 0, catalog.cell(key, scale).used
+        while used:
+            level, used = level + 1, tuple(other for cell in used for other in cell.used)
+        return f"short{level}"
 
     def run_inputs(self, key: str, scale: str, again: set[str]) -> list[str]:
         """Paths, relative to the root, of the metrics that a cell's run reads. Its own join `again`, what Snakemake makes
@@ -113,7 +131,7 @@ class Asked:
 
     def _check_is_a_file(self, path):
         """Snakemake itself says of what is no target that it has no rule for it, and names nothing near."""
-        if path.is_absolute() and path.is_relative_to(catalog.ROOT):
+        if any(path.is_relative_to(catalog.ROOT / folder) for folder in ("figures", "results")):
             raise UserError(f"{path}: must be relative to the checkout: {path.relative_to(catalog.ROOT)}")
         if len(path.parts) != 1:
             return

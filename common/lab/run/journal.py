@@ -8,6 +8,7 @@
 import json
 import os
 import shutil
+import socket
 import time
 import zlib
 from collections.abc import Callable, Sequence
@@ -189,6 +190,7 @@ class Journal:
             "rate": (step - self.start_step) * len(self.members) / (now - self.started),
             "return": float(np.mean(returns[-len(self.members) :])) if returns else None,
             "updated": time.time(),
+            "host": socket.gethostname(),
             "pid": os.getpid(),
         }
         atomic_write(self._progress_path(), json.dumps(progress))

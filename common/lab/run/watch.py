@@ -1,4 +1,4 @@
-"""Shows what is running: one line per cell, from the progress files that its workers write.
+"""Shows what is running: one line per cell, from the progress files that its workers write, and what failed on a cluster.
 
 Beside a workflow the lines stay at the bottom of the terminal while its own messages, which other processes write, scroll
 above them; elsewhere they are printed now and then.
@@ -7,12 +7,15 @@ above them; elsewhere they are printed now and then.
 import contextlib
 import json
 import os
+import re
 import signal
+import socket
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TextIO
 
 from common.files import PLAIN
@@ -23,6 +26,10 @@ REFRESH_SECONDS = 1.0
 PLAIN_SECONDS = 30.0
 SILENT_SECONDS = 120.0  # a worker that has not written for so long is not shown
 BAR = 20
+# What Slurm's jobs say (`slurm-logdir` of workflow/profiles/slurm); the logs of those that succeeded are removed. The first
+# kind of these words that a log holds tells why its job ended; one that holds none may be running.
+SLURM_LOGS = "logs/slurm"
+REASONS = (r"\*\*\* JOB .*\*\*\*", r"^papers: .*", r"^\S+: (?:error|fatal): .*", r"^\w+(?:Error|Exception):.*\n?.*")
 
 _shown: list[subprocess.Popen] = []
 
@@ -46,7 +53,7 @@ def stop() -> None:
 def show(watch: bool = False, parent: int | None = None) -> None:
     """Prints what is running, once or, with `watch`, until interrupted or until the process `parent` has ended."""
     if not watch:
-        print("\n".join(lines(running())) or "nothing is running")
+        print("\n".join(lines(running()) + failed()) or "nothing is running")
         return
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     if parent is not None:
@@ -108,18 +115,34 @@ def _lives(process):
 
 def running(now: float | None = None) -> dict[str, list[dict]]:
     """Cells that are being run: {'<scale> <cell>': progress of each worker}. now: seconds since the epoch; this moment's
-    by default."""
+    by default. Of a process on another machine only its silence tells that it has ended."""
     cells: dict[str, list[dict]] = {}
+    here = socket.gethostname()
     for path in sorted((catalog.ROOT / "results").glob("*/*/*/*/.work/progress-*.json")):
         try:
             progress = json.loads(path.read_text(encoding="utf-8"))
             recent = (now or time.time()) - progress["updated"] < SILENT_SECONDS
-            if recent and progress["step"] < progress["total"] and _lives(progress["pid"]):
+            lives = progress.get("host", here) != here or _lives(progress["pid"])
+            if recent and progress["step"] < progress["total"] and lives:
                 scale, *cell = path.parts[-6:-2]
                 cells.setdefault(f"{scale} {'/'.join(cell)}", []).append(progress)
         except (OSError, ValueError, KeyError):  # being replaced, or not ours
             continue
     return cells
+
+
+def failed() -> list[str]:
+    """One line per job of a cluster that failed and was not repeated since: its log, and why it ended."""
+    newest: dict[frozenset, tuple[Path, str]] = {}  # by what the jobs were to make: a retry takes its job's place
+    for path in sorted((catalog.ROOT / SLURM_LOGS).rglob("*.log"), key=lambda path: path.stat().st_mtime):
+        text = path.read_text(encoding="utf-8", errors="replace")
+        newest[frozenset(re.findall(r"^    output: ([^,\n]+)", text, re.M)) or frozenset([path])] = path, text
+    shown = []
+    for files, (path, text) in newest.items():
+        said = next((found[-1] for reason in REASONS if (found := re.findall(reason, text, re.M))), None)
+        if said and (path in files or not all((catalog.ROOT / file).exists() for file in files)):
+            shown.append(f"failed: {path.relative_to(catalog.ROOT)}: {' '.join(said.split())}")
+    return shown
 
 
 def lines(cells: dict[str, list[dict]], colour: bool = False) -> list[str]:
