@@ -1,5 +1,6 @@
 # make figures/fig3_logscale.pdf     sets up once, then trains and draws
 # make figures/fig3_logscale.pdf CONFIG="scale=day"
+# make site                          site/index.html: every result, its code and its numbers, to browse
 # make release VERSION=0.1.0         dist/flow-policies-0.1.0.zip of the commit that is checked out
 # make test PYTHON=python3.12         with another Python, in an environment of its own
 PYTHON ?= python3
@@ -13,7 +14,7 @@ CACHE := $(shell test -w "$$HOME" || echo 'XDG_CACHE_HOME="$(CURDIR)/.cache"')
 RUN := PATH="$(CURDIR)/$(BIN):$$PATH" $(CACHE)
 PIP := $(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: setup test test-cluster smoke lint mutants release clean
+.PHONY: setup test test-cluster smoke lint mutants site test-site release clean
 .DEFAULT_GOAL := help
 
 help:
@@ -65,6 +66,16 @@ lint: setup
 # Would the tests notice wrong code? Not part of the tests: some 20 minutes.
 mutants: setup
 	$(RUN) python -m tests.mutants
+
+# Pages for a browser, site/index.html, of published results. Notebooks are run, which takes a minute or two.
+site: setup
+	$(PIP) --editable '.[site]'
+	$(RUN) python -m papers site
+
+# The same without notebooks, walked through by Debian's Chromium: links, pictures, widths, the filter of claims.
+test-site: setup
+	$(PIP) --editable '.[site]'
+	$(RUN) python -m pytest -n 0 tests/test_site.py
 
 # One archive of this commit: code, published results, pictures, tables, verdicts, checksums and what describes them.
 release: $(BIN)/.describes

@@ -49,6 +49,7 @@ COMMANDS = {
         "run what undecided claims need, the best price first",
         "papers* hours threads plan",
     ),
+    "site": ("report.website:site", "write the browsable site, site/index.html", ""),
     "cite": ("report.citing:cite", "print BibTeX of this release and of the paper behind a figure", "NAME"),
     "release": ("report.releasing:release", "write the archive of a version, dist/<name>-<version>.zip", "VERSION"),
     "status": ("run.watch:show", "what is running", "watch parent"),

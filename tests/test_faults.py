@@ -399,6 +399,14 @@ def test_all_others_are_trained(without_robots, monkeypatch, capsys):
     assert "toy/toy/BulletEnv-v0: left out: needs the robots" in capsys.readouterr().err
 
 
+def test_cells_that_lack_the_same_are_one_line(without_robots, monkeypatch, capsys):
+    cells = [cell for cell in catalog.targeted("toy", "quick") if "Bullet" not in cell.key][:3]
+    monkeypatch.setattr(training.packages, "lacking", lambda cell, alone: "needs a thing")
+    for count, more in ((1, ""), (2, " and 1 more cell"), (3, " and 2 more cells")):
+        assert training._possible(cells[:count], True) == []
+        assert capsys.readouterr().err == f"{cells[0].key}{more}: left out: needs a thing\n"
+
+
 def test_artefacts_that_read_them_say_so_and_are_left_out_of_all(without_robots, capsys):
     without_robots.write("papers/toy/claims.py", '"""Claims."""\n')
     asked = requests.Asked({})

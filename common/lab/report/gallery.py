@@ -92,15 +92,21 @@ def judge(paper: str) -> tuple[dict[str, Verdict], Path]:
     return verdicts, page
 
 
-def claims_page(paper: str) -> tuple[dict[str, Verdict], str]:
+def claims_frame(paper: str) -> tuple[dict[str, Verdict], pd.DataFrame]:
     """{claim: verdict}, each at the largest scale at which all its cells, or those of some environments, have results; and
-    docs/claims_<paper>.md, which shows them."""
+    the same as a table."""
     trials = {name: judging.trial(paper, name, SHOWN) for name in catalog.artefacts(paper, "claims")}
     verdicts, _ = judging.verdicts(paper, trials)
     missing = judging.not_written(paper)
     verdicts |= dict.fromkeys(missing, untested("not written"))
     frame = tabular.verdicts(verdicts, making.claims_in_words(paper) | missing)
     frame.insert(3, "scale", [at.scale if (at := trials.get(name)) else "" for name in frame["claim"]])
+    return verdicts, frame
+
+
+def claims_page(paper: str) -> tuple[dict[str, Verdict], str]:
+    """{claim: verdict}, and docs/claims_<paper>.md, which shows them."""
+    verdicts, frame = claims_frame(paper)
     caption = (
         f"Verdicts on the claims of {paper}, each at the largest scale that was run, corrected by Holm: what the paper "
         "claims (c…) and what we ask beyond it (own_…) are two families. Prices are those of a core of "

@@ -52,15 +52,19 @@ def run(
 
 
 def _possible(cells, many):
-    """The cells without those that need what is not installed: of many they are left out, and a line says so."""
+    """The cells without those that need what is not here: of many they are left out, and a line per reason says so."""
+    left: dict[str, list[str]] = {}
     for cell in list(cells):
         reason = packages.lacking(cell, alone=not many)
         if not reason or sources.source(cell, fresh=True).kind != "missing":
             continue
         if not many:
             raise UserError(f"{cell.key}: {reason}")
-        say(f"{cell.key}: left out: {reason}")
+        left.setdefault(reason, []).append(cell.key)
         cells = [other for other in cells if other is not cell]
+    for reason, keys in left.items():
+        more = f" and {len(keys) - 1} more cell{'s' * (len(keys) > 2)}" if len(keys) > 1 else ""
+        say(f"{keys[0]}{more}: left out: {reason}")
     return cells
 
 
