@@ -63,19 +63,18 @@ lint: setup
 	$(RUN) snakefmt --check workflow
 	$(RUN) snakemake --lint
 
-# Would the tests notice wrong code? Not part of the tests: some 20 minutes.
+# Would the tests notice wrong code? Not part of the tests: over an hour of two cores.
 mutants: setup
 	$(RUN) python -m tests.mutants
 
-# Pages for a browser, site/index.html, of published results. Notebooks are run, which takes a minute or two.
+# Pages for a browser, site/index.html, of published results. Notebooks are run, which takes some minutes.
 site: setup
 	$(PIP) --editable '.[site]'
 	$(RUN) python -m papers site
 
-# The same without notebooks, walked through by Debian's Chromium: links, pictures, widths, the filter of claims.
-test-site: setup
-	$(PIP) --editable '.[site]'
-	$(RUN) python -m pytest -n 0 tests/test_site.py
+# The same, walked through by Debian's Chromium: links, pictures, widths, the filter of claims, what notebooks print.
+test-site: site
+	$(RUN) env SITE=site python -m pytest -n 0 tests/test_site.py
 
 # One archive of this commit: code, published results, pictures, tables, verdicts, checksums and what describes them.
 release: $(BIN)/.describes

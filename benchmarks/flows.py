@@ -22,7 +22,7 @@ import numpy as np
 import torch
 
 from common.flows.distributions import DiagonalGaussian, FlowDistribution
-from common.lab.run.hardware import prepare
+from common.rl.hardware import prepare
 from common.rl.optimisers import Adam
 from papers.nf_review import families
 

@@ -17,10 +17,10 @@ import numpy as np
 import torch
 
 from benchmarks.offline import FLOW, fleet, made, run_of
-from common.lab.run.hardware import prepare
 from common.rl import off_policy, sac
 from common.rl.config import SAC
 from common.rl.graphs import Captured
+from common.rl.hardware import prepare
 from common.rl.journal import MemoryJournal
 from common.rl.learner import tensors
 from papers.arsac import arsac

@@ -21,9 +21,9 @@ import time
 import numpy as np
 import torch
 
-from common.lab.run.hardware import prepare
 from common.rl import sac
 from common.rl.config import SAC
+from common.rl.hardware import prepare
 from common.rl.optimisers import descend
 from common.rl.randomness import Blocks
 from common.rl.replay import Batch

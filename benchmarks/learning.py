@@ -28,9 +28,9 @@ import numpy as np
 import torch
 
 from common.lab.report.stats import difference
-from common.lab.run.hardware import prepare
 from common.rl import off_policy, on_policy, sac
 from common.rl.config import SAC
+from common.rl.hardware import prepare
 from common.rl.journal import MemoryJournal
 from papers.trpo_nf.config import TRPONF
 from papers.trpo_nf.trpo_nf import Learner as TRPO

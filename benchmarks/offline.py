@@ -24,8 +24,8 @@ from safetensors.numpy import save_file
 from torch import nn
 from torch.nn import functional as F
 
-from common.lab.run.hardware import prepare
 from common.rl.datasets import checked, stacked
+from common.rl.hardware import prepare
 from common.rl.inputs import Run
 from common.rl.learner import tensors
 from common.rl.randomness import Blocks

@@ -29,10 +29,10 @@ import torch
 
 from common.flows.networks import widths
 from common.lab.results import costs
-from common.lab.run.hardware import prepare
 from common.lab.run.origin import describe
 from common.rl import off_policy, sac
 from common.rl.config import SAC
+from common.rl.hardware import prepare
 from common.rl.replay import Batch
 
 STEPS = 700  # environment steps in an end-to-end timing

@@ -13,7 +13,7 @@ import statistics
 import time
 import warnings
 
-from common.lab.run.hardware import prepare
+from common.rl.hardware import prepare
 from common.rl.on_policy import RolloutCollector
 from common.rl.randomness import draws
 from papers.trpo_nf.config import TRPONF

@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 # What the simulators and Adam load when they are made stands here too.
-LOADED = ["common.lab.run.worker", "common.lab.run.hardware", "gymnasium.envs.mujoco.ant_v4", "torch._dynamo"]
+LOADED = ["common.lab.run.worker", "common.rl.hardware", "gymnasium.envs.mujoco.ant_v4", "torch._dynamo"]
 CONTEXT = multiprocessing.get_context("forkserver")
 
 

@@ -1,6 +1,6 @@
 """Would the tests notice wrong code? Two hundred small faults, one at a time, each against the tests that reach it.
 
-    python -m tests.mutants                  all; about 20 minutes of two cores
+    python -m tests.mutants                  all; over an hour of two cores
     python -m tests.mutants common/rl/sac.py --count 20
     python -m tests.mutants --skip 120       goes on where an earlier run was ended
 

@@ -43,7 +43,7 @@ def test_imports(path):
     elif len(path.parts) > 2:
         others = [n for n in names if within(n, "papers") and not within(n, f"papers.{path.parts[1]}")]
         assert not others, "papers never import each other"
-    trains = path.as_posix() in ("common/lab/run/worker.py", "common/lab/run/hardware.py")
+    trains = path.as_posix() == "common/lab/run/worker.py"
     if path.parts[:2] == ("common", "lab") and not trains or path.name in DRAWING or path == Path("papers/__main__.py"):
         assert not [n for n in names if within(n, *LEARNING)], "the lab and every picture work without learning libraries"
     if path.parts[:2] == ("common", "flows"):

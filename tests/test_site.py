@@ -1,7 +1,12 @@
-"""The site: what its pages hold, without torch; and, where Sphinx and Chromium are, a walk through it in a browser."""
+"""The site: what its pages hold, without torch; and, where Sphinx and Chromium are, a walk through it in a browser.
+
+The walk is through the site in the folder that the variable SITE names (`make test-site`: with what notebooks print), else
+through one that is made here, without notebooks' output.
+"""
 
 import functools
 import http.server
+import os
 import re
 import subprocess
 import sys
@@ -61,17 +66,25 @@ def test_every_figure_and_table_stands_on_its_paper_s_page(pages):
                 assert ("published/" in part) == ("commits " in part), name
 
 
-def test_what_we_learnt_begins_with_what_is_contradicted(pages):
+def test_what_we_learnt_begins_with_what_is_wrong(pages):
     page = (pages / "learnt.md").read_text()
-    first, *others = re.split(r"^## ", page, flags=re.MULTILINE)[1:]
+    first, faults, found = re.split(r"^## ", page, flags=re.MULTILINE)[1:]
     assert first.startswith("Claims that our runs contradict") and "`c19_no_actor_leaves_the_data`" in first
-    assert len(others) == len(catalog.papers()) and all(len(part.splitlines()) > 3 for part in others)
+    assert faults.startswith(website.FAULTS) and found.startswith(website.FINDINGS)
+    for part in (faults, found):
+        papers = part.split("\n### ")[1:]
+        assert len(papers) == len(catalog.papers()) and all(len(paper.splitlines()) > 3 for paper in papers)
 
 
-def test_a_readme_without_findings_is_said(monkeypatch):
-    monkeypatch.setattr(website, "FINDINGS", "Nothing of the kind")
-    with pytest.raises(UserError, match=r"^papers/arsac/README.md: has no section '## Nothing of the kind'"):
-        website.findings("arsac")
+@pytest.mark.parametrize("heading", [website.FAULTS, website.FINDINGS])
+def test_a_readme_without_a_section_that_the_site_shows_is_said(monkeypatch, tmp_path, heading):
+    readme = tmp_path / "papers" / "arsac" / "README.md"
+    readme.parent.mkdir(parents=True)
+    text = (catalog.ROOT / "papers" / "arsac" / "README.md").read_text().replace(f"## {heading}", "## Else")
+    readme.write_text(text)
+    monkeypatch.setattr(catalog, "ROOT", tmp_path)
+    with pytest.raises(UserError, match=rf"^papers/arsac/README.md: has no section '## {heading}'"):
+        website.section("arsac", heading)
 
 
 @pytest.mark.parametrize(
@@ -130,7 +143,9 @@ class Links(HTMLParser):
 
 @pytest.fixture(scope="module")
 def built(pages, tmp_path_factory):
-    """The site of these pages, without notebooks' output."""
+    """A folder with the site."""
+    if given := os.environ.get("SITE"):
+        return catalog.ROOT / given
     out = tmp_path_factory.mktemp("built")
     command = [sys.executable, "-m", "sphinx", "-q", "--no-color", "-W", "--keep-going", "-b", "html", str(pages), str(out)]
     done = subprocess.run(command, capture_output=True, text=True)
@@ -196,10 +211,7 @@ def browse(built):
 @walked
 @pytest.mark.parametrize("width", WIDTHS)
 def test_no_page_overflows_or_complains_and_every_picture_has_a_size(width, built, browse):
-    names = sorted(path.relative_to(built).as_posix() for path in built.glob("*.html"))
-    names += sorted(path.relative_to(built).as_posix() for path in built.glob("notebooks/*.html"))
-    names += ["api/common.flows.html", "api/common.rl.html", "code/papers.arsac.arsac.py.html", "code/index.html"]
-    for name in names:
+    for name in sorted(path.relative_to(built).as_posix() for path in built.rglob("*.html")):
         tab, errors = browse(name, width)
         assert not errors, f"{name}: {errors}"
         over = tab.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
@@ -209,6 +221,16 @@ def test_no_page_overflows_or_complains_and_every_picture_has_a_size(width, buil
             "Promise.all([...document.images].map(i => i.decode().catch(() => 0).then(() => [i.src, i.naturalWidth])))"
         )
         assert not [src for src, size in sizes if not size], name
+
+
+@walked
+@pytest.mark.skipif("SITE" not in os.environ, reason="notebooks are run by `make test-site`")
+def test_notebooks_show_what_they_print(built):
+    notebooks = sorted((catalog.ROOT / "notebooks").glob("*.ipynb"))
+    assert notebooks
+    for notebook in notebooks:
+        page = (built / "notebooks" / f"{notebook.stem}.html").read_text(encoding="utf-8")
+        assert "cell_output" in page and "Traceback" not in page, notebook.stem
 
 
 @walked

@@ -2,8 +2,9 @@
 
 `python -m papers site` writes pages in Markdown to .site/ and has Sphinx make site/ of them. It reads published results and
 the pictures of docs/gallery, trains nothing and needs no torch; where torch is there, notebooks are run, on published
-results. A page per paper: its README, figures and tables, claims. A page of what we learnt: contradictions first, then what
-every README says below `FINDINGS`. A page per source file, and the public names of `common` with their docstrings.
+results. A page per paper: its README, figures and tables, claims. A page of what we learnt: contradictions first, then
+faults of papers and of released code, then findings, as every README has them. A page per source file, and the public
+names of `common` with their docstrings.
 """
 
 import html
@@ -26,7 +27,8 @@ from common.lab.results import sources
 
 WORK, SITE = ".site", "site"
 DOCS = ("architecture", "evidence", "referees", "faults")
-FINDINGS = "What we find"  # the heading of a paper's README below which it says what its runs showed
+# Headings of a paper's README that the page of what we learnt has in this order.
+FAULTS, FINDINGS = "Faults of the paper and of released code", "What we find"
 LANGUAGES = {".py": "python", ".yaml": "yaml", ".csv": "text", ".smk": "python", "": "python", ".txt": "text"}
 LINK = re.compile(r"(!?)\[([^\]]*)\]\(([^)\s#]+)(#[^)]*)?\)")
 
@@ -92,7 +94,7 @@ def index_page(files: Iterable[str]) -> str:
 
 
 def learnt_page(verdicts: dict[str, pd.DataFrame], files: Iterable[str]) -> str:
-    """What contradicts the papers, then what every README calls its findings, faults of released code among them."""
+    """What contradicts the papers, then faults that reading found, then what runs showed, paper by paper."""
     parts = ["# What we learnt", "## Claims that our runs contradict", ""]
     for paper, frame in verdicts.items():
         wrong = frame[frame["verdict"].str.startswith("contradicted") & ~frame["claim"].str.startswith("·")]
@@ -101,22 +103,20 @@ def learnt_page(verdicts: dict[str, pd.DataFrame], files: Iterable[str]) -> str:
             parts.append(
                 f"- [{paper}]({paper}.md), `{claim['claim']}`: {claim['in words']} **{numbers}** (scale {claim['scale']})"
             )
-    for paper in catalog.papers():
-        parts += [
-            "",
-            f"## {catalog.front(paper).get('title', paper)}",
-            "",
-            linked(findings(paper), f"papers/{paper}", files),
-        ]
+    for heading in (FAULTS, FINDINGS):
+        parts += ["", f"## {heading}"]
+        for paper in catalog.papers():
+            parts += ["", f"### {catalog.front(paper).get('title', paper)}", ""]
+            parts.append(linked(section(paper, heading), f"papers/{paper}", files))
     return "\n".join(parts)
 
 
-def findings(paper: str) -> str:
-    """What the README of a paper says below the heading `FINDINGS`. UserError: it has none."""
+def section(paper: str, heading: str) -> str:
+    """What the README of a paper says below a heading of the second level. UserError: it has none."""
     readme = (catalog.ROOT / "papers" / paper / "README.md").read_text(encoding="utf-8")
-    found = re.search(rf"^## {FINDINGS}\n(.*?)(?=^## |\Z)", readme, re.MULTILINE | re.DOTALL)
+    found = re.search(rf"^## {heading}\n(.*?)(?=^## |\Z)", readme, re.MULTILINE | re.DOTALL)
     if not found:
-        raise UserError(f"papers/{paper}/README.md: has no section '## {FINDINGS}', which the site shows")
+        raise UserError(f"papers/{paper}/README.md: has no section '## {heading}', which the site shows")
     return found[1].strip()
 
 

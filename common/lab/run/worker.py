@@ -61,7 +61,7 @@ def work(spec: dict, stopping: Callable[[], bool]) -> None:
     """Train the spec's members and write its part file. `stopping()` asks whether to end at the next step."""
     import torch
 
-    from common.lab.run.hardware import name_of, prepare
+    from common.rl.hardware import name_of, prepare
 
     device = name_of(spec["device"])  # before the training: a device that is not there is said now
     matmul = prepare(spec["device"])

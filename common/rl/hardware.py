@@ -4,7 +4,7 @@ import platform
 
 import torch
 
-from common.errors import UserError
+from ..errors import UserError
 
 # Error of a float32 product of two 256 x 256 standard normal matrices: about 5e-5. Rounding to bfloat16 gives over 0.1.
 LARGEST_ERROR = 1e-3
