@@ -6,7 +6,8 @@ computed once, and the gradient is three products and two masks instead of a rec
     z_1 = (s W_s + b_1) + a W_a,   z_i = h_i-1 W_i + b_i,   Q = h_n w + b
     dQ/da = (((w 1[h_n > 0]) W_n' 1[h_n-1 > 0]) ... 1[h_1 > 0]) W_a'
 
-which is what autograd gives (`tests/test_slopes.py`), in three quarters of its time.
+which is what autograd gives (`tests/test_slopes.py`), in three quarters of its time. To sort states by
+their least critic and take its products alone saved 3 % of an update: not done.
 """
 
 import torch
