@@ -1,6 +1,8 @@
 """The n-chain, and the deep Q-learners on it: their updates against literal ports, and what they learn against the best
 policy of a short chain."""
 
+from copy import deepcopy
+
 import gymnasium
 import numpy as np
 import pytest
@@ -86,46 +88,67 @@ def literal(layers, x):
     return x
 
 
-@pytest.mark.parametrize("name", ["dqn", "bootstrapped"])
+def stacked(learner, size):
+    drawn = [learner.update_draws(np.random.default_rng(seed), size) for seed in (1, 2)]
+    return {name: torch.as_tensor(np.stack([d[name][0] for d in drawn])) for name in drawn[0]}
+
+
+def signed_root(x):
+    return x.sign() * x.abs().sqrt()
+
+
+def weights_of(name, layer, at, drawn, prefix):
+    """W and b of a layer of the at-th network, written out: `drawn` is the noise, None for none."""
+    if name in ("dqn", "bootstrapped"):
+        return layer.weight[at], layer.bias[at]
+    both = layer.mean[at]
+    if name == "noisy":
+        rows, columns = (signed_root(drawn[f"{prefix}{end}"][at]) for end in ("in", "out"))
+        spread = torch.cat([torch.outer(rows, columns), columns[None]])
+        both = both + layer.sigma[at] * spread
+    elif name == "bayes":
+        both = both + torch.log1p(layer.rho[at].exp()) * drawn[f"{prefix}weight"][at]
+    return both[:-1], both[-1]
+
+
+@pytest.mark.parametrize("name", ["dqn", "bootstrapped", "noisy", "bayes"])
 def test_the_update_is_the_formula_on_one_transition_at_a_time(name, double):
-    """y = r + gamma (1 - d) Q'(s', argmax Q(s', .)), a Huber loss, gradients clamped, one step of torch's Adam."""
+    """y = r + gamma (1 - d) Q'(s', argmax Q(s', .)), a Huber loss, gradients clamped, one step of torch's Adam. Of noisy
+    layers and of Bayes by backprop one draw of the weights serves the batch, and another the target network's values."""
     module, cls = LEARNERS[name]
     settings = cls(**{"heads": 3} if name == "bootstrapped" else {}, discount=0.9, learning_rate=0.1)
     learner = module.Learner(settings, [3, 4], 5, 2)
     for p in learner.target.parameters():
         p.data += 0.3 * torch.randn_like(p)
-    seen, heads = batch(), learner.heads
+    seen, heads, drawn = batch(), learner.heads, stacked(learner, 1)
+    assert name in ("dqn", "bootstrapped") or any(key.startswith("target.") for key in drawn)
+    network = deepcopy(learner.network)
+    flat, expected = list(network.parameters()), []
     for member in range(2):
-        layers = [[p[member].detach().clone().requires_grad_() for p in layer.weights()] for layer in learner.network.layers]
-        targets = [[p[member] for p in layer.weights()] for layer in learner.target.layers]
         losses = []
-        for i in range(6):
-            for k in range(heads):
-                mine = slice(2 * k, 2 * k + 2)
-                best = int(literal(layers, seen.next_obs[member, i])[mine].argmax())
-                future = literal(targets, seen.next_obs[member, i])[mine][best]
+        for at in range(heads * member, heads * (member + 1)):
+            mine = [weights_of(name, layer, at, drawn, f"{i}.") for i, layer in enumerate(network.layers)]
+            theirs = [weights_of(name, layer, at, drawn, f"target.{i}.") for i, layer in enumerate(learner.target.layers)]
+            for i in range(6):
+                best = int(literal(mine, seen.next_obs[member, i]).argmax())
+                future = literal(theirs, seen.next_obs[member, i])[best]
                 y = float(seen.reward[member, i] + 0.9 * (1 - seen.terminated[member, i]) * future)
-                error = literal(layers, seen.obs[member, i])[mine][int(seen.action[member, i])] - y
-                losses.append(error**2 / 2 if abs(error) < 1 else abs(error) - 0.5)
-        flat = [p for layer in layers for p in layer]
-        optimiser = torch.optim.Adam(flat, lr=0.1, eps=1.5e-4)
-        (sum(losses) / len(losses)).backward()
-        for p in flat:
-            p.grad.clamp_(-1, 1)
-        optimiser.step()
-        layers_after = flat
-        torch.testing.assert_close(learner.loss(seen, {})[member], sum(losses) / len(losses))
-        if member == 0:
-            expected = layers_after
-    learner.update(seen, {})
-    found = [p[0] for layer in learner.network.layers for p in layer.weights()]
-    for ours, theirs in zip(found, expected, strict=True):
+                error = literal(mine, seen.obs[member, i])[int(seen.action[member, i])] - y
+                losses.append((error**2 / 2 if abs(error) < 1 else abs(error) - 0.5) / 6)
+        expected.append(sum(losses))
+        if name == "bayes":  # the divergence of every weight and bias, one part in the size of the batch
+            for layer in network.layers:
+                mean, sigma = layer.mean[member], torch.log1p(layer.rho[member].exp())
+                expected[-1] = expected[-1] + ((sigma**2 + mean**2 - 1) / 2 - sigma.log()).sum() / 32
+    torch.testing.assert_close(learner.loss(seen, drawn), torch.stack(expected))
+    optimiser = torch.optim.Adam(flat, lr=0.1, eps=1.5e-4)
+    sum(expected).backward()
+    for p in flat:
+        p.grad.clamp_(-1, 1)
+    optimiser.step()
+    learner.update(seen, drawn)
+    for ours, theirs in zip(learner.network.parameters(), flat, strict=True):
         torch.testing.assert_close(ours, theirs)
-
-
-def stacked(learner, size):
-    drawn = [learner.update_draws(np.random.default_rng(seed), size) for seed in (1, 2)]
-    return {name: torch.as_tensor(np.stack([d[name][0] for d in drawn])) for name in drawn[0]}
 
 
 @pytest.mark.parametrize("name", ["bayes", "mnf"])
@@ -154,24 +177,30 @@ def test_acting_in_numpy_is_the_network_with_the_episodes_weights(name):
     for member in range(3):
         learner.begin(member, learner.episode_draws(np.random.default_rng(member), 8))
     obs, zero = np.random.default_rng(0).standard_normal((3, 5)).astype(np.float32), np.zeros(3, dtype=int)
-    chosen = learner.act(obs, zero, zero)
-    noise = {key: torch.from_numpy(np.stack([n[key] for n in learner.noise])) for key in learner.noise[0]}
-    for member in range(3):
-        layers = [[p[member] for p in layer] for layer in learner.network.weights(noise)]
-        values = literal(layers, torch.from_numpy(obs[member])).reshape(learner.heads, 2)
-        head = learner.head[member] if name == "bootstrapped" else 0
-        assert chosen[member] == int(values[head].argmax())
-    plain = learner.network(torch.from_numpy(obs)[:, None]).reshape(3, -1, 2).mean(1)
-    assert learner.greedy(obs).tolist() == plain.argmax(-1).tolist()
+    for age in (zero, zero + 5):
+        chosen = learner.act(obs, age, zero)
+        noise = {
+            key: torch.from_numpy(np.stack([n[key][age[0]] if name == "noisy" else n[key] for n in learner.noise]))
+            for key in learner.noise[0]
+        }
+        for member in range(3):
+            at = learner.heads * member + (learner.head[member] if name == "bootstrapped" else 0)
+            layers = [[p[at] for p in layer] for layer in learner.network.weights(noise)]
+            assert chosen[member] == int(literal(layers, torch.from_numpy(obs[member])).argmax())
+    plain = learner.network(torch.from_numpy(obs)[:, None].repeat_interleave(learner.heads, 0)).reshape(3, -1, 2).argmax(-1)
+    votes = plain.double().mean(1)
+    for member, action in enumerate(learner.greedy(obs)):
+        assert action == (plain[member, 0] if votes[member] == 0.5 else int(votes[member] > 0.5))
     with torch.no_grad():
-        next(learner.network.parameters())[1] = torch.nan
+        next(learner.network.parameters())[learner.heads] = torch.nan  # of member 1
     learner.drawn = learner.means = None
     assert (learner.act(obs, zero, zero) == -1).tolist() == (learner.greedy(obs) == -1).tolist() == [False, True, False]
 
 
 def test_noisy_layers_have_factorised_noise():
     layer = noisy_dqn.NoisyLinear([np.random.default_rng(0)], 3, 2, 0.4)
-    assert torch.allclose(layer.sigma, torch.tensor(0.4 / 3**0.5)) and layer.mean.abs().max() < 3**-0.5
+    assert torch.allclose(layer.sigma[:, :3], torch.tensor(0.4 / 3**0.5)) and layer.mean.abs().max() < 3**-0.5
+    assert torch.allclose(layer.sigma[:, 3], torch.tensor(0.4 / 2**0.5))
     noise = {"in": torch.tensor([[4.0, -9.0, 0.25]]), "out": torch.tensor([[1.0, -4.0]])}
     weight, bias = layer.weights(noise)
     np.testing.assert_allclose(((weight - layer.mean[:, :3]) / layer.sigma[:, :3]).detach()[0],
@@ -179,12 +208,22 @@ def test_noisy_layers_have_factorised_noise():
     np.testing.assert_allclose(((bias - layer.mean[:, 3]) / layer.sigma[:, 3]).detach()[0], [1, -2], rtol=1e-4)
 
 
+def test_layers_start_as_in_the_released_code():
+    plain = dqn.Learner(config.DQN(), range(200), 5, 2).network.layers[0]
+    assert float(plain.weight.detach().std()) == pytest.approx((4 / 21) ** 0.5, rel=0.03) and not plain.bias.any()
+    layer = bayes_dqn.BayesLinear([np.random.default_rng(seed) for seed in range(200)], 5, 16, -3.0)
+    with torch.no_grad():
+        assert layer.mean.abs().max() < 0.6**0.5 and float(layer.mean.std()) == pytest.approx(0.2**0.5, rel=0.03)
+        spread = layer.spread({"weight": torch.ones(200, 6, 16)})
+    torch.testing.assert_close(spread, torch.full_like(spread, 0.0485873))
+
+
 @pytest.mark.parametrize("name", LEARNERS)
 def test_they_find_the_best_policy_of_a_short_chain(name):
     """With an update every other step the last rollouts pay what value iteration says."""
     module, cls = LEARNERS[name]
     kept = MemoryJournal(2)
-    settings = {"dqn": {"epsilon_episodes": 50}, "bayes": {"log_std": -1.0}}.get(name, {})
+    settings = {"epsilon_episodes": 50} if name == "dqn" else {}
     run = cls(length=4, total_steps=150, evaluate_every=10, update_every=2, **settings)
     episodes.run(module.Learner, run, [0, 1], kept)
     last = [value for _, step, metric, value in kept.records if metric == "return" and step > 120]
@@ -195,7 +234,7 @@ class Scripted:
     """A learner that goes right from a given episode on, and learns nothing."""
 
     def __init__(self, config, seeds, observations, actions, device):
-        self.since, self.episode, self.updates, self.copies = [3, 6], np.zeros(2, int), 0, 0
+        self.since, self.episode, self.updates, self.copies, self.seen = [3, 6], np.zeros(2, int), 0, 0, []
         type(self).made = self
 
     def update_draws(self, rng, size):
@@ -216,6 +255,7 @@ class Scripted:
 
     def update(self, batch, draws):
         self.updates += 1
+        self.seen.append(batch)
 
     def copy_target(self):
         self.copies += 1
@@ -230,6 +270,15 @@ def test_the_loop_counts_episodes_updates_and_the_first_long_streak():
     assert found[0, 4, "return"] == pytest.approx((3 * 0.011 + 10) / 4) and found[0, 8, "return"] == pytest.approx(10)
     assert found[1, 12, "return_training"] == pytest.approx(0.011)
     assert Scripted.made.updates == 10 and Scripted.made.copies == 1, "one an episode once 32 are there"
+
+
+@pytest.mark.parametrize("timeouts", ["terminal", "bootstrapped"])
+def test_the_last_step_of_an_episode_is_terminal_or_is_bootstrapped(timeouts):
+    """A chain of 4 has episodes of 12 steps: one transition in twelve has no future, or none has."""
+    run = config.DQN(length=4, total_steps=60, evaluate_every=4, batch_size=32, timeouts=timeouts)
+    episodes.run(Scripted, run, [0, 1], MemoryJournal(2))
+    last = float(torch.stack([batch.terminated for batch in Scripted.made.seen]).mean())
+    assert last == (pytest.approx(1 / 12, abs=0.02) if timeouts == "terminal" else 0)
 
 
 def test_greedy_rollouts_of_plain_dqn_find_a_chain_that_was_never_explored():

@@ -209,6 +209,7 @@ class Episodic(Settings):
     solved_streak: int = setting(100, "best rollouts in a row that solve an environment", low=1)
     update_every: int = setting(0, "interval of updates; 0: one per episode of the longest length", low=0, unit="steps")
     target_every: int = setting(100, "interval of copies to the target network", low=1, unit="steps")
+    timeouts: str = setting("terminal", "what a time limit is", choices=("terminal", "bootstrapped"))
     batch_size: int = setting(32, "transitions per update", low=1, high=65_536)
     buffer_size: int = setting(10_000, "capacity of the replay buffer", low=1, unit="transitions")
 

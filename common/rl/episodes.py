@@ -120,8 +120,9 @@ class Collector(Simulators):
 
     def _step_member(self, m, action, journal):
         obs, reward, terminated, truncated = self.envs[m].step(np.array([action], np.float32))
-        transition = np.concatenate([self.obs[m], [action, reward, terminated, self.age[m]]]).astype(np.float32)
         ended = terminated or truncated
+        last = terminated or (truncated and self.config.timeouts == "terminal")
+        transition = np.concatenate([self.obs[m], [action, reward, last, self.age[m]]]).astype(np.float32)
         journal.append(m, self.replay.add(m, transition, obs, self.age[m], ended))
         self.age[m] += 1
         self.returns[m] += reward

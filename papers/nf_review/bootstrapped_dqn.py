@@ -1,8 +1,8 @@
-"""DQN with bootstrapped heads (Osband et al. 2016).
+"""DQN with an ensemble (bootstrapped DQN; Osband et al. 2016).
 
-K heads on one trunk, each with a target of its own; an episode follows the head that it drew, an evaluation the mean of all.
-Every head learns from every transition, as on Osband et al.'s Atari: what tells them apart is how they start. The loss is
-the mean over heads, so that the trunk has 1/K of the sum of their gradients.
+K networks, each with a target of its own; an episode follows the one that it drew, an evaluation the vote of all. Every
+network learns from every transition: what tells them apart is how they start. As in the code of Touati et al. 2018 they
+share no layer.
 """
 
 import numpy as np
@@ -29,3 +29,9 @@ class Learner(dqn.Learner):
 
     def choose(self, values):
         return values[np.arange(len(values)), self.head].argmax(-1)
+
+    def elect(self, values):
+        """The action with the most votes; of two with as many, the one that the first of their voters chose."""
+        votes = values.argmax(-1)
+        counts = (votes[:, :, None] == votes[:, None, :]).sum(-1)  # how many agree with each
+        return votes[np.arange(len(votes)), counts.argmax(-1)]

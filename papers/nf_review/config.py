@@ -80,6 +80,7 @@ class MNFRegression(Multipliers, Iterations):
 class ValueLearning(Episodic):
     """What the deep Q-learners of the n-chain and of MountainCar share."""
 
+    timeouts: str = setting("terminal", "what a time limit is", N_CHAIN, choices=("terminal", "bootstrapped"))
     hidden: str = setting("2x16", "layers x units", N_CHAIN, choices=("1x16", "2x16", "2x32", "2x64"))
     discount: float = setting(0.999, "discount factor gamma", N_CHAIN, low=0.0, high=1.0)
     learning_rate: float = setting(1e-3, "Adam's learning rate", N_CHAIN, low=0.0)
@@ -113,9 +114,10 @@ class BootstrappedDQN(ValueLearning):
 class BayesDQN(ValueLearning):
     """Deep Q-learning with a mean field over weights."""
 
-    log_std: float = setting(-3.0, "ln sigma of the weights at the start", N_CHAIN)
-    largest_std: float = setting(0.5, "clamp of the weights' sigma", MNF_CODE, low=1e-6, high=1e6)
-    divergence_weight: float = setting(1.0, "alpha: the divergence counts alpha / buffer_size", N_CHAIN, low=0.0)
+    rho: float = setting(-3.0, "softplus(rho) is sigma at the start", N_CHAIN)
+    divergence_weight: float = setting(
+        312.5, "alpha: the divergence counts alpha / buffer_size", f"{N_CHAIN}: it divides by the batch, 32", low=0.0
+    )
 
 
 @dataclass(frozen=True)
@@ -138,6 +140,7 @@ class MinAtar(Multipliers, Settings):
 
     loop = "arcade"
     whole_fleet = True  # its networks are so small that another member costs little
+    timeouts = "bootstrapped"  # the games have no time limit
 
     env: str = setting("MinAtar-Breakout", "game", "our choice: Atari in small", choices=ARCADE)
     agent: str = setting("mnf", "which weights have which noise", "Section 3.2", choices=("mnf", "bayes", "noisy", "dqn"))
@@ -161,7 +164,8 @@ class MinAtar(Multipliers, Settings):
     flow: str = setting("masked", "masked couplings, or inverse autoregressive", "Section 3.2", choices=("masked", "iaf"))
     flow_length: int = setting(2, "flows in turn, of q and of r", "Section 3.2", low=1, high=10)
     flow_width: int = setting(50, "hidden units of a flow", "Section 3.2", low=1, high=256)
-    log_std: float = setting(-9.0, "ln sigma of the weights at the start", N_CHAIN)
+    log_std: float = setting(-9.0, "of mnf: ln sigma of the weights at the start", N_CHAIN)
+    rho: float = setting(-3.0, "of bayes: softplus(rho) is sigma at the start", N_CHAIN)
     divergence_weight: float = setting(
         1e-3,
         "alpha: the divergence counts alpha / buffer_size",

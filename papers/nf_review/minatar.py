@@ -82,6 +82,8 @@ class MNF(Seeing, mnf_dqn.Learner):
 class Bayes(Seeing, bayes_dqn.Learner):
     """BBQN."""
 
+    noisy_target = False
+
 
 class Noisy(Seeing, noisy_dqn.Learner):
     """NoisyNet."""

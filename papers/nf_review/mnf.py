@@ -38,7 +38,8 @@ def scaled_normal(fan_in, fan_out):
     return math.sqrt(4 / (fan_in + fan_out))
 
 
-def _normal_init(rng, fan_in, fan_out):
+def normal_init(rng, fan_in, fan_out):
+    """Of `networks.Linear`: weights with that deviation, biases 0 (authors' code)."""
     return scaled_normal(fan_in, fan_out) * rng.standard_normal((fan_in, fan_out)), rng.standard_normal(fan_out) * 0
 
 
@@ -52,8 +53,8 @@ class GatedCoupling(nn.Module):
 
     def __init__(self, rngs, event, width, gate=0.0):
         super().__init__()
-        self.enter = Linear(rngs, event, width, _normal_init)
-        self.leave = Linear(rngs, width, 2 * event, _normal_init)
+        self.enter = Linear(rngs, event, width, normal_init)
+        self.leave = Linear(rngs, width, 2 * event, normal_init)
         self.leave.bias.data[:, event:] += gate
 
     def parameters_at(self, kept):
@@ -84,8 +85,8 @@ class GatedAutoregressive(nn.Module):
 
     def __init__(self, rngs, event, width, gate=0.0, reverse=False):
         super().__init__()
-        self.enter = Linear(rngs, event, width, _normal_init)
-        self.leave = Linear(rngs, width, 2 * event, _normal_init)
+        self.enter = Linear(rngs, event, width, normal_init)
+        self.leave = Linear(rngs, width, 2 * event, normal_init)
         self.leave.bias.data[:, event:] += gate
         place = torch.arange(event).flip(0) if reverse else torch.arange(event)
         last = torch.arange(width) * max(event - 1, 1) // width  # the last entry that a hidden unit sees

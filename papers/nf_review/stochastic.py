@@ -63,6 +63,36 @@ class Network(nn.Module):
         return {name.removeprefix(prefix): x for name, x in draws.items() if name.startswith(prefix)}
 
 
+class Sampled(nn.Module):
+    """A layer W = mean + `spread(noise)`, of which one draw serves a whole batch. x: [members, batch, in].
+
+    mean: [members, in + 1, out], the last row being the biases; it starts uniform within `bound`.
+    """
+
+    def __init__(self, rngs, fan_in, fan_out, bound):
+        super().__init__()
+        drawn = [torch.as_tensor(rng.uniform(-bound, bound, (fan_in + 1, fan_out))) for rng in rngs]
+        self.mean = nn.Parameter(torch.stack(drawn).to(torch.get_default_dtype()))
+        self.sizes = fan_in, fan_out
+
+    def draws(self, rng, *lead):
+        return self.weight_draws(rng, *lead[:-1])
+
+    def divergence_draws(self, rng, *lead):
+        return {}
+
+    def divergence(self, noise):
+        return self.mean.new_zeros(len(self.mean))
+
+    def forward(self, x, noise=None):
+        weight, bias = self.weights(noise)
+        return torch.bmm(x, weight) + bias.unsqueeze(1)
+
+    def weights(self, noise=None):
+        both = self.mean if noise is None else self.mean + self.spread(noise)
+        return both[:, :-1], both[:, -1]
+
+
 class Plain(Linear):
     """A layer without noise."""
 

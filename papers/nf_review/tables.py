@@ -19,7 +19,7 @@ COLUMNS = {
     "Bayes by backprop": ("nchain_bayes", "mountaincar_bayes"),
     "NoisyNet": ("nchain_noisy", "mountaincar_noisy"),
     "bootstrapped": ("nchain_bootstrapped", "mountaincar_bootstrapped"),
-    "DQN": ("nchain_dqn", "mountaincar_dqn"),
+    "DQN": ("nchain_dqn", "nchain_dqn_timeouts", "mountaincar_dqn"),
     "MinAtar": ("minatar",),
     "MNF-DDPG": ("mnf_ddpg", "mnf_ddpg_noise"),
     "DDPG, Bayes": ("bayes_ddpg",),
