@@ -152,3 +152,22 @@ def test_algorithms_load_no_loop_and_no_simulator():
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert set(done.stdout.split("\n")) == {"[]", ""} and done.stdout.count("\n") == len(ALGORITHMS) > 10
+
+
+DRAWN = sorted((paper, name) for paper in catalog.papers() for name in catalog.artefacts(paper, "figures"))
+
+
+def draws_bands(functions, name, seen=()):
+    """Whether a function calls `plots.seeds_and_mean`, itself or through others of its file."""
+    names = {getattr(node, "attr", getattr(node, "id", None)) for node in ast.walk(functions[name])}
+    inner = (names & functions.keys()) - {name, *seen}
+    return bool(names & {"seeds_and_mean", "curves"}) or any(draws_bands(functions, other, (*seen, name)) for other in inner)
+
+
+@pytest.mark.parametrize("paper, figure", DRAWN)
+def test_a_caption_says_what_a_band_is(paper, figure):
+    body = ast.parse((ROOT / "papers" / paper / "figures.py").read_text()).body
+    functions = {node.name: node for node in body if isinstance(node, ast.FunctionDef)}
+    if draws_bands(functions, figure):
+        caption = " ".join(ast.get_docstring(functions[figure]).split())
+        assert "its 95 % interval where there are five seeds or more" in caption

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import torch
 
 from papers.nf_review import comparisons, datasets, density, families
 from papers.nf_review.config import Density
@@ -23,6 +24,20 @@ def test_a_sets_density_is_that_of_its_samples(name):
 def test_the_mass_of_a_flow_near_the_identity_is_one():
     learner = density.Learner(Density(family="realnvp", flows=2, mass_points=201), [3, 4])
     np.testing.assert_allclose(learner.results()["mass"], 1, atol=2e-3)
+
+
+def test_a_hundred_updates_beat_the_best_gaussian():
+    """On points that are held out, whose mean is another number than that of the points trained on."""
+    config = Density(family="realnvp", flows=4, points=2000, total_steps=100, evaluate_every=50, learning_rate=0.01)
+    learner, rngs = density.Learner(config, [3, 4]), [generator(3), generator(4)]
+    for _ in range(100):
+        drawn = [learner.update_draws(rng, 1)["index"][0] for rng in rngs]
+        learner.update({"index": torch.tensor(np.stack(drawn))})
+    found = learner.measure()
+    assert (np.array(found["log_likelihood"]) > np.array(learner.results()["log_likelihood_gaussian"]) + 0.1).all()
+    learner.held_out = learner.held_out + 3
+    assert (np.array(learner.measure()["log_likelihood"]) < np.array(found["log_likelihood"]) - 1).all()
+    assert learner.measure()["log_likelihood_trained"] == found["log_likelihood_trained"]
 
 
 def test_an_error_of_latents_is_cut_at_ten():

@@ -1,8 +1,10 @@
 """What samples and densities cost in families of flows: counts that are known by construction."""
 
+import numpy as np
 import pytest
 import torch
 
+from papers.nf_review import families
 from papers.nf_review.config import FamilyCosts
 from papers.nf_review.family_costs import Counted
 from papers.nf_review.family_costs import Learner as Costs
@@ -43,3 +45,18 @@ def test_what_only_looks_at_an_array_otherwise_costs_nothing():
     with Counted() as counted:
         (x.view(3, 2) + 1).exp()
     assert counted.operations == 2
+    with Counted() as counted:
+        x.add_(1).view(3, 2)[0].fill_(2)
+    assert counted.operations == 2, "what writes in place computes"
+
+
+@pytest.mark.parametrize("event", [2, 5, 10])
+@pytest.mark.parametrize("family", families.SIMPLE)
+def test_parameters_are_the_ways_in_which_the_map_can_change(family, event, double):
+    """The rank of the derivatives of f(x), at many x, by all numbers that a flow stores."""
+    flow = families.build(family, [np.random.default_rng(0)], event, 2, "1x4")
+    stored = {name: p.detach() + 0.3 * torch.randn_like(p) for name, p in flow.named_parameters()}
+    x = 2 * torch.randn(1, 40 * (event + 1), event)
+    derivatives = torch.func.jacrev(lambda values: torch.func.functional_call(flow, values, (x,))[0].flatten())(stored)
+    singular = torch.linalg.svdvals(torch.cat([block.flatten(1) for block in derivatives.values()], 1))
+    assert int((singular > 1e-9 * singular[0]).sum()) == families.parameters(flow, 1)

@@ -270,3 +270,21 @@ def test_the_bound_of_the_regression_is_what_it_says(posterior):
     fitted = torch.distributions.Normal(outputs, 3.0).log_prob(y.unsqueeze(-1)).mean(-1).sum(-1)
     expected = fitted - learner.network.divergence(drawn)
     torch.testing.assert_close(learner.evidence(drawn), expected, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("posterior", ["mean_field", "masked"])
+def test_what_the_regression_records_is_what_it_says(posterior):
+    """The bound of the data, the predictive density of points held out, over draws that are functions of the seed."""
+    torch.set_default_dtype(torch.float32)
+    settings = MNFRegression(posterior=posterior, units=7, flow_width=4, evaluation_samples=6)
+    learner = mnf_regression.Learner(settings, [0, 1])
+    found = {name: torch.tensor(values) for name, values in learner.measure().items()}
+    with torch.no_grad():
+        fitted = learner.log_densities(learner.data, learner.evaluation_draws(1, 20 * 6)).mean(-1).sum(-1)
+        held_out = (
+            learner.log_densities(learner.held_out, learner.evaluation_draws(0, 200 * 6)).exp().mean(-1).log().mean(-1)
+        )
+        assert (learner.divergence(6) > 0).all()
+        torch.testing.assert_close(found["bound"], fitted - learner.divergence(6), rtol=1e-5, atol=1e-3)
+    torch.testing.assert_close(found["divergence"], learner.divergence(6), rtol=1e-5, atol=1e-3)
+    torch.testing.assert_close(found["log_likelihood"], held_out, rtol=1e-4, atol=1e-3)

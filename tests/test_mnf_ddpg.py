@@ -187,6 +187,15 @@ def test_operations_are_those_of_the_products():
         assert 0 <= row["operations"] - 2 * 2 * 32 * n * n < 10 * 32 * n + 10 * n * n
 
 
+@pytest.mark.parametrize("posterior", ["mean_field", "masked", "iaf"])
+def test_the_divergence_is_paid_for(posterior):
+    """It reads every weight's mean and deviation, and so do its derivatives."""
+    learner = mnf_cost.Learner(config.MNFCost(posterior=posterior, batch_size=32), [0])
+    layer = learner.layer(16)
+    whole, layer.divergence = learner.operations(layer, 16), lambda noise: sum(p.flatten()[:1] for p in layer.parameters())
+    assert whole - learner.operations(layer, 16) > 4 * 16**2
+
+
 def test_a_counter_sees_products_and_what_else_computes():
     a, b = torch.randn(2, 3, 5), torch.randn(2, 5, 7)
     with mnf_cost.Counter() as counter:

@@ -1,6 +1,7 @@
 """Soft Q-learning: the sampler's direction, its distribution where Q is known, and the estimate of V."""
 
 import math
+from copy import deepcopy
 
 import numpy as np
 import pytest
@@ -107,14 +108,41 @@ def test_the_sampler_reaches_the_distribution():
     torch.testing.assert_close(action.var(1), torch.tensor([variances] * 2).double(), rtol=0.35, atol=0)
 
 
+def batch_of(rng, size=8):
+    rows = {"obs": 3, "action": 2, "next_obs": 3}
+    arrays = {name: torch.tensor(rng.uniform(-1, 1, (2, size, width)), dtype=torch.float32) for name, width in rows.items()}
+    ends = torch.tensor(rng.random((2, size)) < 0.3, dtype=torch.float32)
+    return Batch(**arrays, reward=torch.tensor(rng.standard_normal((2, size)), dtype=torch.float32), terminated=ends)
+
+
+def test_the_critic_regresses_on_what_follows_in_the_next_state():
+    """One step of torch's Adam on mean (Q(s, a) - r - gamma (1 - d) V'(s'))^2, V' by its sum over actions, written out."""
+    config = SoftQ(base="1x16", critic="1x16", batch_size=8, particles=4, value_particles=5, temperature=0.3, discount=0.9)
+    made = soft_q.Learner(config, [0, 1], 3, 2)
+    rng = np.random.default_rng(0)
+    for p in made.targets.parameters():
+        p.data += 0.3 * torch.tensor(rng.standard_normal(p.shape), dtype=torch.float32)
+    batch, given, critic = batch_of(rng), drawn(made, 0), deepcopy(made.critics)
+    future = torch.zeros(2, 8)
+    for b in range(8):
+        each = torch.stack(
+            [made.targets(batch.next_obs[:, b : b + 1], given["uniform"][:, j : j + 1])[:, 0, 0] for j in range(5)]
+        )
+        future[:, b] = 0.3 * ((each / 0.3).exp().mean(0) / 0.25).log().detach()
+    y = batch.reward + 0.9 * (1 - batch.terminated) * future
+    optimiser = torch.optim.Adam(critic.parameters(), lr=config.learning_rate)
+    (critic(batch.obs, batch.action)[:, 0] - y).square().mean(-1).sum().backward()
+    optimiser.step()
+    made.update(batch, given)
+    for ours, theirs in zip(made.critics.parameters(), critic.parameters(), strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-6)
+
+
 def test_targets_follow_at_intervals_and_a_nan_stays_with_its_member():
     config = SoftQ(base="2x32", critic="2x32", batch_size=8, particles=4, value_particles=4, target_every=2)
     made = soft_q.Learner(config, [0, 1], 3, 2)
-    rng = np.random.default_rng(0)
-    rows = {"obs": 3, "action": 2, "next_obs": 3}
-    arrays = {name: torch.tensor(rng.uniform(-1, 1, (2, 8, width)), dtype=torch.float32) for name, width in rows.items()}
-    arrays["obs"][0, 0] = float("nan")
-    batch = Batch(**arrays, reward=torch.ones(2, 8), terminated=torch.zeros(2, 8))
+    batch = batch_of(np.random.default_rng(0))
+    batch.obs[0, 0] = float("nan")
     for number in range(2):
         before = made.targets.network[0].weight.clone()
         made.update(batch, drawn(made, number))

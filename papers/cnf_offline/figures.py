@@ -87,7 +87,8 @@ def fig3_moons_amplitude(moons):
 
 def fig4_d4rl_curves(behaviour, cnf):
     """Normalised score of the conservative agent during training, its actions sampled as published, on every data set that
-    was run. Dotted: the paper's final score, on D4RL's data. Faint: seeds; line: their mean."""
+    was run. Dotted: the paper's final score, on D4RL's data. Faint: seeds; line: their mean, with its 95 % interval where
+    there are five seeds or more."""
     pairs = cells(cnf)
     names = [named(behaviour, *pair) for pair in pairs]
     fig, axes = plots.panels(names, 3)
@@ -102,7 +103,7 @@ def fig4_d4rl_curves(behaviour, cnf):
 def fig5_uniform_normal(behaviour, cnf_normal, cnf="env=HalfCheetah-v4"):
     """The conservative agent with a uniform base against one with a normal base whose latents are not clipped. Top: score,
     actions sampled. Bottom: the median size of a latent entry of the policy's samples, which for the uniform base is at most
-    1. Faint: seeds; line: their mean."""
+    1. Faint: seeds; line: their mean, with its 95 % interval where there are five seeds or more."""
     runs = {"uniform (CNF)": (cnf, ORANGE), "normal, unclipped": (cnf_normal, BLUE)}
     return _pairs(behaviour, runs, cells(cnf_normal), {"return": SCORE, "latent_size": "median |z|"})
 
@@ -124,7 +125,7 @@ def fig6_clipping(behaviour, cnf_clipped, cnf="env=Walker2d-v4|HalfCheetah-v4"):
 def fig7_vae(behaviour, cnf_vae, plas="env=HalfCheetah-v4", cnf="env=HalfCheetah-v4"):
     """The encoder of actions: the conservative agent over its flow, over PLAS's autoencoder (CNF-VAE), and PLAS itself.
     Score, actions sampled, by the share of each method's own updates (PLAS has 500,000 of 100 rows). Faint: seeds; line:
-    their mean."""
+    their mean, with its 95 % interval where there are five seeds or more."""
     runs = {"CNF": (cnf, ORANGE), "CNF-VAE": (cnf_vae, PINK), "PLAS": (plas, GREEN)}
     pairs = cells(cnf_vae)
     names = [named(behaviour, *pair) for pair in pairs]
@@ -140,7 +141,7 @@ def fig7_vae(behaviour, cnf_vae, plas="env=HalfCheetah-v4", cnf="env=HalfCheetah
 def fig8_flow_training(behaviour, flows):
     """Pre-training of the encoders: nats per action, -ln p(a | s), of the data (line) and of the tenth that is held out
     (dashed), with a uniform and with a normal base. Levels compare within a panel alone: an action at a bound adds some ten
-    nats."""
+    nats. Faint: seeds; line: their mean, with its 95 % interval where there are five seeds or more."""
     pairs = cells(flows)
     names = [named(behaviour, *pair) for pair in pairs]
     fig, axes = plots.panels(names, 3)
@@ -155,14 +156,16 @@ def fig8_flow_training(behaviour, flows):
 
 def fig9_latent_training(behaviour, awac_latent, cnf="env=HalfCheetah-v4", awac="env=HalfCheetah-v4"):
     """Training through the encoder (CNF: the distance is one of actions) against AWAC on the encoded actions, without
-    gradients through the encoder, and AWAC on actions. Score, actions sampled. Faint: seeds; line: their mean."""
+    gradients through the encoder, and AWAC on actions. Score, actions sampled. Faint: seeds; line: their mean, with its 95 %
+    interval where there are five seeds or more."""
     runs = {"CNF, actions": (cnf, BLUE), "AWAC, latents": (awac_latent, ORANGE), "AWAC, actions": (awac, BLACK)}
     return _pairs(behaviour, runs, cells(awac_latent), {"return": SCORE})
 
 
 def figx_no_flow(behaviour, cnf, no_flow, awac):
     """The control that the paper lacks: the conservative agent's loss and critics with a = tanh(u), no flow. Score, actions
-    sampled, with AWAC, whose loss is a likelihood. Faint: seeds; line: their mean."""
+    sampled, with AWAC, whose loss is a likelihood. Faint: seeds; line: their mean, with its 95 % interval where there are
+    five seeds or more."""
     runs = {"CNF": (cnf, ORANGE), "no flow": (no_flow, BLACK), "AWAC": (awac, BLUE)}
     return _pairs(behaviour, runs, cells(no_flow), {"return": SCORE})
 
@@ -208,7 +211,8 @@ def figx_conservatism(behaviour, cnf, cnf_normal, awac, iql, plas, no_flow, like
 def figx_minari(minari_data, minari_cnf, minari_awac, minari_no_flow):
     """Anybody's data, by their id in Minari: mean return in the environment of this repository's version, actions sampled,
     of the conservative agent, of its loss without a flow, and of AWAC. Dotted: mean return of the data's own episodes, in
-    the environment that they were made in. Faint: seeds; line: their mean."""
+    the environment that they were made in. Faint: seeds; line: their mean, with its 95 % interval where there are five seeds
+    or more."""
     methods = {"CNF": (minari_cnf, ORANGE), "no flow": (minari_no_flow, BLACK), "AWAC": (minari_awac, BLUE)}
     pairs = [(source.cell.config.env, source.cell.config.dataset) for source in minari_data.cells]
     names = [f"{dataset}, in {env}" for env, dataset in pairs]

@@ -15,6 +15,7 @@ from papers.nf_review.comparisons import (
     is_long,
     is_short,
     lasting_error,
+    mass_error,
     mean_over,
     mean_over_lengths,
     median_episodes,
@@ -33,17 +34,17 @@ def c18_a_flow_of_a_density_is_a_density(shapes="family=planar|radial, base=norm
     """A flow maps a density to a density (Section 2): with the corrected log-determinants planar and radial flows, up to
     ten in turn, keep the mass, for a normal and for a uniform base.
 
-    Mass on a grid within 5 % of 1 for each family, base and number, one number per seed. A law: no budget.
+    |mass on a grid - 1| within 5 % for each family, base and number, the mean over seeds. A law: no budget.
     """
     parts = {
         f"{family}, {base}, K = {count}": stats.mean_within(
-            shapes.final("mass", 1, family=family, base=base, flows=count), 0.95, 1.05
+            np.abs(shapes.final("mass", 1, family=family, base=base, flows=count) - 1), high=0.05
         )
         for family in shapes.setting("family")
         for base in shapes.setting("base")
         for count in shapes.setting("flows")
     }
-    return conjunction(parts, "mass on the grid")
+    return conjunction(parts, "distance of the mass on the grid from 1")
 
 
 def c01_entropy_regularisation_is_a_bound(entropy_bound="temperature=0.1|1.0, kl_radius=0.0001|0.001|0.01|0.1"):
@@ -84,9 +85,10 @@ def c02_beats_other_gradients(
 ):
     """PPO with a flow is better than DDPG, TRPO and soft Q-learning on almost all tasks (Section 3.1.1).
 
-    Five robots, final returns, the mean of the last ten records. Against each of the others: the chance that a seed of the
-    flow's returns more than one of the other's, the mean over robots, is above 0.7. It is 0.8 where four of five robots
-    are won by all seeds, 0.6 where three are.
+    Five robots, final returns, the mean of the last ten records: of training episodes for PPO and TRPO, of evaluations
+    without noise for DDPG and of draws of the sampler for soft Q-learning, as each is usually reported. Against each of the
+    others: the chance that a seed of the flow's returns more than one of the other's, the mean over robots, is above 0.7.
+    It is 0.8 where four of five robots are won by all seeds, 0.6 where three are.
     """
     others = {"TRPO": locomotion_trpo, "DDPG": locomotion_ddpg, "soft Q-learning": locomotion_sql}
     parts = {}
@@ -176,10 +178,11 @@ def c05_several_goals(multigoal="policy=gaussian|flow, path_entropy_weight=0.1")
     """A flow commits to several goals, a Gaussian to one (Section 3.1.1).
 
     A point with four equal goals, PPO with a reward for entropy of weight 0.1. Goals that at least a tenth of a trained
-    policy's rollouts reach, one number per seed: more than 1.5 by the flow, fewer by the Gaussian.
+    policy's rollouts reach, the mean over seeds: more than 1.5 by the flow, between 0.5 and 1.5 by the Gaussian. A Gaussian
+    that reaches none commits to none.
     """
     flow, gaussian = (multigoal.final("goals", 1, policy=policy) for policy in ("flow", "gaussian"))
-    parts = {"flow": stats.mean_within(flow, low=1.5), "Gaussian": stats.mean_within(gaussian, high=1.5)}
+    parts = {"flow": stats.mean_within(flow, low=1.5), "Gaussian": stats.mean_within(gaussian, 0.5, 1.5)}
     return judged(conjunction(parts, "goals visited"), multigoal, steps=400_000, seeds=10)
 
 
@@ -199,18 +202,25 @@ def c07_latent_space_policy(
     return judged(verdict, lsp, lsp_gaussian, steps=1_000_000, seeds=5)
 
 
-def c08_second_layer(lsp_second="env=HalfCheetah-v4|Ant-v4", lsp_long="env=HalfCheetah-v4|Ant-v4"):
+def c08_second_layer(
+    lsp_second="env=HalfCheetah-v4|Ant-v4", lsp_long="env=HalfCheetah-v4|Ant-v4", lsp="env=HalfCheetah-v4|Ant-v4"
+):
     """A second layer goes on improving where a single one has stopped (Section 3.1.3).
 
     Final return, the mean of the last ten evaluations, one number per seed: that of a second level, on top of a first one
-    that was trained for 10^6 steps and frozen, is higher after 10^6 steps more than that of one level after 2 x 10^6.
+    that was trained for 10^6 steps and frozen, is higher after 10^6 steps more than that of the first one, seed by seed, and
+    than that of one level after 2 x 10^6.
     """
-    parts = {
-        env: stats.difference(final_return(lsp_second, env), final_return(lsp_long, env))
-        for env in measures.environments(lsp_second)
-    }
+    parts = {}
+    for env in measures.environments(lsp_second):
+        both = final_return(lsp_second, env)
+        each = {
+            "than the first level": stats.difference(both, final_return(lsp, env), paired=True),
+            "than one level for as long": stats.difference(both, final_return(lsp_long, env)),
+        }
+        parts[env] = conjunction(each, "difference in final return, two levels - one")
     verdict = over_environments(parts, "difference in final return, two levels - one")
-    return judged(verdict, lsp_second, lsp_long, steps=1_000_000, seeds=5)  # the second level's own steps
+    return judged(verdict, lsp_second, lsp_long, lsp, steps=1_000_000, seeds=5)  # the second level's own steps
 
 
 def c09_three_properties(lsp="env=HalfCheetah-v4|Hopper-v4|Walker2d-v4|Ant-v4"):
@@ -218,12 +228,16 @@ def c09_three_properties(lsp="env=HalfCheetah-v4|Hopper-v4|Walker2d-v4|Ant-v4"):
     3.1.3).
 
     Of the trained policies, before tanh, in float64, the largest of 64 states of the last evaluation, one number per robot
-    and seed: the log-determinant differs from that of the Jacobian by automatic differentiation by less than 10^-5, a latent
-    is found again to 10^-5, and the same latent in the same state gives the same to 10^-5.
+    and seed: the log-determinant differs from that of the Jacobian by automatic differentiation by less than 10^-5, and a
+    latent is found again to 10^-5, in more than eight of ten policies. That the same latent in the same state gives the same
+    is so by construction, and is measured with them.
     """
     names = {"tractable": "log_prob_error", "invertible": "inversion_error", "deterministic": "repeat_error"}
-    parts = {name: stats.mean_within(lsp.final(metric, 1) if lsp.cells else [], high=1e-5) for name, metric in names.items()}
-    return judged(conjunction(parts, "largest error"), lsp, steps=1_000_000, seeds=5)
+    parts = {}
+    for name, metric in names.items():
+        errors = lsp.final(metric, 1) if lsp.cells else np.array([])
+        parts[name] = stats.proportion(int((errors < 1e-5).sum()), len(errors), low=0.8)
+    return judged(conjunction(parts, "share of policies"), lsp, steps=1_000_000, seeds=5)
 
 
 def own_latents_survive_in_float32(lsp="env=HalfCheetah-v4|Hopper-v4|Walker2d-v4|Ant-v4"):
@@ -240,12 +254,14 @@ def c10_mnf_solves_chains(
 ):
     """MNF-DQN solves every n-chain in fewer episodes than NoisyDQN and epsilon-greedy DQN (Section 3.2).
 
-    Three parts. More than nine in ten of its members solve their chain, and the median number of episodes before a chain is
-    solved, one number per length, is smaller than that of either other: Student's t on the differences over lengths. A chain
-    that a member does not solve counts all its episodes.
+    Each chain is solved by more than half of its members, and the median number of episodes before a chain is solved, one
+    number per length, is smaller than that of either other: Student's t on the differences over lengths. A chain that a
+    member does not solve counts all its episodes.
     """
-    solved = nchain_mnf.final("solved", 1)
-    parts = {"members that solve": stats.proportion(solving(nchain_mnf), len(solved), low=0.9)}
+    parts = {}
+    for length in nchain_mnf.setting("length"):
+        found = solving(nchain_mnf, length=length)
+        parts[f"members that solve {length} states"] = stats.proportion(found.sum(), len(found), low=0.5)
     for name, other in (("NoisyDQN", nchain_noisy), ("DQN", nchain_dqn)):
         parts[f"episodes less than {name}"] = stats.difference(
             median_episodes(nchain_mnf), median_episodes(other), paired=True, direction="less"
@@ -277,18 +293,39 @@ def c11_bbqn_close(
 def c12_epsilon_greedy_fails(nchain_dqn="length=10|20|30|40|50|60|70|80|90|100"):
     """Epsilon-greedy DQN fails on most chains of ten states and more (Section 3.2).
 
-    The share of members, over all lengths, that do not solve their chain is above a half.
+    The share of members, over all lengths, that do not solve their chain, as the paper counts it, by a hundred best rollouts
+    in a row, is above a half.
     """
-    count = len(nchain_dqn.final("solved", 1))
-    verdict = stats.proportion(count - solving(nchain_dqn), count, low=0.5, quantity="share of members that fail")
+    failed = ~solving(nchain_dqn)
+    verdict = stats.proportion(failed.sum(), len(failed), low=0.5, quantity="share of members that fail")
     return judged(verdict, nchain_dqn, steps=2000, seeds=10)
+
+
+def own_epsilon_greedy_does_not_keep_the_far_end(nchain_dqn="length=10|20|30|40|50|60|70|80|90|100"):
+    """Ours: whether or not a chain counts as solved on the way, epsilon-greedy DQN does not reach its far end at last: the
+    mean return of the last hundred rollouts without noise is below half of the best, 5, in more than half of the members."""
+    ends = nchain_dqn.final("return", LAST)
+    verdict = stats.proportion((ends < 5).sum(), len(ends), low=0.5, quantity="share of members that end below half")
+    return judged(verdict, nchain_dqn, steps=2000, seeds=10)
+
+
+def own_the_time_limit_decides(
+    nchain_dqn="length=10|20|30|40|50|60|70|80|90|100", nchain_dqn_timeouts="length=10|20|30|40|50|60|70|80|90|100"
+):
+    """Ours: that epsilon-greedy DQN fails has to do with the time limit, which the released code takes for a terminal state
+    though no observation tells the time. Where values go on past it, the mean over lengths of the episodes before a chain is
+    solved, one number per seed, is smaller."""
+    with_end, without = (mean_over_lengths(results, lambda length: True) for results in (nchain_dqn, nchain_dqn_timeouts))
+    quantity = "difference in episodes before a chain is solved, bootstrapped - terminal"
+    verdict = stats.difference(without, with_end, direction="less", quantity=quantity)
+    return judged(verdict, nchain_dqn, nchain_dqn_timeouts, steps=2000, seeds=10)
 
 
 def c13_mountain_car(mountaincar_mnf, mountaincar_bayes, mountaincar_noisy, mountaincar_dqn):
     """MNF-DQN learns fastest on MountainCar (Section 3.2).
 
     The mean return of all rollouts without noise, one number per seed, is higher than that of Bayes by backprop, of NoisyDQN
-    and of epsilon-greedy DQN.
+    and of epsilon-greedy DQN: the area under the curve, which an agent that ends higher may win as well.
     """
     others = {"Bayes by backprop": mountaincar_bayes, "NoisyDQN": mountaincar_noisy, "DQN": mountaincar_dqn}
     parts = {name: stats.difference(area(mountaincar_mnf), area(other)) for name, other in others.items()}
@@ -400,18 +437,17 @@ def c19_density_estimation(
     """Flows are trained to a high likelihood, and evaluate it exactly (Section 2.1).
 
     Of every family, one number per seed: the mean ln q of points held out, over four distributions in the plane, is higher
-    than the best Gaussian's; and the mass of q on a grid, the mean over them, lies within 2 % of 1.
+    than the best Gaussian's; and |mass of q on a grid - 1|, the mean over them, is below 2 %.
     """
     parts = {}
     for results in (density_simple, density_modern):
         for family in results.setting("family"):
-            flow, gaussian, mass = (
-                mean_over(results, metric, "data", family=family)
-                for metric in ("log_likelihood", "log_likelihood_gaussian", "mass")
+            flow, gaussian = (
+                mean_over(results, metric, "data", family=family) for metric in ("log_likelihood", "log_likelihood_gaussian")
             )
             parts[f"{family}, likelihood"] = stats.difference(flow, gaussian, paired=True)
-            parts[f"{family}, mass"] = stats.mean_within(mass, 0.98, 1.02)
-    verdict = conjunction(parts, "difference in ln q to the best Gaussian (nats), and mass")
+            parts[f"{family}, mass"] = stats.mean_within(mass_error(results, family), high=0.02)
+    verdict = conjunction(parts, "difference in ln q to the best Gaussian (nats), and error of the mass")
     return judged(verdict, density_simple, density_modern, steps=10_000, seeds=5)
 
 
@@ -473,8 +509,9 @@ def c22_sylvester_lifts_the_bottleneck(
 ):
     """Sylvester flows lift the bottleneck of one hidden unit (Section 2.3.1).
 
-    With as many parameters as 64 planar flows, to 8 %, they leave a smaller share of a mean field's KL(q || p) in 8 and in
-    32 dimensions, one number per seed.
+    With as many parameters as 64 planar flows in 8 dimensions, to 1 %, and 14 % more in 32, they leave a smaller share of a
+    mean field's KL(q || p), one number per seed. Numbers that a step stores and its orthonormal columns take back do not
+    count.
     """
     parts = {}
     for event in planar_chains.setting("event"):

@@ -44,9 +44,9 @@ def per_pair(results, event, **where):
     return results.final("kl", 1, event=event, **where) / (event / 2)
 
 
-def solving(results):
-    """How many members solve their chain."""
-    return int((results.final("solved", 1) < results.budget).sum())
+def solving(results, **where):
+    """Whether the members solve their chain, one truth per length and seed."""
+    return results.final("solved", 1, **where) < results.budget
 
 
 def median_episodes(results):
@@ -76,6 +76,12 @@ def area(results, **where):
 def mean_over(results, metric, over, **where):
     """The mean of a metric over the values of one setting, one number per seed."""
     return np.mean([results.final(metric, 1, **{over: value}, **where) for value in results.setting(over)], axis=0)
+
+
+def mass_error(results, family):
+    """|mass of q on a grid - 1|, the mean over distributions, one number per seed."""
+    names = results.setting("data")
+    return np.mean([np.abs(results.final("mass", 1, data=name, family=family) - 1) for name in names], axis=0)
 
 
 def flow_and_gaussian(results, measure):

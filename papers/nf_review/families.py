@@ -93,7 +93,8 @@ def build(family, rngs, event, flows, hidden, fast="samples"):
 
 
 def parameters(flow, members):
-    """Numbers that one member has to learn: those that a mask or a triangle leaves out do not count."""
+    """Numbers that one member has to learn, free of one another: what a mask or a triangle leaves out does not count, nor
+    what orthonormal columns, or the length of a reflection's normal, take away."""
     total = 0
     for module in flow.modules():
         own = [p.numel() for p in module.parameters(recurse=False)]
@@ -102,6 +103,8 @@ def parameters(flow, members):
             total -= sum(int((mask == 0).sum()) for name, mask in module.named_buffers() if name.startswith("mask"))
         if isinstance(module, Sylvester):
             total -= module.units * (module.units + 1)  # two triangles, each with its diagonal
+            k = len(module.normals[0]) if isinstance(module, HouseholderSylvester) else module.units
+            total -= k * (k + 1) // 2  # the k-th of orthonormal columns, or of reflections, is free in event - k ways
         if isinstance(module, MixLU):
             size = module.lower.shape[-1]
             total -= size * (size + 1)

@@ -51,7 +51,8 @@ def figx_mnf_regression(mnf_regression):
     that noise, after a fit to twenty points (black; first seed) between -4 and 4 (dotted); dashed: x^3. Bayes by backprop
     has a factorised Gaussian posterior over weights; multiplicative flows multiply its rows, by masked couplings as in the
     paper of the method and its code, or by inverse autoregressive flows as the review says. Right: the bound on the evidence
-    during training."""
+    during training, cut below where it begins. Faint: seeds; line: their mean, with its 95 % interval where there are five
+    seeds or more."""
     run = [posterior for posterior in POSTERIORS if posterior in mnf_regression.setting("posterior")]
     fig, axes = plt.subplots(1, len(run) + 1, figsize=(9.6, 2.9), width_ratios=[1] * len(run) + [1.1])
     for ax, posterior in zip(axes, run, strict=False):
@@ -81,8 +82,9 @@ def figx_mnf_regression(mnf_regression):
 def figx_mnf_nchain(nchain_mnf, nchain_bayes, nchain_noisy, nchain_bootstrapped, nchain_dqn):
     """The n-chain. Left: the episode from which on a rollout without noise pays the best return, 10, a hundred times in a
     row; the median of the seeds (line) and every seed (dots), which stand at the top (dashed) if that did not happen in the
-    episodes that there were. Right: return of these rollouts on the shortest and on the longest chain; every seed and the
-    mean. One step of learning per episode; all but DQN with epsilon explore by one draw of their noise per episode."""
+    episodes that there were. Right: return of these rollouts on the shortest and on the longest chain. Faint: seeds; line:
+    their mean, with its 95 % interval where there are five seeds or more. One step of learning per episode; epsilon and
+    NoisyNet explore anew at every step, the others by one draw per episode."""
     runs = dict(zip(AGENTS, (nchain_mnf, nchain_bayes, nchain_noisy, nchain_bootstrapped, nchain_dqn), strict=True))
     lengths = sorted({length for results in runs.values() for length in results.setting("length")})
     fig, axes = plt.subplots(1, 3, figsize=(9.6, 2.9), width_ratios=[1.3, 1, 1])
@@ -109,7 +111,8 @@ def figx_mnf_nchain(nchain_mnf, nchain_bayes, nchain_noisy, nchain_bootstrapped,
 
 def figx_mnf_mountaincar(mountaincar_mnf, mountaincar_bayes, mountaincar_noisy, mountaincar_bootstrapped, mountaincar_dqn):
     """MountainCar with 1000 steps an episode and -1 a step: return of rollouts without noise (left) and of the episodes of
-    training (right), means since the last point; every seed and the mean."""
+    training (right), means since the last point. Faint: seeds; line: their mean, with its 95 % interval where there are five
+    seeds or more."""
     runs = (mountaincar_mnf, mountaincar_bayes, mountaincar_noisy, mountaincar_bootstrapped, mountaincar_dqn)
     fig, axes = plots.grid(1, 2, width=4.4, height=2.8)
     for (label, colour), results in zip(AGENTS.items(), runs, strict=True):
@@ -124,8 +127,9 @@ def figx_mnf_mountaincar(mountaincar_mnf, mountaincar_bayes, mountaincar_noisy, 
 
 def figx_minatar(minatar):
     """The five games of MinAtar, a substitute for the paper's thirteen of Atari, which take weeks: mean return of training
-    episodes since the last point, the policies with their noise, as the paper measures them; every seed and the mean. None
-    of the five stands in for Gravitar, on which the paper's gain was clearest."""
+    episodes since the last point, the policies with their noise, as the paper measures them. Faint: seeds; line: their mean,
+    with its 95 % interval where there are five seeds or more. None of the five stands in for Gravitar, on which the paper's
+    gain was clearest."""
     games = minatar.setting("env")
     fig, axes = plots.panels(games, 3)
     for game in games:
@@ -141,10 +145,10 @@ def figx_minatar(minatar):
 def figx_mnf_ddpg(mnf_ddpg, bayes_ddpg, noisy_ddpg, ou_ddpg, mnf_ddpg_noise, mnf_cost):
     """DDPG with multiplicative flows, Bayes by backprop or noisy layers in the critic, and with noise of an
     Ornstein-Uhlenbeck process on actions instead, or as well: mean return of evaluations without any noise (top), and how
-    widely the states in the replay buffer are spread (bottom: mean ln distance to the third neighbour in a batch); every
-    seed, their mean and the 95 % interval of the mean. Right: counted operations of one step of learning on a dense layer of
-    n inputs and n units, n = 16 to 1024, a batch of 128, over the numbers that the layer learns: a cost linear in these is
-    level."""
+    widely the states in the replay buffer are spread (bottom: mean ln distance to the third neighbour in a batch). Faint:
+    seeds; line: their mean, with its 95 % interval where there are five seeds or more. Right: counted operations of one step
+    of learning on a dense layer of n inputs and n units, n = 16 to 1024, a batch of 128, over the numbers that the layer
+    learns: a cost linear in these is level."""
     runs = dict(zip(CRITICS, (mnf_ddpg, bayes_ddpg, noisy_ddpg, ou_ddpg, mnf_ddpg_noise), strict=True))
     envs = list(dict.fromkeys(env for results in runs.values() for env in environments(results)))
     fig, axes = plots.grid(2, len(envs) + 1, width=max(2.4, 7.2 / (len(envs) + 1)), height=1.9)
@@ -180,7 +184,7 @@ def _costs(ax, mnf_cost):
 def figx_implicit_locomotion(locomotion_ppo, locomotion_trpo, locomotion_ddpg, locomotion_sql):
     """PPO with a flow (NFP) and with a Gaussian, TRPO, DDPG and soft Q-learning with its amortised sampler. Return of the
     training episodes of PPO and TRPO, which act at random, and of evaluations of DDPG and soft Q-learning without noise.
-    Every seed, their mean and the 95 % interval of the mean."""
+    Faint: seeds; line: their mean, with its 95 % interval where there are five seeds or more."""
     runs = {
         label: (results, where)
         for label, results, where in zip(
@@ -204,8 +208,8 @@ def figx_implicit_locomotion(locomotion_ppo, locomotion_trpo, locomotion_ddpg, l
 
 def figx_implicit_noise(locomotion_noise, locomotion_ppo="env=HalfCheetah-v4|Hopper-v4|Walker2d-v4"):
     """PPO with a flow (NFP) and with a Gaussian where every observation has noise, of a deviation given as a share of the
-    observations' own. Return of the training episodes; every seed, their mean and the 95 % interval of the mean. Bottom: the
-    mean of the whole curve against the noise, 0 being figx_implicit_locomotion's."""
+    observations' own. Return of the training episodes. Faint: seeds; line: their mean, with its 95 % interval where there
+    are five seeds or more. Bottom: the mean of the whole curve against the noise, 0 being figx_implicit_locomotion's."""
     envs, sizes = environments(locomotion_noise), locomotion_noise.setting("observation_noise")
     fig, axes = plots.grid(len(sizes) + 1, len(envs), width=max(2.4, 6.6 / max(len(envs), 1)), height=1.6)
     for column, env in zip(axes.T, envs, strict=True):
@@ -264,8 +268,8 @@ def figx_policy_by_algorithm(grid_trpo, grid_acktr, grid_ppo, grid_sac):
 def figx_lsp(lsp, lsp_gaussian):
     """Soft actor-critic with a latent-space policy, one level, and with a Gaussian: return of deterministic evaluations
     (top); and how far a latent that is computed back from the action in float32 lies from the one that was put in, the
-    largest entry's error, median over states, cut at 100 (bottom); where tanh saturates nothing comes back. Every seed,
-    their mean and the 95 % interval of the mean."""
+    largest entry's error, median over states, cut at 100 and at 10^-7 (bottom); where tanh saturates nothing comes back.
+    Faint: seeds; line: their mean, with its 95 % interval where there are five seeds or more."""
     envs = list(dict.fromkeys([*environments(lsp), *environments(lsp_gaussian)]))
     fig, axes = plots.grid(2, len(envs), width=max(2.4, 6 / max(len(envs), 1)), height=2.0)
     for column, env in zip(axes.T, envs, strict=True):
@@ -285,8 +289,8 @@ def figx_lsp(lsp, lsp_gaussian):
 
 def figx_lsp_hierarchy(lsp, lsp_second, lsp_long):
     """Two levels of latents: the first is trained and frozen, and a second one is trained on top of it, from then on (dotted
-    line); against one level alone that is trained for as long as both. Return of deterministic evaluations; every seed,
-    their mean and the 95 % interval of the mean."""
+    line); against one level alone that is trained for as long as both. Return of deterministic evaluations. Faint: seeds;
+    line: their mean, with its 95 % interval where there are five seeds or more."""
     envs = list(dict.fromkeys([*environments(lsp_second), *environments(lsp_long)]))
     fig, axes = plots.grid(1, len(envs), width=max(3.1, 6.4 / max(len(envs), 1)), height=2.4)
     for ax, env in zip(axes[0], envs, strict=True):

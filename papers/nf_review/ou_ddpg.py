@@ -18,7 +18,7 @@ actor keeps turning to what one plausible value function or another prefers: Tho
 is a maximisation. In J_Q every transition has a draw of its own; targets and evaluations have none.
 
 Details that matter: the process starts anew, from its stationary distribution, every 256 steps, not with episodes, so that
-noise is a function of the step; last layers start within 3e-3 of 0; a time limit is no termination.
+noise is a function of the step; last layers without a posterior start within 3e-3 of 0; a time limit is no termination.
 """
 
 import math

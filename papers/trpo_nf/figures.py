@@ -173,11 +173,12 @@ def figx_gmm_density(
     trpo_released="env=Hopper-v4|Reacher-v4, policy=gmm2|gmm5",
     bandits="policy=gmm2|gmm5",
 ):
-    """Mixtures of Gaussians with their own density and independent networks (equations), and with the geometric mean of
-    the components' densities, which is no density, and one trunk (released). Bandits: distance between components in
-    standard deviations after training, one dot per random start, by the gradient: score function, as in every algorithm
-    here, or pathwise, under which the geometric mean has no best policy and distances grow without bound (arrows: beyond
-    the axis); below the line at 0.5 the components coincide. Robots, where they were run: return of TRPO."""
+    """Mixtures of Gaussians with their own density and independent networks (equations), and with the geometric mean of the
+    components' densities, which is no density, and one trunk (released). Bandits: distance between components in standard
+    deviations after training, one dot per random start, by the gradient: score function, as in every algorithm here, or
+    pathwise, under which the geometric mean has no best policy and distances grow without bound (arrows: beyond the axis);
+    below the line at 0.5 the components coincide. Robots, where they were run: return of TRPO. Faint: seeds; line: their
+    mean, with its 95 % interval where there are five seeds or more."""
     toys, presets = bandits.setting("toy"), {"equations": trpo_exact_radius, "released": trpo_released}
     places = [(toy, estimator) for toy in toys for estimator in ("score", "pathwise")]
     shown = dict.fromkeys(env for results in presets.values() for env in environments(results))
@@ -270,10 +271,10 @@ def figx_width(trpo_narrow, trpo_narrow_flow, trpo="env=Hopper-v4|HalfCheetah-v4
 
 def figx_acktr_value(acktr_released_value, acktr="env=Reacher-v4|Hopper-v4|HalfCheetah-v4, kl_radius=0.002"):
     """Inputs of V with ACKTR: observation and time (solid), or, as released, outputs of the policy too (dashed): the
-    Gaussian's mean and deviation, but the flow's log-density of the action taken. A baseline with slope c in the
-    log-density is an entropy bonus of weight c. Top: mean return of the last 40 training episodes; bottom: entropy, cut
-    at 40 nats. Faint: seeds, with a cross where one diverged; line: their mean with its 95 % interval (three or more
-    seeds). Preset equations, KL 0.002."""
+    Gaussian's mean and deviation, but the flow's log-density of the action taken. A baseline with slope c in the log-density
+    is an entropy bonus of weight c. Top: mean return of the last 40 training episodes; bottom: entropy, cut at 40 nats.
+    Faint: seeds, with a cross where one diverged; line: their mean, with its 95 % interval where there are five seeds or
+    more. Preset equations, KL 0.002."""
     arms = {"V of the state": acktr, "V as released": acktr_released_value}
     names = {"": "return", ", entropy": "entropy"}
     shown = environments(acktr_released_value)
@@ -339,7 +340,8 @@ def figx_large_radius(trpo_large_radius, trpo="env=Hopper-v4|HalfCheetah-v4, pol
 def figx_acktr_released(acktr_released):
     """ACKTR with the released policies, among them the flow with layer normalisation: V of the state (solid), and V as
     released, which sees the flow's log-density of the action taken (dashed). Mean return of the last 40 training episodes;
-    faint: seeds, with a cross where one diverged; line: their mean. KL 0.002."""
+    faint: seeds, with a cross where one diverged; line: their mean, with its 95 % interval where there are five seeds or
+    more. KL 0.002."""
     fig, axes = plots.panels(environments(acktr_released), 2)
     for env, ax in axes.items():
         for policy in acktr_released.setting("policy"):
