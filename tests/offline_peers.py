@@ -229,12 +229,12 @@ class TwinCritics:
 
 
 class PlainCNF(TwinCritics):
-    """CNF's released update. decode: a function of latents and standardised states. `clipped` lists the shares of weights
-    that were cut at 100."""
+    """CNF's released update. decode: a function of latents and standardised states; encode: one of actions and states, where
+    all lives on latents. `clipped` lists the shares of weights that were cut at 100."""
 
-    def __init__(self, learner, member, observed, decode):
+    def __init__(self, learner, member, observed, decode, encode=None):
         super().__init__(learner, member, observed, learner.actions)
-        self.decode, self.clipped = decode, []
+        self.decode, self.encode, self.clipped = decode, encode, []
         self.policy = copied(learner.policy.network, member)
         self.policy_optimiser = torch.optim.Adam(self.policy.parameters(), lr=self.c.learning_rate)
 
@@ -247,6 +247,7 @@ class PlainCNF(TwinCritics):
         c, noise = self.c, {name: x[self.member] for name, x in draws.items()}
         s, a, r, done, s2 = self.of(batch)
         with torch.no_grad():
+            a = self.encode(a.clamp(-1 + 2e-5, 1 - 2e-5), s) if self.encode else a
             following = self.least(self.targets, s2, self.action(s2, noise["next_noise"]))
             target = r + c.discount * (1 - done) * following
         self.step_critics(s, a, target)
@@ -261,11 +262,11 @@ class PlainCNF(TwinCritics):
 
 
 class PlainAWAC(TwinCritics):
-    """AWAC as CORL has it. encode: a function of actions and states, where critics and policy live on latents."""
+    """AWAC as CORL has it."""
 
-    def __init__(self, learner, member, observed, encode=None):
+    def __init__(self, learner, member, observed):
         super().__init__(learner, member, observed, learner.actions)
-        self.encode, self.clipped = encode, []
+        self.clipped = []
         self.mean = copied(learner.policy.network, member)
         self.log_std = learner.policy.log_std.data[member, 0].clone().requires_grad_()
         self.policy_optimiser = torch.optim.Adam([*self.mean.parameters(), self.log_std], lr=self.c.learning_rate)
@@ -276,9 +277,6 @@ class PlainAWAC(TwinCritics):
     def update(self, batch, draws):
         c, noise = self.c, {name: x[self.member] for name, x in draws.items()}
         s, a, r, done, s2 = self.of(batch)
-        if self.encode:
-            with torch.no_grad():
-                a = self.encode(a.clamp(-1 + 2e-5, 1 - 2e-5), s).clamp(-0.999, 0.999)
         with torch.no_grad():
             policy = self.policy(s2)
             sample = (policy.mean + policy.stddev * noise["next_noise"]).clamp(-1, 1)

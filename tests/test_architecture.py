@@ -171,3 +171,14 @@ def test_a_caption_says_what_a_band_is(paper, figure):
     if draws_bands(functions, figure):
         caption = " ".join(ast.get_docstring(functions[figure]).split())
         assert "its 95 % interval where there are five seeds or more" in caption
+
+
+@pytest.mark.parametrize("paper", catalog.papers())
+@pytest.mark.parametrize("kind", catalog.KINDS)
+def test_what_an_artefact_reads_it_uses(paper, kind):
+    """An input that no line looks at would be trained, and paid, for nothing."""
+    body = ast.parse((ROOT / "papers" / paper / f"{kind}.py").read_text()).body
+    functions = {node.name: node for node in body if isinstance(node, ast.FunctionDef)}
+    for name, read in catalog.artefacts(paper, kind).items():
+        used = {node.id for part in functions[name].body for node in ast.walk(part) if isinstance(node, ast.Name)}
+        assert set(read) <= used, f"{name}: {', '.join(set(read) - used)}"

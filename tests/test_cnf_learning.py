@@ -355,9 +355,44 @@ def test_what_an_agent_measures():
         for key, action in (("q_data", a), ("q_policy", mode[m])):
             values = learner.critics(s.expand(2, -1, -1), action.expand(2, -1, -1))[m]
             assert measured[key][m] == pytest.approx(torch.min(values[0], values[1]).mean().item(), rel=1e-3, abs=1e-5)
-    z = learner.sizes()
-    assert measured["latent_size"] == pytest.approx(z.median(1)[0].tolist())
-    assert learner.results()["latent_reach"] == pytest.approx([np.quantile(x.detach(), 0.99) for x in z], rel=1e-3)
+    z = learner.probed_latents().detach()
+    assert measured["latent_size"] == pytest.approx(z.abs().flatten(1).median(1)[0].tolist())
+    ends = [[np.quantile(sign * x[:, entry], 0.99) for sign in (-1, 1) for entry in range(2)] for x in z]
+    assert learner.results()["latent_reach"] == pytest.approx(np.min(ends, 1), rel=1e-3)
+
+
+@pytest.mark.parametrize("name", ["cnf", "plas", "lapo", "iql", "awac"])
+def test_what_is_measured_is_of_the_policy_and_the_critics_that_learn(name, tmp_path):
+    """Not of their targets: with these disturbed actions, values and measurements stay. LAPO alone acts through a target,
+    its decoder's, and not through the decoder that learns."""
+    data = data_of(rows=300)
+    inputs = {"vae": [vae_run(tmp_path, data, normalised) for normalised in (False, True)]}
+    learner = {
+        "cnf": lambda: cnf.Learner(CNF(encoder="none", hidden="2x32"), SEEDS, data),
+        "plas": lambda: plas.Learner(PLAS(hidden="32-32"), SEEDS, data, inputs=inputs),
+        "lapo": lambda: lapo.Learner(LAPO(hidden="2x32"), SEEDS, data),
+        "iql": lambda: iql.Learner(IQL(hidden="2x32"), SEEDS, data),
+        "awac": lambda: awac.Learner(AWAC(hidden="2x32"), SEEDS, data),
+    }[name]()
+    obs = data.obs[:20].expand(2, -1, -1)
+    drawn = [learner.acting_draws(np.random.default_rng(seed), 20) for seed in SEEDS]
+    noise = {key: torch.from_numpy(np.stack([x[key] for x in drawn])) for key in drawn[0]}
+
+    def seen():
+        return (
+            learner.act(obs, noise),
+            learner.act(obs),
+            learner.value_of(obs),
+            torch.tensor(list(learner.measure().values())),
+        )
+
+    before, changed = seen(), 0
+    for key, part in vars(learner).items():
+        through = "decoder_target" if name == "lapo" else ""
+        if isinstance(part, torch.nn.Module) and ("target" in key and key != through or through and key == "decoder"):
+            disturbed(part, 0.5)
+            changed += 1
+    assert changed and all(map(torch.equal, before, seen()))
 
 
 def test_evaluations_draw_samples_by_the_members_seed_and_the_step():

@@ -27,7 +27,7 @@ CASES = {
     "cnf_vae": (cnf, CNF(**AGENT, encoder="vae", clip=2.0)),
     "cnf_none": (cnf, CNF(**AGENT, encoder="none")),
     "awac": (awac, AWAC(**AGENT)),
-    "awac_latents": (awac, AWAC(**AGENT, space="latents")),
+    "cnf_latents": (cnf, CNF(**AGENT, space="latents")),
     "iql": (iql, IQL(**AGENT)),
     "plas": (plas, PLAS(**AGENT | {"hidden": "32-32"})),
     "lapo": (lapo, LAPO(**AGENT)),

@@ -268,6 +268,16 @@ def test_the_loop_of_roll_outs_takes_the_mazes():
     np.testing.assert_array_equal(
         journal.produced["rows", 0]["rows"], stacked(**waypoints.maze_rows("Maze2dMedium-v0", 1500, 7))
     )
+    journal = MemoryJournal(1)
+    rollouts.run(maze_data.Learner, resolve(MazeData, {"env": "Maze2dUmaze-v0", "total_steps": 1500}, "here"), [7], journal)
+    facts = {metric: value for _, _, metric, value in journal.records}
+    data = waypoints.maze_rows("Maze2dUmaze-v0", 1500, 7)
+    ends = np.flatnonzero(data["terminated"] + data["truncated"])
+    returned = np.add.reduceat(data["reward"], [0, *(ends + 1)])[:-1]  # all but the last one, which the data cut
+    assert facts["episodes"] == len(returned) > 2 and len(set(np.diff(ends))) > 1 and returned.sum() > 0
+    assert facts["return"] == pytest.approx(returned.mean())
+    [(_, quantiles)] = journal.tables["returns"]
+    assert [quantiles[0]["return"], quantiles[-1]["return"]] == pytest.approx([returned.min(), returned.max()])
     with pytest.raises(UserError, match="Maze2dMedium-v0 have one seed each, not 2"):
         maze_data.Learner(config, [0, 1])
 

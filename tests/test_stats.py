@@ -5,8 +5,16 @@ import pytest
 import scipy.stats
 
 from common.lab.report import stats
-from common.lab.report.stats import difference, equivalence, mean_within, non_inferiority, ordered, proportion
-from tests.samples import generator, spread
+from common.lab.report.stats import (
+    deviation_below,
+    difference,
+    equivalence,
+    mean_within,
+    non_inferiority,
+    ordered,
+    proportion,
+)
+from tests.samples import covers, generator, spread
 
 nan = np.nan
 
@@ -105,6 +113,25 @@ def test_proportion():
     assert proportion(10, 10, low=0.5).p == pytest.approx(2 * 0.5**10)
     assert proportion(1, 2, low=0.1).reason == "n < 3" and proportion(1, 3, low=0.1).status == "inconclusive"
     assert proportion(0, 0, low=0.1).reason == "no runs at this scale"
+
+
+def test_a_deviation_within_groups_is_of_its_size():
+    """The interval covers the truth as often as it says, and where the truth is the bound 2.5 % are called below it."""
+    rng = generator(3)
+    made = [deviation_below(rng.normal([[0.0], [50.0], [9.0]], 1.3, (3, 3)), 1.3) for _ in range(2000)]
+    assert covers([v.low for v in made], [v.high for v in made], 1.3) == pytest.approx(0.95, abs=0.014)
+    for status in ("reproduced", "contradicted"):
+        assert np.mean([v.status == status for v in made]) == pytest.approx(0.025, abs=0.01)
+    groups = [spread(0, 0.2, 3), spread(70, 0.3, 3), spread(9, 0.4, 3)]
+    found = deviation_below(groups, 1.0)
+    assert found.effect == pytest.approx(np.sqrt((0.04 + 0.09 + 0.16) / 3)) and found.status == "reproduced" and found.n == 3
+    assert deviation_below([spread(0, 5, 3), spread(1, 4, 3), spread(7, 5, 4)], 1.0).status == "contradicted"
+    assert deviation_below([spread(0, 0.2, 3), [1.0, 1.1, 1.2, np.nan]], 1.0).reason == "diverged"
+    assert deviation_below([spread(0, 0.2, 2)], 1.0).reason == "n < 3" and deviation_below([], 1.0).status == "untested"
+    unsure = deviation_below([spread(0, 0.7, 3), spread(0, 0.8, 3)], 1.0)
+    assert unsure.status == "inconclusive" and unsure.seeds_to_settle > 10
+    with pytest.raises(ValueError, match="above 0"):
+        deviation_below(groups, 0.0)
 
 
 def test_seeds_that_all_agree_do_not_count_as_certainty():

@@ -2,8 +2,8 @@
 
 `build(config, seeds, device, inputs)` makes a learner whose `parts(observations, actions)` lists what the data consist of:
 `Transitions` that are there already, and policies, functions of obs [environments, observations] and noise [environments,
-actions] that return actions [environments, actions], each with the number of rows that it gives. A run takes minutes and
-starts anew when it is killed.
+actions] that return actions [environments, actions], each with the number of rows that it gives. Of which episodes the data
+describe themselves, `whole` says, or the learner's own. A run takes minutes and starts anew when it is killed.
 """
 
 from collections.abc import Callable, Sequence
@@ -43,8 +43,9 @@ def run(
         rows = np.concatenate(parts)
         data = checked(torch.from_numpy(rows), observations, actions, f"data of seed {seed}")
         journal.produce("rows", m, {"rows": rows})
-        journal.table("returns", m, quantiles(data))
-        facts.append(described(data))
+        returns = [float(data.reward[part].sum()) for part in getattr(learner, "whole", whole)(data)]
+        journal.table("returns", m, quantiles(returns))
+        facts.append(described(data, returns))
     for name in facts[0]:
         journal.record(config.total_steps, name, [of_member[name] for of_member in facts])
     journal.end(learner)
@@ -76,9 +77,9 @@ def play(policy: Callable, envs: list[Environment], count: int, seed: int, first
     return rows
 
 
-def described(data: Transitions) -> dict[str, float]:
-    """Numbers of rows, episodes and terminations, the mean return of whole episodes, the share of actions at a bound."""
-    returns = [float(data.reward[rows].sum()) for rows in whole(data)]
+def described(data: Transitions, returns: list[float]) -> dict[str, float]:
+    """Numbers of rows, whole episodes and terminations, the mean of these episodes' returns, the share of actions at a
+    bound."""
     return {
         "rows": len(data),
         "episodes": len(returns),
@@ -88,9 +89,8 @@ def described(data: Transitions) -> dict[str, float]:
     }
 
 
-def quantiles(data: Transitions) -> list[dict]:
-    """Quantiles of the returns of whole episodes, as rows of a table."""
-    returns = [float(data.reward[rows].sum()) for rows in whole(data)]
+def quantiles(returns: list[float]) -> list[dict]:
+    """Quantiles of returns, as rows of a table."""
     return [{"quantile": q, "return": float(np.quantile(returns, q))} for q in QUANTILES]
 
 

@@ -2,7 +2,8 @@
 
 The learner is SAC with a tuned temperature, as in D4RL's recipe. It keeps the policy of the first evaluation at which the
 mean return of the last three enters the band of D4RL's medium policies; until one does, that of the evaluation nearest to
-the band. What ends outside it is called weak in every label.
+the band. Data of what ends outside it are called weak where
+their names stand.
 """
 
 from collections.abc import Sequence

@@ -13,7 +13,8 @@ mean over dimensions too; there is no target policy.
 
 Other latents: `base: normal` has no tanh at the end of the flow, z = u if `clip` is 0, else z = clip tanh(u). `encoder: vae`
 takes PLAS's decoder with clip 2 in the place of f^-1. `encoder: none` is the control that the paper lacks: the same loss
-and critics for a = tanh(u).
+and critics for a = tanh(u). `space: latents` is AWAC on encoded actions (Appendix A.4): all of the above with f(a | s) for a
+and without f^-1, which decodes when the agent acts.
 """
 
 import numpy as np
@@ -21,6 +22,7 @@ import torch
 
 from common.flows.networks import widths
 from papers.cnf_offline import agent
+from papers.cnf_offline.data import DATA_LIMIT
 from papers.cnf_offline.policies import Gaussian
 from papers.cnf_offline.vae import Autoencoder
 
@@ -50,12 +52,29 @@ class Learner(agent.Agent):
         u = base.mode() if noise is None else base.rsample_and_log_prob(noise)[0]
         return self.config.clip * torch.tanh(u) if self.config.clip else u
 
+    def prepared(self, batch):
+        batch = super().prepared(batch)
+        if self.config.space == "actions":
+            return batch
+        with torch.no_grad():
+            z = self.encoder.encode(batch.action.clamp(-DATA_LIMIT, DATA_LIMIT), batch.obs)[0]
+        return type(batch)(batch.obs, z, *list(vars(batch).values())[2:])
+
     def sample(self, obs, noise):
         z = self.latent(obs, noise)
+        return z if self.config.space == "latents" else self.decoded(z, obs)
+
+    def decoded(self, z, obs):
+        """Actions of latents, both [members, batch, entries]."""
         if self.config.encoder == "none":
             return z
         decode = self.encoder.decode
         return decode(z, obs) if self.config.encoder == "flow" else decode_one(decode, z, obs)
+
+    @torch.no_grad()
+    def act(self, obs, draws=None, ablate=None):
+        obs = self.standardise(obs)
+        return self.decoded(self.latent(obs, None if draws is None else draws["noise"]), obs)[..., : self.env_actions]
 
     def policy_loss(self, batch, draws):
         """L_pi, [members]."""
@@ -63,21 +82,24 @@ class Learner(agent.Agent):
         distance = (batch.action - self.sample(batch.obs, draws["noise"])).abs().mean(-1)
         return (weights * distance).mean(-1)
 
-    def sizes(self):
-        """|z| of samples of the policy on some rows of the data, with the same noise for all members, [members, entries]."""
+    def probed_latents(self):
+        """z of samples of the policy on some rows of the data, with the same noise for all members, [members, rows,
+        entries]."""
         drawn = torch.randn(agent.PROBED, self.latents, generator=torch.Generator().manual_seed(0))
-        return self.latent(self.probe.obs, drawn.to(self.device)).abs().flatten(1)
+        return self.latent(self.probe.obs, drawn.to(self.device))
 
     @torch.no_grad()
     def results(self):
-        """As every agent's, and how far its latents reach: the 99th centile of an entry's size."""
-        return super().results() | {"latent_reach": self.sizes().quantile(0.99, dim=1).tolist()}
+        """As every agent's, and how far its latents reach: the 99th centile towards either end, of the entry and the end
+        for which it is least."""
+        z = self.probed_latents()
+        return super().results() | {"latent_reach": torch.cat([z, -z], -1).quantile(0.99, dim=1).amin(-1).tolist()}
 
     @torch.no_grad()
     def measure(self):
         """As every agent, and of the policy's samples on the same rows: the median size of a latent entry, and the mean of
         ln sigma."""
-        size = self.sizes().median(1)[0]
+        size = self.probed_latents().abs().flatten(1).median(1)[0]
         spread = self.policy(self.probe.obs).log_std.mean((1, 2))
         return super().measure() | {"latent_size": size.tolist(), "log_std": spread.tolist()}
 

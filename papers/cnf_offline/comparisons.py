@@ -57,8 +57,12 @@ def weak(behaviour, env):
     rows = behaviour.frame[behaviour.frame["env"] == env]
     if not len(rows) or env not in BANDS:
         return set()
-    medium = float(rows[rows["metric"] == "return_medium"]["value"].mean())
-    expert = float(rows[rows["metric"] == "return"].sort_values("step")["value"].tail(3).mean())
+    curve = rows[rows["metric"] == "return"].sort_values("step")
+    kept = float(rows[rows["metric"] == "step_medium"]["value"].iloc[0])
+    medium = float(
+        curve["value"].iloc[np.abs(curve["step"] - kept).argmin()]
+    )  # of the policy that was kept, no mean of three
+    expert = float(curve["value"].tail(3).mean())
     low, high = BANDS[env]
     return ({"medium"} if not low <= medium <= high else set()) | ({"expert"} if expert < EXPERT[env] else set())
 
@@ -77,6 +81,12 @@ def named(behaviour, env, quality):
         return env.removesuffix("-v0")
     suffix = "-weak" if ended & set(quality.replace("replay", "medium").split("-")) else ""
     return f"{env.removesuffix('-v4')} {quality}{suffix}"
+
+
+def overestimation(results, **where):
+    """The critics' value of first states less the discounted return from there, per seed."""
+    promised, earned = (results.final(metric, 1, **where) for metric in ("q_start", "return_discounted"))
+    return promised - earned
 
 
 def mean_sd(values):

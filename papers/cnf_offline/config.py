@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from common.rl.config import ENVIRONMENTS, Iterations, Offline, SACAuto, Settings
 from common.settings import setting
 
-CODE = "authors' code: the encoders of actions"
+CODE = "authors' code"
 
 
 @dataclass(frozen=True)
@@ -51,6 +51,10 @@ class Behaviour(SACAuto):
     loop = "collecting"
 
     env: str = setting("HalfCheetah-v4", "environment", choices=tuple(BANDS))
+    total_steps: int = setting(1_000_000, "environment steps", D4RL, low=1, high=100_000_000, unit="steps")
+    batch_size: int = setting(256, "transitions per update", D4RL, low=1, high=65_536)
+    evaluate_every: int = setting(10_000, "interval of evaluations", "our choice", low=1, unit="steps")
+    evaluation_episodes: int = setting(10, "episodes per evaluation", "our choice", low=1, high=100)
 
     @property
     def band(self) -> tuple[float, float]:
@@ -222,6 +226,9 @@ class CNF(Agent):
         SECTION,
         choices=("flow", "vae", "none"),
     )
+    space: str = setting(
+        "actions", "what critics see and the policy's distance is of", "Appendix A.4", choices=("actions", "latents")
+    )
     base: str = setting("uniform", "the flow's base", "Section 3.1", choices=("uniform", "normal"))
     clip: float = setting(
         1.0, "latents are clip x tanh(u); 0: u itself, unbounded", "Section 3.1: the uniform box", low=0.0, high=100.0
@@ -235,6 +242,8 @@ class CNF(Agent):
     def problem(self) -> str | None:
         if self.encoder != "vae" and self.base == "uniform" and self.clip != 1:
             return f"clip = {self.clip}: the uniform base's latents fill the box of 1"
+        if self.space == "latents" and self.encoder != "flow":
+            return f"encoder = {self.encoder}: latents of actions are those of the flow"
         return super().problem()
 
 
@@ -243,10 +252,8 @@ CORL = "peer: CORL's AWAC"
 
 @dataclass(frozen=True)
 class AWAC(Agent):
-    """Advantage-weighted actor-critic (Nair et al. 2020), in the space of actions or of the flow's latents."""
+    """Advantage-weighted actor-critic (Nair et al. 2020)."""
 
-    space: str = setting("actions", "of policy and critics", "Section 2, Appendix A.4", choices=("actions", "latents"))
-    base: str = setting("uniform", "the flow's base, where latents are the space", "Section 3.1", choices=("uniform",))
     target_rate: float = setting(5e-3, "rate tau of the targets' moving average", CORL, low=0.0, high=1.0)
     temperature: float = setting(1 / 3, "lambda of the weights", CORL, low=1e-6)
     weight_limit: float = setting(100.0, "largest weight of a row", CORL, low=1e-6)

@@ -5,7 +5,8 @@
 
 With the uniform base on (-1, 1)^n the latents of a policy that ends in tanh are all of the base's box; with the normal
 base, which has no tanh at the end, latents are unbounded. Couplings keep the first and the last half in turn, and read the
-state beside what they keep. The steps and their order are those of the authors' code.
+state beside what they keep. The steps and their order are those of the authors' code, whose first coupling keeps the last
+half: after a mix of all entries the two say the same.
 """
 
 import numpy as np

@@ -110,7 +110,7 @@ def fig5_uniform_normal(behaviour, cnf_normal, cnf="env=HalfCheetah-v4"):
 
 def fig6_clipping(behaviour, cnf_clipped, cnf="env=Walker2d-v4|HalfCheetah-v4"):
     """Final score by the clip of latents of a normal base, and with the uniform base, which needs none. Dots: seeds; bar:
-    their mean, over the last ten evaluations."""
+    their mean, over the last ten evaluations, without seeds that diverged."""
     pairs = cells(cnf_clipped)
     names = [named(behaviour, *pair) for pair in pairs]
     fig, axes = plots.panels(names, 3)
@@ -155,17 +155,17 @@ def fig8_flow_training(behaviour, flows):
 
 
 def fig9_latent_training(behaviour, awac_latent, cnf="env=HalfCheetah-v4", awac="env=HalfCheetah-v4"):
-    """Training through the encoder (CNF: the distance is one of actions) against AWAC on the encoded actions, without
-    gradients through the encoder, and AWAC on actions. Score, actions sampled. Faint: seeds; line: their mean, with its 95 %
-    interval where there are five seeds or more."""
+    """Training through the encoder (CNF: the distance is one of actions) against the same loss, networks and settings on
+    encoded actions, without gradients through the encoder, and AWAC on actions. Score, actions sampled. Faint: seeds; line:
+    their mean, with its 95 % interval where there are five seeds or more."""
     runs = {"CNF, actions": (cnf, BLUE), "AWAC, latents": (awac_latent, ORANGE), "AWAC, actions": (awac, BLACK)}
     return _pairs(behaviour, runs, cells(awac_latent), {"return": SCORE})
 
 
 def figx_no_flow(behaviour, cnf, no_flow, awac):
     """The control that the paper lacks: the conservative agent's loss and critics with a = tanh(u), no flow. Score, actions
-    sampled, with AWAC, whose loss is a likelihood. Faint: seeds; line: their mean, with its 95 % interval where there are
-    five seeds or more."""
+    sampled, with AWAC, whose loss is a likelihood of a Gaussian without tanh, with settings of its own. Faint: seeds; line:
+    their mean, with its 95 % interval where there are five seeds or more."""
     runs = {"CNF": (cnf, ORANGE), "no flow": (no_flow, BLACK), "AWAC": (awac, BLUE)}
     return _pairs(behaviour, runs, cells(no_flow), {"return": SCORE})
 
@@ -173,9 +173,9 @@ def figx_no_flow(behaviour, cnf, no_flow, awac):
 def figx_conservatism(behaviour, cnf, cnf_normal, awac, iql, plas, no_flow, likelihood):
     """How far trained agents are from their data, by what their critics promise too much. Across: the mean distance from a
     state and the policy's action to the nearest row of the data, over that of the data's own actions (1: as near as the
-    data). Up: the critics' value of the policy in first states less the discounted return from there, over the latter's
-    size. Below: how unlikely the same actions are under the conservative flow, through which one of the agents acts, in nats
-    per action, with those of the data (dashed). Dots: seeds."""
+    data). Up: the critics' value of the policy in first states less the discounted return from there, over the latter's size
+    (linear within 1, logarithmic beyond). Below: how unlikely the same actions are under the conservative flow, through
+    which one of the agents acts, in nats per action, with those of the data (dashed). Dots: seeds."""
     methods = {
         "CNF": (cnf, ORANGE), "normal, unclipped": (cnf_normal, SKY), "no flow": (no_flow, BLACK), "AWAC": (awac, BLUE),
         "IQL": (iql, GREEN), "PLAS": (plas, PINK),
@@ -227,7 +227,7 @@ def figx_minari(minari_data, minari_cnf, minari_awac, minari_no_flow):
     return _finish(fig, "return")
 
 
-def figx_temperature(behaviour, cnf_temperature, cnf="env=HalfCheetah-v4, quality=medium"):
+def figx_temperature(cnf_temperature):
     """The temperature λ from greed to cloning, on HalfCheetah's medium data: final score with sampled actions, and the mean
     distance of the policy's mode from the data's actions. Dots: seeds; line: their mean."""
     levels = sorted(cnf_temperature.setting("temperature"))

@@ -3,8 +3,8 @@
     L_f(phi) = mean over a batch of -ln p_phi(a | s)
 
 The couplings are told the standardised state. A tenth of the data, the same for all members, is held out for validation.
-With `search` each member is a trial that draws its learning rate and weight decay from Table 3's ranges; the agents take the
-trial with the best held-out likelihood.
+With `search` each member is a trial that draws its learning rate and weight decay from Table 3's ranges. The agents read the
+experiment `flows`, without a search, and of several runs the one with the best held-out likelihood.
 """
 
 from copy import deepcopy

@@ -24,3 +24,8 @@ class Learner:
         c = self.config
         rows = torch.from_numpy(stacked(**maze_rows(c.env, c.total_steps, self.seed, c.noise)))
         yield checked(rows, observations, actions, f"data of {c.env}")
+
+    @staticmethod
+    def whole(data):
+        """Episodes end at their goals, after as many steps as it takes; the last one is cut where the data end."""
+        return data.episodes()[:-1]

@@ -12,10 +12,10 @@ METHODS = {"AWAC": "awac", "IQL": "iql", "PLAS": "plas", "LAPO": "lapo", "CNF": 
 
 def table1_d4rl(behaviour, awac, iql, plas, lapo, cnf, no_flow, mazes_cnf, mazes_awac, mazes_iql, mazes_plas, mazes_lapo):
     """Normalised score at the end of training: the paper's Table 1 and ours, mean ± standard deviation over seeds of the
-    last ten evaluations with sampled actions (IQL: with its mean, as its authors evaluate). 0 is D4RL's random policy, 100
-    its expert. Ours learn from data that this repository made; a data set whose policies ended outside D4RL's levels is
-    called weak, and its scores do not compare with the paper's. "No flow" is CNF's loss without an encoder, which the paper
-    lacks."""
+    last ten evaluations with sampled actions (AWAC and IQL: with the mean, as CORL's code and IQL's authors evaluate). 0 is
+    D4RL's random policy, 100 its expert. Ours learn from data that this repository made; a data set whose policies ended
+    outside D4RL's levels is called weak, and its scores do not compare with the paper's. "No flow" is CNF's loss without an
+    encoder, which the paper lacks."""
     rows = []
     robots = {"AWAC": awac, "IQL": iql, "PLAS": plas, "LAPO": lapo, "CNF": cnf}
     mazes = {"AWAC": mazes_awac, "IQL": mazes_iql, "PLAS": mazes_plas, "LAPO": mazes_lapo, "CNF": mazes_cnf}
@@ -23,7 +23,7 @@ def table1_d4rl(behaviour, awac, iql, plas, lapo, cnf, no_flow, mazes_cnf, mazes
         row = {"data": named(behaviour, env, quality)}
         for name, results in (mazes if quality == "maze" else robots).items():
             row[f"{name}, paper"] = reported(METHODS[name], env, quality)
-            metric = "return_mode" if name == "IQL" else "return"
+            metric = "return_mode" if name in ("AWAC", "IQL") else "return"
             row[f"{name}, ours"] = mean_sd(final(results, env, quality, metric))
         alone = "" if quality == "maze" else mean_sd(final(no_flow, env, quality))
         rows.append(row | {"no flow, ours": alone})
@@ -105,7 +105,7 @@ def table3_cnf_flow():
 
 def table_cnf_grid(behaviour, cnf_grid, awac_grid):
     """What the choice of the best setting by test return is worth: over the grid of Table 2 (depth times batch size), the
-    mean score of the middle of the grid and of its best cell, mean over seeds; the difference is what a method gains that is
+    mean score of all cells and that of the best one, mean over seeds; what lies between is what a method gains that is
     searched and one loses that is not."""
     rows = []
     for env, quality in cells(cnf_grid):

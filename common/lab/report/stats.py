@@ -27,7 +27,7 @@ from typing import Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.stats import binom, binomtest, nct, norm, t
+from scipy.stats import binom, binomtest, chi2, nct, norm, t
 
 from common.lab.report.verdicts import Verdict, untested
 
@@ -327,6 +327,49 @@ def proportion(k: int, n: int, low: float | None = None, high: float | None = No
     if n < 3:
         return untested("n < 3" if n else "no runs at this scale", k / n if n else nan, n=n, quantity=quantity)
     return _judge(Binomial(k, n), n, low, high, quantity)
+
+
+class Deviation:
+    """The deviation within groups, one for all, of normal values: chi-square on squared distances from the groups' means."""
+
+    def __init__(self, groups: Sequence[np.ndarray]):
+        self.groups, self.df = len(groups), sum(len(x) - 1 for x in groups)
+        self.squares = float(sum(((x - x.mean()) ** 2).sum() for x in groups))
+        self.effect = float(np.sqrt(self.squares / self.df))
+
+    def p_above(self, bound: float) -> float:
+        return chi2.sf(self.squares / bound**2, self.df)
+
+    def p_below(self, bound: float) -> float:
+        return chi2.cdf(self.squares / bound**2, self.df)
+
+    def interval(self, level: float) -> tuple[float, float]:
+        low, high = chi2.ppf([(1 + level) / 2, (1 - level) / 2], self.df)
+        return float(np.sqrt(self.squares / low)), float(np.sqrt(self.squares / high))
+
+    def error(self, seeds: np.ndarray) -> tuple[np.ndarray | float, np.ndarray | float]:
+        df = self.groups * (seeds - 1)
+        return self.effect / np.sqrt(2 * df), df
+
+
+def deviation_below(groups: Sequence[ArrayLike], high: float, quantity: str = "") -> Verdict:
+    """Claim: the standard deviation within groups, which is the same in each, is below `high`. Exact for normal values.
+
+    groups: [seeds] each, of three or more. Where a seed diverged nothing is decided. ValueError: high <= 0.
+    """
+    _require(high > 0, f"a deviation is below a bound above 0: got {high}")
+    arms = _arms(*groups) if len(groups) else []
+    if not all(map(len, arms)) or not arms:
+        return untested("no runs at this scale", quantity=quantity)
+    finite = [x[np.isfinite(x)] for x in arms]
+    n, lost = min(map(len, finite)), sum(len(x) for x in arms) - sum(len(x) for x in finite)
+    if n < 3:
+        return untested("n < 3", n=n, quantity=quantity)
+    verdict = _judge(Deviation(finite), n, -inf, high, quantity)
+    if lost:
+        verdict = replace(verdict, status="inconclusive", reason="diverged", seeds_to_settle=None)
+        verdict = verdict.with_note(f"{lost} of {sum(map(len, arms))} seeds diverged, or have no number")
+    return verdict
 
 
 def jonckheere_null(sizes: Sequence[int], ties: Sequence[int]) -> np.ndarray:
