@@ -164,11 +164,33 @@ def altered(name, experiment, metric, change, **where):
     return getattr(claims, name)(**read)
 
 
-def scored(change):
+def scored(change, env="HalfCheetah-v4"):
     """A change of returns that is one of scores."""
-    return lambda rows: returns(
-        "HalfCheetah-v4", change(comparisons.score("HalfCheetah-v4", rows["value"].to_numpy()), rows)
-    )
+    return lambda rows: returns(env, change(comparisons.score(env, rows["value"].to_numpy()), rows))
+
+
+# {claim: (experiment, metric, change)}: just outside what the sentence allows; in the true world its numbers are inside.
+OUTSIDE = {
+    "c08_unclipped_normal_collapses": ("cnf_normal", "return", scored(lambda score, rows: score + 47)),
+    "c09_uniform_reaches_the_best_clip": ("cnf_clipped", "return", scored(lambda score, rows: score + 10, "Walker2d-v4")),
+    "c10_flow_beats_vae": ("plas", "return", scored(lambda score, rows: score + 8)),
+    "c12_conservative": ("cnf", "distance_policy", lambda rows: 1.8 + 0.01 * rows["member"]),
+    "c18_whole_box": ("cnf", "latent_reach", lambda rows: 0.85 + 0.001 * rows["member"]),
+    "c11_actions_train_better": ("cnf", "return", scored(lambda score, rows: np.where(rows["step"] < 150_000, 0, score))),
+}
+
+
+@pytest.mark.parametrize("name", OUTSIDE)
+def test_a_margin_is_as_wide_as_it_says(name):
+    assert altered(name, *OUTSIDE[name]).status == "contradicted"
+
+
+def test_a_final_score_is_the_mean_of_ten_evaluations():
+    read = results("true", "paper", {"cnf": None})["cnf"]
+    frame = read.given["metrics"]
+    rows = (frame["metric"] == "return") & (frame["env"] == "HalfCheetah-v4")
+    frame.loc[rows, "value"] = returns("HalfCheetah-v4", frame.loc[rows, "step"] / 5_000)
+    np.testing.assert_allclose(comparisons.final(read, "HalfCheetah-v4", "medium"), np.mean(np.arange(31, 41)))
 
 
 def test_a_curve_that_falls_has_not_converged():
