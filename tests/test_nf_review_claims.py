@@ -6,7 +6,7 @@ import pytest
 
 from common.lab.plan import catalog
 from common.lab.report import plots, stamping
-from papers.nf_review import claims, figures, tables
+from papers.nf_review import claims, comparisons, figures, tables
 from papers.nf_review.comparisons import gain
 from tests.synthetic import synthetic
 
@@ -240,6 +240,10 @@ CONFOUNDS = {
         lambda experiment, c, z, found: {"mass": 1 + (0.2 + 0.01 * z) * (1 if c.data in ("moons", "rings") else -1)},
     ),
 }
+
+
+def test_eighty_states_are_very_long():
+    assert [comparisons.is_long(n) for n in (70, 80, 90)] == [not comparisons.is_short(n) for n in (70, 80, 90)] == [0, 1, 1]
 
 
 @pytest.mark.parametrize("world", CONFOUNDS)
