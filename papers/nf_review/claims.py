@@ -407,13 +407,14 @@ def own_noise_helps_random_critics(mnf_ddpg_noise="env=HalfCheetah-v4", mnf_ddpg
 def c16_linear_cost(mnf_cost="posterior=masked|iaf"):
     """The cost of multiplicative flows is linear in the number of parameters (Section 3.2).
 
-    Operations of one step of learning on dense layers of 16 to 1024 units, counted. d ln operations / d ln parameters, one
-    number for each two sizes that follow each other, lies within 0.9 and 1.1 for both kinds of flow. A count: no budget.
+    Operations of one step of learning on dense layers of 16 to 1024 units, counted. d ln operations / d ln parameters lies
+    within 0.9 and 1.1 for each two sizes that follow each other and both kinds of flow; the one furthest from 1 is shown.
+    Counted: nothing is left to chance, and no budget is needed.
     """
-    parts = {
-        kind: stats.mean_within(growth(measures.first_member(mnf_cost, "cost", posterior=kind)), 0.9, 1.1)
-        for kind in mnf_cost.setting("posterior")
-    }
+    parts = {}
+    for kind in mnf_cost.setting("posterior"):
+        found = growth(measures.first_member(mnf_cost, "cost", posterior=kind))
+        parts[kind] = stats.exact(float(found[np.argmax(np.abs(found - 1))]), 0.9, 1.1)
     return conjunction(parts, "d ln operations / d ln parameters")
 
 
