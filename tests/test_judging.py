@@ -156,7 +156,7 @@ BUDGETS = {
         None: "c16 c18 c23",
         (1, 200): "c01 own_regularised",
         (1_000, 5): "c13",
-        (2_000, 10): "c10 c11 c12",
+        (2_000, 10): "c10 c11 c12 own_epsilon own_the_time",
         (10_000, 5): "c19 c21 c22",
         (10_000, 10): "c17 own_knows",
         (20_000, 5): "c20 own_mean_field",

@@ -63,7 +63,7 @@ def test_every_figure_and_table_stands_on_its_paper_s_page(pages):
                 part = re.search(rf"^### {name}\n(.*?)(?=^### |^## )", page, re.MULTILINE | re.DOTALL)[1]
                 assert f"def {name}(" in part and "*Rests on: " in part, name
                 assert all(f"`{experiment}`, line " in part for experiment in catalog.reads(name)), name
-                assert ("published/" in part) == ("commits " in part), name
+                assert ("published/" in part) <= ("commits " in part), name  # one's own runs have commits, and no link
 
 
 def test_what_we_learnt_begins_with_what_is_wrong(pages):
