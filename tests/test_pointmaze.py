@@ -276,6 +276,9 @@ def test_the_loop_of_roll_outs_takes_the_mazes():
     returned = np.add.reduceat(data["reward"], [0, *(ends + 1)])[:-1]  # all but the last one, which the data cut
     assert facts["episodes"] == len(returned) > 2 and len(set(np.diff(ends))) > 1 and returned.sum() > 0
     assert facts["return"] == pytest.approx(returned.mean())
+    short = MemoryJournal(1)
+    rollouts.run(maze_data.Learner, resolve(MazeData, {"env": "Maze2dLarge-v0", "total_steps": 50}, "here"), [7], short)
+    assert ("episodes", 1) in {(metric, value) for _, _, metric, value in short.records}, "no goal was reached"
     [(_, quantiles)] = journal.tables["returns"]
     assert [quantiles[0]["return"], quantiles[-1]["return"]] == pytest.approx([returned.min(), returned.max()])
     with pytest.raises(UserError, match="Maze2dMedium-v0 have one seed each, not 2"):

@@ -27,5 +27,7 @@ class Learner:
 
     @staticmethod
     def whole(data):
-        """Episodes end at their goals, after as many steps as it takes; the last one is cut where the data end."""
-        return data.episodes()[:-1]
+        """Episodes end at their goals, after as many steps as it takes; the last one is cut where the data end, and counts
+        where there is no other."""
+        episodes = data.episodes()
+        return episodes[:-1] or episodes
